@@ -1,0 +1,133 @@
+import { Client, type ClientConfig } from 'pg';
+import type { ConnectionOptions } from 'node:tls';
+import { translateConnectError } from './translate-error.js';
+
+/** TLS towards a managed server, named as libpq's `sslmode`. */
+export interface TlsSettings {
+  mode: 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
+  /** PEM of the certificate authority; needed by verify-ca and verify-full unless the system trusts it. */
+  ca?: string;
+}
+
+/** How to reach one database of a managed server. Holds a password: never log it, never store it in a workflow. */
+export interface ConnectionTarget {
+  host: string;
+  port: number;
+  user: string;
+  password: string;
+  database: string;
+  tls: TlsSettings;
+}
+
+export interface ConnectOptions {
+  /** Appended to `lockstep`, so that an operator sees in pg_stat_activity what a session is for. */
+  purpose?: string;
+  connectTimeoutMs?: number;
+  /** 0 only for sessions that end their statements otherwise (streams, long hashes with their own deadline). */
+  statementTimeoutMs?: number;
+  lockTimeoutMs?: number;
+  /** Opens a walsender session (`replication=database`). */
+  replication?: boolean;
+  /** Further settings for the session. */
+  settings?: Record<string, string>;
+}
+
+export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
+export const DEFAULT_STATEMENT_TIMEOUT_MS = 30_000;
+export const DEFAULT_LOCK_TIMEOUT_MS = 5_000;
+
+/**
+ * Settings that change how values are printed or names resolved, pinned so that two servers answer alike
+ * whatever their own configuration says.
+ */
+const PINNED_SETTINGS: Record<string, string> = {
+  datestyle: 'ISO,MDY',
+  intervalstyle: 'postgres',
+  extra_float_digits: '1',
+  timezone: 'UTC',
+  bytea_output: 'hex',
+  lc_monetary: 'C',
+  search_path: 'pg_catalog',
+  quote_all_identifiers: 'off',
+  client_encoding: 'UTF8',
+  standard_conforming_strings: 'on',
+  xmloption: 'content',
+  default_transaction_read_only: 'off',
+  default_transaction_isolation: 'read committed',
+  idle_in_transaction_session_timeout: '0',
+};
+
+/** Opens one session. Rejects with a Problem: unreachable, timeout, login refused, TLS failed, unknown database. */
+export async function connect(target: ConnectionTarget, options: ConnectOptions = {}): Promise<Client> {
+  const attempts = tlsAttempts(target.tls);
+  let refusal: unknown;
+  for (const ssl of attempts) {
+    const client = new Client(clientConfig(target, options, ssl));
+    // A session may die while nobody waits on it; without a listener that would end the process.
+    client.on('error', () => {});
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      refusal = error;
+      await client.end().catch(() => {});
+      if (!isTlsRefusal(error)) break;
+    }
+  }
+  throw translateConnectError(refusal, target);
+}
+
+export function clientConfig(
+  target: ConnectionTarget,
+  options: ConnectOptions,
+  ssl: false | ConnectionOptions,
+): ClientConfig {
+  const settings: Record<string, string> = {
+    ...PINNED_SETTINGS,
+    statement_timeout: String(options.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS),
+    lock_timeout: String(options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS),
+    ...options.settings,
+  };
+  return {
+    host: target.host,
+    port: target.port,
+    user: target.user,
+    password: target.password,
+    database: target.database,
+    ssl,
+    application_name: options.purpose ? `lockstep ${options.purpose}`.slice(0, 63) : 'lockstep',
+    connectionTimeoutMillis: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    options: Object.entries(settings)
+      .map(([name, value]) => `-c ${name}=${value.replace(/([\\ ])/g, '\\$1')}`)
+      .join(' '),
+    ...(options.replication ? ({ replication: 'database' } as ClientConfig) : {}),
+  };
+}
+
+/** The TLS configurations to try, in order; `prefer` falls back to plain text as libpq does. */
+export function tlsAttempts(tls: TlsSettings): (false | ConnectionOptions)[] {
+  const ca = tls.ca === undefined ? {} : { ca: tls.ca };
+  switch (tls.mode) {
+    case 'disable':
+      return [false];
+    case 'prefer':
+      return [{ rejectUnauthorized: false }, false];
+    case 'require':
+      // As in libpq, a given CA turns require into verify-ca.
+      return [tls.ca === undefined ? { rejectUnauthorized: false } : verifyCa(tls.ca)];
+    case 'verify-ca':
+      return [tls.ca === undefined ? { checkServerIdentity: () => undefined } : verifyCa(tls.ca)];
+    case 'verify-full':
+      return [{ ...ca }];
+  }
+}
+
+function verifyCa(ca: string): ConnectionOptions {
+  return { ca, checkServerIdentity: () => undefined };
+}
+
+function isTlsRefusal(error: unknown): boolean {
+  return error instanceof Error && error.message === 'The server does not support SSL connections';
+}

@@ -1,0 +1,102 @@
+import type { Client, QueryResultRow } from 'pg';
+import { majorOf } from '../shared/server-version.js';
+import { connect, type ConnectionTarget, type ConnectOptions } from './connection.js';
+import { translateError } from './translate-error.js';
+
+/**
+ * One session on a managed server. int8 and numeric values arrive as text (the driver's default): each caller
+ * decides, per query, how to read them.
+ */
+export class Session {
+  private ended = false;
+
+  private constructor(
+    private readonly client: Client,
+    /** `server_version_num`, e.g. 140023. */
+    readonly versionNum: number,
+    readonly backendPid: number,
+    readonly where: string,
+  ) {
+    client.once('end', () => (this.ended = true));
+    client.on('error', () => (this.ended = true));
+  }
+
+  static async open(target: ConnectionTarget, options: ConnectOptions = {}): Promise<Session> {
+    const client = await connect(target, options);
+    const where = `${target.host}:${target.port}/${target.database}`;
+    try {
+      const { rows } = await client.query<{ version: number; pid: number }>(
+        `select pg_catalog.current_setting('server_version_num')::int as version, pg_catalog.pg_backend_pid() as pid`,
+      );
+      return new Session(client, rows[0]!.version, rows[0]!.pid, where);
+    } catch (error) {
+      await client.end().catch(() => {});
+      throw translateError(error, where);
+    }
+  }
+
+  get major(): number {
+    return majorOf(this.versionNum);
+  }
+
+  /** False once the connection is gone; a session never reconnects by itself. */
+  get alive(): boolean {
+    return !this.ended;
+  }
+
+  async rows<Row extends QueryResultRow>(sql: string, parameters?: unknown[]): Promise<Row[]> {
+    try {
+      return (await this.client.query<Row>(sql, parameters)).rows;
+    } catch (error) {
+      throw translateError(error, this.where);
+    }
+  }
+
+  /** The single row of a statement that always returns exactly one. */
+  async row<Row extends QueryResultRow>(sql: string, parameters?: unknown[]): Promise<Row> {
+    const rows = await this.rows<Row>(sql, parameters);
+    if (rows.length !== 1) throw new Error(`expected one row, got ${rows.length}`);
+    return rows[0]!;
+  }
+
+  /** Runs one statement, or several separated by semicolons in one round trip; results are thrown away. */
+  async execute(sql: string): Promise<void> {
+    await this.rows(sql);
+  }
+
+  async transaction<T>(work: () => Promise<T>, begin = 'begin'): Promise<T> {
+    await this.execute(begin);
+    try {
+      const result = await work();
+      await this.execute('commit');
+      return result;
+    } catch (error) {
+      if (this.alive) await this.execute('rollback').catch(() => {});
+      throw error;
+    }
+  }
+
+  /** For code inside postgres/ that needs the driver itself (streams, COPY). */
+  get driver(): Client {
+    return this.client;
+  }
+
+  async close(): Promise<void> {
+    this.ended = true;
+    await this.client.end().catch(() => {});
+  }
+}
+
+/** Opens a session, lends it to `work`, and closes it whatever happens. */
+export async function withSession<T>(
+  target: ConnectionTarget,
+  options: ConnectOptions,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await Session.open(target, options);
+  try {
+    return await work(session);
+  } finally {
+    await session.close();
+  }
+}

@@ -1,0 +1,128 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ConnectionTarget } from '../../src/postgres/connection.js';
+import { Session } from '../../src/postgres/session.js';
+import { identifier } from '../../src/postgres/quoting.js';
+import { packagedBinaries } from '../../src/storage/embedded/installation.js';
+import { freePort, PostgresCluster } from '../../src/storage/embedded/postgres-cluster.js';
+
+const SUPERUSER = 'postgres';
+const PASSWORD = 'fleet-secret';
+
+/** Durability is not under test, and short-lived servers should be cheap. */
+const TEST_SETTINGS: Record<string, string> = {
+  wal_level: 'logical',
+  fsync: 'off',
+  full_page_writes: 'off',
+  synchronous_commit: 'off',
+  shared_buffers: '32MB',
+  max_wal_senders: '20',
+  max_replication_slots: '20',
+  max_logical_replication_workers: '16',
+  max_worker_processes: '24',
+  max_prepared_transactions: '10',
+  wal_retrieve_retry_interval: '200ms',
+};
+
+/** Majors that have binaries on this platform, ascending. */
+export const AVAILABLE_MAJORS = [13, 14, 15, 16, 17, 18].filter((major) => packagedBinaries(major) !== null);
+
+/** A real PostgreSQL server a test started, or shares with the other specs of the run. */
+export class TestServer {
+  private constructor(
+    readonly major: number,
+    readonly port: number,
+    private readonly cluster: PostgresCluster | null,
+    private readonly folder: string | null,
+  ) {}
+
+  readonly host = '127.0.0.1';
+  readonly user = SUPERUSER;
+  readonly password = PASSWORD;
+
+  /** A server of the test's own: for what changes cluster-wide state. Stop it in afterAll. */
+  static async start(major: number, settings: Record<string, string> = {}): Promise<TestServer> {
+    const folder = mkdtempSync(join(tmpdir(), `lockstep-test-${major}-`));
+    chmodSync(folder, 0o711);
+    const cluster = new PostgresCluster({
+      major,
+      dataDir: join(folder, 'pg'),
+      user: SUPERUSER,
+      password: PASSWORD,
+      walSegmentMiB: 4,
+      settings: { ...TEST_SETTINGS, ...settings },
+    });
+    await cluster.create();
+    for (let attempt = 1; ; attempt++) {
+      const port = await freePort();
+      try {
+        await cluster.start({ port, diesWithParent: true });
+        return new TestServer(major, port, cluster, folder);
+      } catch (error) {
+        if (attempt === 3) throw error;
+      }
+    }
+  }
+
+  /**
+   * The server of that major shared by the whole run (started by `npm test`), else one of this file's own.
+   * Use your own databases in it, and nothing cluster-wide.
+   */
+  static async shared(major: number): Promise<TestServer> {
+    const ports = JSON.parse(process.env.LOCKSTEP_TEST_FLEET ?? '{}') as Record<string, number>;
+    const port = ports[major];
+    return port === undefined ? TestServer.start(major) : new TestServer(major, port, null, null);
+  }
+
+  target(database = 'postgres'): ConnectionTarget {
+    const { host, port, user, password } = this;
+    return { host, port, user, password, database, tls: { mode: 'disable' } };
+  }
+
+  open(database = 'postgres'): Promise<Session> {
+    return Session.open(this.target(database), { purpose: 'test' });
+  }
+
+  async withSession<T>(database: string, work: (session: Session) => Promise<T>): Promise<T> {
+    const session = await this.open(database);
+    try {
+      return await work(session);
+    } finally {
+      await session.close();
+    }
+  }
+
+  /** Runs statements in a fresh session whose search_path is `public`. */
+  async run(database: string, sql: string): Promise<void> {
+    await this.withSession(database, async (session) => {
+      await session.execute('set search_path = public');
+      await session.execute(sql);
+    });
+  }
+
+  /** A new database of that name, dropping an older one. */
+  async freshDatabase(name: string): Promise<string> {
+    await this.withSession('postgres', async (session) => {
+      await session.execute(`drop database if exists ${identifier(name)} with (force)`);
+      await session.execute(`create database ${identifier(name)}`);
+    });
+    return name;
+  }
+
+  /** A crash: no checkpoint, sessions cut. */
+  async crash(): Promise<void> {
+    await this.cluster?.stop('immediate');
+  }
+
+  async restart(): Promise<void> {
+    await this.cluster?.stop();
+    await this.cluster?.start({ port: this.port, diesWithParent: true });
+  }
+
+  /** Stops a server of the test's own; a shared one is left to the run. */
+  async stop(): Promise<void> {
+    await this.cluster?.stop('immediate');
+    if (this.folder) rmSync(this.folder, { recursive: true, force: true });
+  }
+}
