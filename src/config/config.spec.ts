@@ -1,0 +1,30 @@
+import { describe, expect, it } from '@jest/globals';
+import { Config } from './config.js';
+
+describe('Config', () => {
+  it('has defaults that work on a bare machine', () => {
+    const config = Config.load({});
+    expect(config).toMatchObject({ host: '127.0.0.1', port: 3000, databaseUrl: null, adminToken: null });
+    expect(config.dataDir.endsWith('/data')).toBe(true);
+  });
+
+  it('names every problem at once', () => {
+    const load = () =>
+      Config.load({
+        PORT: '99999',
+        DATABASE_URL: 'mysql://x',
+        LOCKSTEP_ADMIN_TOKEN: 'short',
+        LOCKSTEP_SECRET_KEY: 'c2hvcnQ=',
+        LOCKSTEP_LOG_LEVEL: 'loud',
+      });
+    for (const name of ['PORT', 'DATABASE_URL', 'LOCKSTEP_ADMIN_TOKEN', 'LOCKSTEP_SECRET_KEY', 'LOCKSTEP_LOG_LEVEL']) {
+      expect(load).toThrow(new RegExp(name));
+    }
+    expect(load).not.toThrow(/c2hvcnQ=|short$/);
+  });
+
+  it('reads a 32-byte key', () => {
+    const key = Buffer.alloc(32, 7);
+    expect(Config.load({ LOCKSTEP_SECRET_KEY: key.toString('base64') }).secretKey).toEqual(key);
+  });
+});

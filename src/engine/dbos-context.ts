@@ -1,0 +1,101 @@
+import { DBOS } from '@dbos-inc/dbos-sdk';
+import { Problem, type ProblemDocument } from '../problems/problem.js';
+import { type ErrorCode, ERROR_CODES } from '../problems/error-codes.js';
+import { OperationCancelled, type WorkflowContext } from './engine.js';
+
+export const CANCEL_MESSAGE = { lockstep: 'cancel' } as const;
+
+/** What is recorded of a step. Failures are data, so that a replay throws the same Problem and takes the same path. */
+type Outcome<T> = { value: T } | { problem: ProblemDocument } | { cancelled: true };
+
+export class DbosContext implements WorkflowContext {
+  constructor(
+    readonly operationId: string,
+    readonly signal: AbortSignal,
+    private readonly stopping: () => boolean,
+    private readonly inFlight: Set<symbol>,
+  ) {}
+
+  step<T>(name: string, work: () => Promise<T>): Promise<T> {
+    return this.record(name, work, false);
+  }
+
+  cleanup<T>(name: string, work: () => Promise<T>): Promise<T> {
+    return this.record(name, work, true);
+  }
+
+  async receive<T>(timeoutSeconds: number): Promise<T | null> {
+    try {
+      const message = await DBOS.recv<T | typeof CANCEL_MESSAGE>(undefined, { timeoutSeconds, pollingIntervalMs: 200 });
+      if (isCancel(message)) throw new OperationCancelled();
+      return message;
+    } catch (error) {
+      if (this.stopping()) return await never();
+      throw error;
+    }
+  }
+
+  private async record<T>(name: string, work: () => Promise<T>, evenIfCancelled: boolean): Promise<T> {
+    const flight = Symbol(name);
+    const attempt = async (): Promise<Outcome<T>> => {
+      if (this.stopping()) return await never();
+      if (this.isCancelled() && !evenIfCancelled) return { cancelled: true };
+      this.inFlight.add(flight);
+      try {
+        return { value: await work() };
+      } catch (error) {
+        // Cut off by our own shutdown: not a failure of the step, which the next start runs again.
+        if (this.stopping()) return await never();
+        if (error instanceof OperationCancelled || (this.isCancelled() && !evenIfCancelled)) return { cancelled: true };
+        return { problem: problemDocument(error) };
+      } finally {
+        this.inFlight.delete(flight);
+      }
+    };
+    let outcome: Outcome<T>;
+    try {
+      outcome = await DBOS.runStep(attempt, { name });
+    } catch (error) {
+      // The outcome could not be recorded because the engine is going down.
+      if (this.stopping()) return await never();
+      throw error;
+    }
+    if ('cancelled' in outcome) throw new OperationCancelled();
+    if ('problem' in outcome) throw problemFrom(outcome.problem);
+    return outcome.value;
+  }
+
+  private isCancelled(): boolean {
+    return this.signal.aborted && this.signal.reason instanceof OperationCancelled;
+  }
+}
+
+/** Leaves the workflow where it is: still pending in the database, to be resumed by the next start. */
+export function never(): Promise<never> {
+  return new Promise(() => {});
+}
+
+function isCancel(message: unknown): message is typeof CANCEL_MESSAGE {
+  return typeof message === 'object' && message !== null && (message as { lockstep?: unknown }).lockstep === 'cancel';
+}
+
+export function problemDocument(error: unknown): ProblemDocument {
+  const problem =
+    error instanceof Problem
+      ? error
+      : new Problem('INTERNAL', error instanceof Error ? error.message : String(error), { cause: error });
+  return problem.toDocument();
+}
+
+/** A Problem from its document, e.g. one recorded by a step of an earlier life. */
+export function problemFrom(document: ProblemDocument): Problem {
+  const { type: _t, title: _ti, status: _s, detail, code, retryable, hint, sqlstate, errors, ...extra } = document;
+  const known: ErrorCode = code in ERROR_CODES ? code : 'INTERNAL';
+  return new Problem(known, detail, {
+    retryable,
+    ...(hint === undefined ? {} : { hint }),
+    ...(sqlstate === undefined ? {} : { sqlstate }),
+    ...(errors === undefined ? {} : { errors }),
+    extra,
+  });
+}

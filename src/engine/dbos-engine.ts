@@ -1,0 +1,194 @@
+import { DBOS } from '@dbos-inc/dbos-sdk';
+import {
+  type BeforeApplicationShutdown,
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { Config } from '../config/config.js';
+import { Operations } from '../operations/operations.js';
+import { StateDatabase } from '../storage/state-database.js';
+import { Engine, OperationCancelled, type Workflow } from './engine.js';
+import { Instances } from './instances.js';
+import { CANCEL_MESSAGE, DbosContext, never, problemDocument } from './dbos-context.js';
+
+/** Fixed, so that a workflow begun by an older release is continued by this one: steps are named, never reordered. */
+const APPLICATION_VERSION = 'lockstep';
+/** Crashing is normal for us; a workflow is given up by people, not by a counter. */
+const MAX_RECOVERY_ATTEMPTS = 1_000_000;
+const CANCEL_POLL_MS = 300;
+/** How long running steps get to reach a checkpoint at shutdown. */
+const SHUTDOWN_GRACE_MS = 8_000;
+
+/** Durable workflows on DBOS Transact, in schema `dbos` of our own database. One per process. */
+@Injectable()
+export class DbosEngine
+  extends Engine
+  implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
+{
+  private readonly log = new Logger('engine');
+  private readonly starters = new Map<string, (input: unknown, operationId: string) => Promise<unknown>>();
+  private readonly running = new Map<string, AbortController>();
+  private readonly timers: NodeJS.Timeout[] = [];
+  private stopping = false;
+  private launched = false;
+
+  constructor(
+    private readonly state: StateDatabase,
+    private readonly dataSource: DataSource,
+    private readonly instances: Instances,
+    private readonly operations: Operations,
+    private readonly config: Config,
+  ) {
+    super();
+  }
+
+  register<Input>(workflow: Workflow<Input>): void {
+    if (this.launched) throw new Error(`workflow ${workflow.name} was registered after the engine launched`);
+    const durable = DBOS.registerWorkflow((input: Input) => this.carryOut(workflow, input), {
+      name: workflow.name,
+      maxRecoveryAttempts: MAX_RECOVERY_ATTEMPTS,
+    });
+    this.starters.set(workflow.name, (input, operationId) =>
+      DBOS.startWorkflow(durable, { workflowID: operationId })(input as Input),
+    );
+  }
+
+  async start<Input>(workflow: Workflow<Input>, operationId: string, input: Input): Promise<void> {
+    const starter = this.starters.get(workflow.name);
+    if (!starter) throw new Error(`workflow ${workflow.name} is not registered`);
+    await starter(input, operationId);
+  }
+
+  async send(operationId: string, message: unknown): Promise<void> {
+    await DBOS.send(operationId, message);
+  }
+
+  async cancel(operationId: string): Promise<void> {
+    await this.dataSource.query(
+      'insert into lockstep.cancellation (operation_id) values ($1) on conflict (operation_id) do nothing',
+      [operationId],
+    );
+    this.running.get(operationId)?.abort(new OperationCancelled());
+    await DBOS.send(operationId, CANCEL_MESSAGE);
+  }
+
+  get ready(): boolean {
+    return this.launched && !this.stopping;
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    await this.instances.join();
+    DBOS.setConfig({
+      name: 'lockstep',
+      systemDatabaseUrl: this.state.url,
+      systemDatabasePoolSize: 10,
+      applicationVersion: APPLICATION_VERSION,
+      executorID: this.instances.id,
+      enableOTLP: false,
+      logger: {
+        info: () => {},
+        debug: () => {},
+        warn: (entry: unknown) => this.log.warn(textOf(entry)),
+        error: (entry: unknown) => this.log.error(textOf(entry)),
+      },
+    });
+    await DBOS.launch();
+    this.launched = true;
+    await this.takeOverDead();
+    const every = Math.max(250, Math.floor(this.config.instanceTimeoutMs / 5));
+    this.repeat(every, () => this.beat());
+    this.repeat(CANCEL_POLL_MS, () => this.pollCancellations());
+  }
+
+  /** Stops taking work and lets running steps reach a checkpoint; what is cut off is resumed at the next start. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.stopping = true;
+    for (const timer of this.timers) clearInterval(timer);
+    for (const controller of this.running.values()) controller.abort(new Error('shutting down'));
+    if (this.launched) await DBOS.shutdown({ deregister: true, workflowCompletionTimeoutMS: 0 });
+    const deadline = Date.now() + SHUTDOWN_GRACE_MS;
+    while (this.stepsInFlight.size > 0 && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    if (this.launched) await this.instances.leave();
+  }
+
+  /** Steps whose work is still going on; shutdown waits for them a little. */
+  private readonly stepsInFlight = new Set<symbol>();
+
+  private async carryOut<Input>(workflow: Workflow<Input>, input: Input): Promise<void> {
+    const operationId = DBOS.workflowID!;
+    const controller = new AbortController();
+    this.running.set(operationId, controller);
+    if (this.stopping) controller.abort(new Error('shutting down'));
+    const context = new DbosContext(operationId, controller.signal, () => this.stopping, this.stepsInFlight);
+    try {
+      await context.cleanup('operation-running', () => this.operations.state(operationId, 'running'));
+      await workflow.run(context, input);
+    } catch (error) {
+      if (this.stopping) return await never();
+      const cancelled = error instanceof OperationCancelled;
+      if (!cancelled) this.log.error(`operation ${operationId} failed: ${textOf(error)}`);
+      await context.cleanup('operation-ended', () =>
+        cancelled ? this.operations.cancelled(operationId) : this.operations.fail(operationId, problemDocument(error)),
+      );
+    } finally {
+      this.running.delete(operationId);
+    }
+  }
+
+  private async beat(): Promise<void> {
+    if (!(await this.instances.heartbeat())) {
+      // Others have taken our work over: nothing here may act any more, and there is no way to know how far it got.
+      this.log.fatal('this instance was declared dead by the others (paused too long?); ending');
+      this.stopping = true;
+      for (const controller of this.running.values()) controller.abort(new Error('lease lost'));
+      process.exit(70);
+    }
+    await this.takeOverDead();
+  }
+
+  private async takeOverDead(): Promise<void> {
+    await this.instances.reap(async (executorId) => {
+      const pending = await DBOS.listWorkflows({ executorId, status: 'PENDING', loadInput: false, loadOutput: false });
+      if (pending.length === 0) return;
+      this.log.warn(`taking over ${pending.length} operations of ${executorId}`);
+      await DBOS.resumeWorkflows(pending.map((workflow) => workflow.workflowID));
+    });
+  }
+
+  private async pollCancellations(): Promise<void> {
+    const ids = [...this.running.keys()];
+    if (ids.length === 0) return;
+    const rows = await this.dataSource.query<{ id: string }[]>(
+      'select operation_id as id from lockstep.cancellation where operation_id::text = any($1)',
+      [ids],
+    );
+    for (const { id } of rows) this.running.get(id)?.abort(new OperationCancelled());
+  }
+
+  /** Every `ms`, never two at once; a failure is logged and the next round tries again. */
+  private repeat(ms: number, work: () => Promise<void>): void {
+    let busy = false;
+    const timer = setInterval(() => {
+      if (busy || this.stopping) return;
+      busy = true;
+      work()
+        .catch((error: unknown) => this.log.error(`engine housekeeping failed: ${textOf(error)}`))
+        .finally(() => (busy = false));
+    }, ms);
+    timer.unref();
+    this.timers.push(timer);
+  }
+}
+
+function textOf(error: unknown): string {
+  if (error instanceof Error) return error.message;
+  return typeof error === 'string' ? error : JSON.stringify(error);
+}

@@ -1,0 +1,109 @@
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { join } from 'node:path';
+import pg from 'pg';
+import { DataSource } from 'typeorm';
+import { Config } from '../config/config.js';
+import { EmbeddedState } from './embedded/embedded-state.js';
+
+/** Advisory lock (in our own database) under which one instance at a time migrates. */
+const MIGRATION_LOCK = 7_238_001;
+const OLDEST_STATE_SERVER = 140000;
+
+/**
+ * Lockstep's own PostgreSQL: embedded or given by DATABASE_URL, migrated, and open. Opened before the rest of the
+ * application is built; closed last.
+ */
+@Injectable()
+export class StateDatabase implements OnApplicationShutdown {
+  private constructor(
+    readonly url: string,
+    readonly dataSource: DataSource,
+    private readonly embedded: EmbeddedState | null,
+  ) {}
+
+  get isEmbedded(): boolean {
+    return this.embedded !== null;
+  }
+
+  static async open(config: Config): Promise<StateDatabase> {
+    const embedded = config.databaseUrl === null ? await EmbeddedState.open(config.dataDir) : null;
+    const url = config.databaseUrl ?? embedded!.url;
+    try {
+      await migrate(url);
+      const dataSource = await createDataSource(url).initialize();
+      return new StateDatabase(url, dataSource, embedded);
+    } catch (error) {
+      await embedded?.close();
+      throw error;
+    }
+  }
+
+  /** Throws when our own database does not answer. */
+  async ping(): Promise<void> {
+    await this.dataSource.query('select 1');
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    if (this.dataSource.isInitialized) await this.dataSource.destroy();
+    await this.embedded?.close();
+  }
+}
+
+function createDataSource(url: string): DataSource {
+  const here = import.meta.dirname;
+  return new DataSource({
+    type: 'postgres',
+    url,
+    schema: 'lockstep',
+    applicationName: 'lockstep state',
+    entities: [join(here, '..', '**', '*.entity.{js,ts}')],
+    migrations: [join(here, '..', '..', 'migrations', '*.{js,ts}')],
+    migrationsTableName: 'migration',
+    migrationsTransactionMode: 'each',
+    synchronize: false,
+    migrationsRun: false,
+    poolSize: 12,
+    connectTimeoutMS: 10_000,
+    extra: { statement_timeout: 30_000, idle_in_transaction_session_timeout: 60_000, keepAlive: true },
+  });
+}
+
+/** TypeORM takes no lock of its own, so several instances starting at once would race; ours serialises them. */
+async function migrate(url: string): Promise<void> {
+  const lock = new pg.Client({ connectionString: url, application_name: 'lockstep migrate' });
+  lock.on('error', () => {});
+  await lock.connect();
+  try {
+    const { rows } = await lock.query<{ version: number }>(
+      `select current_setting('server_version_num')::int as version`,
+    );
+    if (rows[0]!.version < OLDEST_STATE_SERVER) {
+      throw new Error('DATABASE_URL points at a PostgreSQL older than 14, which Lockstep cannot keep its state in');
+    }
+    await lock.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await lock.query('create schema if not exists lockstep');
+    const dataSource = await createDataSource(url).initialize();
+    try {
+      await refuseNewerSchema(dataSource);
+      await dataSource.runMigrations();
+    } finally {
+      await dataSource.destroy();
+    }
+  } finally {
+    await lock.end().catch(() => {});
+  }
+}
+
+/** An older release must not run on a schema that a newer one has changed. */
+async function refuseNewerSchema(dataSource: DataSource): Promise<void> {
+  const known = new Set(dataSource.migrations.map((migration) => migration.name ?? migration.constructor.name));
+  const [table] = await dataSource.query<{ found: string | null }[]>(
+    `select to_regclass('lockstep.migration')::text as found`,
+  );
+  if (!table?.found) return;
+  const applied = await dataSource.query<{ name: string }[]>('select name from lockstep.migration order by id');
+  const unknown = applied.filter(({ name }) => !known.has(name)).map(({ name }) => name);
+  if (unknown.length > 0) {
+    throw new Error(`the state database was migrated by a newer Lockstep (${unknown.join(', ')}); start that release`);
+  }
+}
