@@ -81,7 +81,7 @@ export class PostgresCluster {
     try {
       await this.run('initdb', [
         ...['-D', partial, '-U', user, '--pwfile', passwordFile, '-A', 'scram-sha-256', '-E', 'UTF8'],
-        ...['--locale', 'C', '--no-instructions', '--no-sync'],
+        ...['--locale', 'C', '--no-sync'],
         ...(this.options.walSegmentMiB ? [`--wal-segsize=${this.options.walSegmentMiB}`] : []),
         ...(this.options.initdbArgs ?? []),
       ]);
