@@ -47,6 +47,12 @@ export interface TransactionOrigin {
   lsn: Lsn;
 }
 
+/** What `pg_logical_emit_message(true, ...)` wrote; delivered only when the stream asked for messages. */
+export interface LogicalMessage {
+  prefix: string;
+  content: Buffer;
+}
+
 /** One committed top-level transaction, aborted subtransactions already left out by the server. */
 export interface StreamedTransaction {
   /** Unsigned 32-bit xid of the top-level transaction on the streamed server. */
@@ -58,5 +64,15 @@ export interface StreamedTransaction {
   /** Microseconds since 2000-01-01 UTC, as sent. */
   commitTimeMicros: bigint;
   origin: TransactionOrigin | null;
+  /** In the order they were made. Only the first of them when `overflow`. */
   changes: Change[];
+  /** The transaction was larger than the stream may hold: `changes` is cut short and must not be taken as whole. */
+  overflow: boolean;
+  /** Transactional messages in order; empty unless the stream asked for them. */
+  messages: LogicalMessage[];
+}
+
+/** Servers up to 14 send transactions that changed nothing published; they never move a subscriber's origin. */
+export function isEmpty(transaction: StreamedTransaction): boolean {
+  return transaction.changes.length === 0 && !transaction.overflow;
 }
