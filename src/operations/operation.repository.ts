@@ -10,6 +10,9 @@ export interface OperationEvent {
   at: Date;
 }
 
+/** An operation with its creation time to the microsecond, as a sort key. */
+export type ListedOperation = OperationEntity & { createdAtText: string };
+
 /** The operations table and its events. Ended operations are never changed again. */
 @Injectable()
 export class OperationRepository {
@@ -19,17 +22,21 @@ export class OperationRepository {
     return this.dataSource.getRepository(OperationEntity).findOneBy({ id });
   }
 
-  /** Newest first; `before` is the (createdAt, id) of the last row of the page before. */
-  async page(limit: number, before: { createdAt: string; id: string } | null): Promise<OperationEntity[]> {
+  /** Newest first; `before` is the sort key of the last row of the page before. */
+  async page(limit: number, before: { createdAt: string; id: string } | null): Promise<ListedOperation[]> {
+    // Microseconds as text: a Date would cut them, and rows of one millisecond would be skipped or repeated.
     const query = this.dataSource
       .getRepository(OperationEntity)
       .createQueryBuilder('o')
+      .addSelect('o.created_at::text', 'created_at_text')
       .orderBy('o.created_at', 'DESC')
       .addOrderBy('o.id', 'DESC')
       .limit(limit);
-    if (before)
+    if (before) {
       query.where('(o.created_at, o.id) < (:at::timestamptz, :id::uuid)', { at: before.createdAt, id: before.id });
-    return query.getMany();
+    }
+    const { entities, raw } = await query.getRawAndEntities<{ created_at_text: string }>();
+    return entities.map((entity, index) => Object.assign(entity, { createdAtText: raw[index]!.created_at_text }));
   }
 
   async insert(row: { id: string; kind: string; subjectType: string; subjectId: string }): Promise<void> {

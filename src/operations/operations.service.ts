@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { Problem } from '../problems/problem.js';
 import type { OperationEntity } from './operation.entity.js';
-import { type OperationEvent, OperationRepository } from './operation.repository.js';
+import { type ListedOperation, type OperationEvent, OperationRepository } from './operation.repository.js';
 import { type OperationProgress, Operations } from './operations.js';
 
 /** Least time between two progress events of one operation; the row itself is always current. */
@@ -63,7 +63,7 @@ export class OperationsService extends Operations {
     return operation;
   }
 
-  page(limit: number, before: { createdAt: string; id: string } | null): Promise<OperationEntity[]> {
+  page(limit: number, before: { createdAt: string; id: string } | null): Promise<ListedOperation[]> {
     return this.repository.page(limit, before);
   }
 
@@ -79,4 +79,8 @@ export class OperationsService extends Operations {
     this.lastProgressEvent.delete(id);
     await this.repository.change(id, set, { type: set.state, data });
   }
+}
+
+export function isFinished(operation: OperationEntity): boolean {
+  return operation.finishedAt !== null;
 }

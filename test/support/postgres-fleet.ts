@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectionTarget } from '../../src/postgres/connection.js';
@@ -7,22 +7,12 @@ import { identifier } from '../../src/postgres/quoting.js';
 import { packagedBinaries } from '../../src/storage/embedded/installation.js';
 import { freePort, PostgresCluster } from '../../src/storage/embedded/postgres-cluster.js';
 
-const SUPERUSER = 'postgres';
-const PASSWORD = 'fleet-secret';
-
-/** Durability is not under test, and short-lived servers should be cheap. */
-const TEST_SETTINGS: Record<string, string> = {
-  wal_level: 'logical',
-  fsync: 'off',
-  full_page_writes: 'off',
-  synchronous_commit: 'off',
-  shared_buffers: '32MB',
-  max_wal_senders: '20',
-  max_replication_slots: '20',
-  max_logical_replication_workers: '16',
-  max_worker_processes: '24',
-  max_prepared_transactions: '10',
-  wal_retrieve_retry_interval: '200ms',
+/** Durability is not under test, and short-lived servers should be cheap; scripts/fleet.mjs reads the same file. */
+const FLEET = JSON.parse(readFileSync(join(import.meta.dirname, 'fleet-settings.json'), 'utf8')) as {
+  user: string;
+  password: string;
+  walSegmentMiB: number;
+  settings: Record<string, string>;
 };
 
 /** Majors that have binaries on this platform, ascending. */
@@ -38,8 +28,8 @@ export class TestServer {
   ) {}
 
   readonly host = '127.0.0.1';
-  readonly user = SUPERUSER;
-  readonly password = PASSWORD;
+  readonly user = FLEET.user;
+  readonly password = FLEET.password;
 
   /** A server of the test's own: for what changes cluster-wide state. Stop it in afterAll. */
   static async start(major: number, settings: Record<string, string> = {}): Promise<TestServer> {
@@ -48,10 +38,10 @@ export class TestServer {
     const cluster = new PostgresCluster({
       major,
       dataDir: join(folder, 'pg'),
-      user: SUPERUSER,
-      password: PASSWORD,
-      walSegmentMiB: 4,
-      settings: { ...TEST_SETTINGS, ...settings },
+      user: FLEET.user,
+      password: FLEET.password,
+      walSegmentMiB: FLEET.walSegmentMiB,
+      settings: { ...FLEET.settings, ...settings },
     });
     await cluster.create();
     for (let attempt = 1; ; attempt++) {

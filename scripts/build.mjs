@@ -1,0 +1,4 @@
+// Compiles to dist/ and copies what the compiler leaves behind. Run through `npm run build`.
+import { build } from './ensure-build.mjs';
+
+build();

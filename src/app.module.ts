@@ -1,0 +1,12 @@
+import { Module } from '@nestjs/common';
+import { ConfigModule } from './config/config.module.js';
+import { EngineModule } from './engine/engine.module.js';
+import { HealthModule } from './observability/health.module.js';
+import { ObservabilityModule } from './observability/observability.module.js';
+import { OperationsApiModule } from './operations/operations-api.module.js';
+import { StorageModule } from './storage/storage.module.js';
+
+@Module({
+  imports: [ConfigModule, ObservabilityModule, StorageModule, EngineModule, OperationsApiModule, HealthModule],
+})
+export class AppModule {}

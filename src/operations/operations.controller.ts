@@ -1,0 +1,88 @@
+import {
+  Controller,
+  Get,
+  Headers,
+  HttpCode,
+  type MessageEvent,
+  Param,
+  ParseUUIDPipe,
+  Post,
+  Query,
+  Sse,
+} from '@nestjs/common';
+import { ApiHeader, ApiOkResponse, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
+import type { Observable } from 'rxjs';
+import { ApiPage, cursorKey, type Page, pageOf, PageQuery } from '../api/page.js';
+import { Engine } from '../engine/engine.js';
+import { Problem } from '../problems/problem.js';
+import { OperationDto } from './operation.dto.js';
+import { operationStream } from './operation-stream.js';
+import { isFinished, OperationsService } from './operations.service.js';
+
+@ApiTags('operations')
+@Controller('v1/operations')
+export class OperationsController {
+  constructor(
+    private readonly operations: OperationsService,
+    private readonly engine: Engine,
+  ) {}
+
+  @Get()
+  @ApiOperation({ summary: 'List operations, newest first' })
+  @ApiPage(OperationDto)
+  async list(@Query() query: PageQuery): Promise<Page<OperationDto>> {
+    const key = cursorKey(query.cursor, 2);
+    const before = key === null ? null : { createdAt: String(key[0]), id: String(key[1]) };
+    const page = pageOf(await this.operations.page(query.limit + 1, before), query.limit, (row) => [
+      row.createdAtText,
+      row.id,
+    ]);
+    return { ...page, items: page.items.map((row) => OperationDto.from(row)) };
+  }
+
+  @Get(':id')
+  @ApiOperation({ summary: 'State, progress and result of one operation' })
+  @ApiOkResponse({ type: OperationDto })
+  async get(@Param('id', ParseUUIDPipe) id: string): Promise<OperationDto> {
+    return OperationDto.from(await this.operations.get(id));
+  }
+
+  @Sse(':id/events')
+  @ApiOperation({
+    summary: 'Follow an operation (server-sent events)',
+    description: '`id:` is a sequence number; a client that reconnects with `Last-Event-ID` misses nothing.',
+  })
+  @ApiProduces('text/event-stream')
+  @ApiHeader({ name: 'Last-Event-ID', required: false, description: 'Sequence number of the last event seen.' })
+  async events(
+    @Param('id', ParseUUIDPipe) id: string,
+    @Headers('last-event-id') lastEventId?: string,
+  ): Promise<Observable<MessageEvent>> {
+    const after = lastEventId === undefined || lastEventId === '' ? 0 : Number(lastEventId);
+    if (!Number.isSafeInteger(after) || after < 0) {
+      throw new Problem('INVALID_INPUT', 'Last-Event-ID is not a sequence number of this stream', {
+        errors: [{ pointer: 'header:Last-Event-ID', detail: 'must be a whole number' }],
+      });
+    }
+    await this.operations.get(id);
+    return operationStream(this.operations, id, after);
+  }
+
+  @Post(':id/cancel')
+  @HttpCode(202)
+  @ApiOperation({
+    summary: 'Cancel an operation',
+    description: 'Asks; the operation ends as `cancelled` once it has cleaned up. An upgrade is ended by its `abort`.',
+  })
+  async cancel(@Param('id', ParseUUIDPipe) id: string): Promise<OperationDto> {
+    const operation = await this.operations.get(id);
+    if (isFinished(operation)) throw new Problem('WRONG_STATE', `the operation has already ${operation.state}`);
+    if (operation.kind === 'upgrade') {
+      throw new Problem('WRONG_STATE', 'an upgrade is not cancelled but aborted, which puts everything back', {
+        hint: `POST /v1/upgrades/${encodeURIComponent(operation.subjectId)}/abort`,
+      });
+    }
+    await this.engine.cancel(id);
+    return OperationDto.from(await this.operations.get(id));
+  }
+}
