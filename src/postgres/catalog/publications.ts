@@ -1,0 +1,105 @@
+import type { Session } from '../session.js';
+import { PUBLICATIONS, PUBLISHED_TABLES } from './publications.sql.js';
+import { decodeReplicaIdentity, type ReplicaIdentityKind } from './replica-identity.js';
+import { variantFor } from './variant.js';
+
+export const PUBLISH_OPERATIONS = ['insert', 'update', 'delete', 'truncate'] as const;
+export type PublishOperation = (typeof PUBLISH_OPERATIONS)[number];
+export type GeneratedColumns = 'none' | 'stored';
+
+/** A table named in a publication. `columns` null: all columns; `where` null: all rows. */
+export interface PublicationTable {
+  schema: string;
+  name: string;
+  columns: string[] | null;
+  /** As the server prints it, in parentheses. */
+  where: string | null;
+}
+
+export type PublicationTarget =
+  | { kind: 'allTables' }
+  | { kind: 'schemas'; schemas: string[]; tables: PublicationTable[] }
+  | { kind: 'tables'; tables: PublicationTable[] };
+
+/** A publication as defined (pg_publication, pg_publication_rel, pg_publication_namespace). */
+export interface Publication {
+  name: string;
+  owner: string;
+  target: PublicationTarget;
+  publish: PublishOperation[];
+  viaPartitionRoot: boolean;
+  /** Always `none` before 18: older servers never publish generated columns. */
+  generatedColumns: GeneratedColumns;
+}
+
+/** A table that a publication really publishes (pg_publication_tables). */
+export interface PublishedTable {
+  schema: string;
+  name: string;
+  /** Every column that is sent. */
+  columns: string[];
+  where: string | null;
+  replicaIdentity: ReplicaIdentityKind;
+  /** False: the server refuses UPDATE and DELETE of the table while a publication publishes them. */
+  replicaIdentityUsable: boolean;
+}
+
+export interface PublicationRow {
+  name: string;
+  owner: string;
+  all_tables: boolean;
+  publishes_insert: boolean;
+  publishes_update: boolean;
+  publishes_delete: boolean;
+  publishes_truncate: boolean;
+  via_partition_root: boolean;
+  generated_columns: GeneratedColumns;
+  schemas: string[];
+  tables: PublicationTable[];
+}
+
+interface PublishedTableRow {
+  schema: string;
+  name: string;
+  columns: string[] | null;
+  where: string | null;
+  replica_identity: string;
+  replica_identity_usable: boolean;
+}
+
+/** All publications of the session's database, by name; only the one of that name where given. */
+export async function readPublications(session: Session, name: string | null = null): Promise<Publication[]> {
+  const rows = await session.rows<PublicationRow>(variantFor(PUBLICATIONS, session.versionNum), [name]);
+  return rows.map(decodePublication);
+}
+
+/** The tables the publication really publishes; empty also when there is no such publication. */
+export async function readPublishedTables(session: Session, publication: string): Promise<PublishedTable[]> {
+  const sql = variantFor(PUBLISHED_TABLES, session.versionNum);
+  const rows = await session.rows<PublishedTableRow>(sql, [publication]);
+  return rows.map((row) => ({
+    schema: row.schema,
+    name: row.name,
+    columns: row.columns ?? [],
+    where: row.where,
+    replicaIdentity: decodeReplicaIdentity(row.replica_identity),
+    replicaIdentityUsable: row.replica_identity_usable,
+  }));
+}
+
+function decodePublication(row: PublicationRow): Publication {
+  return {
+    name: row.name,
+    owner: row.owner,
+    target: decodeTarget(row),
+    publish: PUBLISH_OPERATIONS.filter((operation) => row[`publishes_${operation}`]),
+    viaPartitionRoot: row.via_partition_root,
+    generatedColumns: row.generated_columns,
+  };
+}
+
+function decodeTarget(row: PublicationRow): PublicationTarget {
+  if (row.all_tables) return { kind: 'allTables' };
+  if (row.schemas.length > 0) return { kind: 'schemas', schemas: row.schemas, tables: row.tables };
+  return { kind: 'tables', tables: row.tables };
+}

@@ -1,0 +1,136 @@
+import { PG15, PG16 } from '../../shared/server-version.js';
+
+/** The subscription `$1` (name) of the current database. Never its connection string, which few logins may read. */
+export function subscriptionSql(versionNum: number): string {
+  return `
+select s.oid::text as oid, s.subname::text as name, s.subenabled as enabled, s.subslotname::text as "slotName",
+       s.subpublications::text[] as publications,
+       ${versionNum >= PG16 ? 's.suborigin' : 'null::text'} as origin
+  from pg_catalog.pg_subscription s
+ where s.subname = $1
+   and s.subdbid = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())`;
+}
+
+/** The connection string of the subscription `$1` (name); holds a password, and only a superuser may read it. */
+export function subscriptionConninfoSql(): string {
+  return `
+select s.subconninfo as conninfo
+  from pg_catalog.pg_subscription s
+ where s.subname = $1
+   and s.subdbid = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())`;
+}
+
+/** The tables the subscription with oid `$1` knows, with the state of their initial copy (`r` is ready). */
+export function subscribedTablesSql(): string {
+  return `
+select n.nspname::text as schema, c.relname::text as name, r.srsubstate::text as state
+  from pg_catalog.pg_subscription_rel r
+  join pg_catalog.pg_class c on c.oid = r.srrelid
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where r.srsubid = $1::oid
+ order by 1, 2`;
+}
+
+/**
+ * One row for each table of each of the publications `$1` (text[]): what the publication sends of it. `columns` is
+ * null below 15, where publications have no column lists. `under` names the partitioned ancestors of a partition.
+ */
+export function publishedTablesSql(versionNum: number): string {
+  const lists = versionNum >= PG15;
+  return `
+select t.pubname::text as publication, t.schemaname::text as schema, t.tablename::text as name,
+       p.pubinsert and p.pubupdate and p.pubdelete as "allRowChanges",
+       p.pubviaroot as "viaRoot",
+       ${lists ? 't.attnames::text[]' : 'null::text[]'} as columns,
+       ${lists ? 't.rowfilter' : 'null::text'} as "rowFilter",
+       coalesce((select pg_catalog.array_agg(pg_catalog.format('%I.%I', an.nspname, ac.relname))
+                   from pg_catalog.pg_partition_ancestors(c.oid) a(relid)
+                   join pg_catalog.pg_class ac on ac.oid = a.relid
+                   join pg_catalog.pg_namespace an on an.oid = ac.relnamespace
+                  where a.relid <> c.oid), '{}') as under
+  from pg_catalog.pg_publication_tables t
+  join pg_catalog.pg_publication p on p.pubname = t.pubname
+  join pg_catalog.pg_namespace n on n.nspname = t.schemaname
+  join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = t.tablename
+ where t.pubname = any ($1::name[])
+ order by 2, 3, 1`;
+}
+
+/** Names of those of `$1` (text[]) that are publications of the current database. */
+export function existingPublicationsSql(): string {
+  return `select p.pubname::text as name from pg_catalog.pg_publication p where p.pubname = any ($1::name[])`;
+}
+
+/**
+ * What must be known of the tables `$1`.`$2` (text[], text[]: schemas and names, pairwise) to read them exactly.
+ * A name without a table gives no row. `rows` is the planner's estimate, for progress only.
+ */
+export function tableDescriptionsSql(): string {
+  const keyColumns = (condition: string) => `
+       (select pg_catalog.array_agg(a.attname::text order by k.position)
+          from pg_catalog.pg_index i
+          cross join lateral pg_catalog.unnest(i.indkey::int2[]) with ordinality k(attnum, position)
+          join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+         where i.indrelid = c.oid and ${condition} and i.indisvalid and i.indimmediate and k.position <= i.indnkeyatts)`;
+  return `
+select n.nspname::text as schema, c.relname::text as name, c.oid::text as oid, c.relkind::text as kind,
+       c.relreplident::text as "replicaIdentity",
+       pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select') as readable,
+       pg_catalog.row_security_active(c.oid) as "rowSecurity",
+       ${keyColumns('i.indisprimary')} as "primaryKey",
+       ${keyColumns('i.indisreplident')} as "identityIndex",
+       case when c.relkind = 'p'
+            then (select pg_catalog.sum(greatest(l.reltuples, 0))::float8
+                    from pg_catalog.pg_partition_tree(c.oid) t join pg_catalog.pg_class l on l.oid = t.relid
+                   where t.isleaf)
+            else greatest(c.reltuples, 0)::float8 end as rows,
+       case when c.relkind = 'p'
+            then (select pg_catalog.sum(pg_catalog.pg_table_size(t.relid))::float8
+                    from pg_catalog.pg_partition_tree(c.oid) t where t.isleaf)
+            else pg_catalog.pg_table_size(c.oid)::float8 end as bytes
+  from pg_catalog.unnest($1::text[], $2::text[]) w(schema, name)
+  join pg_catalog.pg_namespace n on n.nspname = w.schema
+  join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.name
+ where c.relkind in ('r', 'p')
+ order by 1, 2`;
+}
+
+/**
+ * The columns of the tables with the oids `$1` (text[]), in the table's order. `type` is as SQL writes it, `base` is
+ * the type below any domains. `equalitySchema` is where the `=` of the base type's default btree class lives: keys
+ * are looked up with it, since extensions' operators are not on the search path.
+ */
+export function tableColumnsSql(): string {
+  return `
+select a.attrelid::text as table, a.attname::text as name, pg_catalog.format_type(a.atttypid, a.atttypmod) as type,
+       a.attgenerated <> '' as generated, base.schema as "baseSchema", base.name as "baseName", base.kind as "baseKind",
+       coalesce((select o_n.nspname::text
+                   from pg_catalog.pg_opclass oc
+                   join pg_catalog.pg_am am on am.oid = oc.opcmethod and am.amname = 'btree'
+                   join pg_catalog.pg_amop ao on ao.amopfamily = oc.opcfamily and ao.amopstrategy = 3
+                        and ao.amoplefttype = oc.opcintype and ao.amoprighttype = oc.opcintype
+                   join pg_catalog.pg_operator o on o.oid = ao.amopopr
+                   join pg_catalog.pg_namespace o_n on o_n.oid = o.oprnamespace
+                  where oc.opcdefault and oc.opcintype = base.oid), 'pg_catalog') as "equalitySchema"
+  from pg_catalog.pg_attribute a
+  cross join lateral (
+       with recursive chain as (
+            select t.oid, t.typtype, t.typbasetype, t.typname, t.typnamespace
+              from pg_catalog.pg_type t where t.oid = a.atttypid
+             union all
+            select t.oid, t.typtype, t.typbasetype, t.typname, t.typnamespace
+              from chain join pg_catalog.pg_type t on t.oid = chain.typbasetype
+             where chain.typtype = 'd')
+       select chain.oid, n.nspname::text as schema, chain.typname::text as name, chain.typtype::text as kind
+         from chain join pg_catalog.pg_namespace n on n.oid = chain.typnamespace
+        where chain.typtype <> 'd') base
+ where a.attrelid = any ($1::oid[]) and a.attnum > 0 and not a.attisdropped
+ order by a.attrelid, a.attnum`;
+}
+
+/** The encoding of the current database, e.g. `UTF8`. */
+export function databaseEncodingSql(): string {
+  return `
+select pg_catalog.pg_encoding_to_char(d.encoding)::text as encoding
+  from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()`;
+}

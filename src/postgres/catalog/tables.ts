@@ -1,0 +1,119 @@
+import type { Session } from '../session.js';
+import { decodeReplicaIdentity, type ReplicaIdentityKind } from './replica-identity.js';
+import { TABLES } from './tables.sql.js';
+import { variantFor } from './variant.js';
+
+export type TableKind = 'table' | 'partitioned' | 'foreign' | 'materialized-view';
+
+export interface TableName {
+  schema: string;
+  name: string;
+}
+
+export interface ReplicaIdentity {
+  kind: ReplicaIdentityKind;
+  /** The index that identifies rows: the primary key for `default`; null when there is none that can. */
+  index: string | null;
+  /** False: UPDATE and DELETE fail on the publisher once a publication publishes them. */
+  usable: boolean;
+}
+
+/** A relation with rows of its own or of its partitions, and whether logical replication can carry it. */
+export interface Table extends TableName {
+  kind: TableKind;
+  persistence: 'permanent' | 'unlogged';
+  /** The partitioned table this one is a direct partition of. */
+  partitionOf: TableName | null;
+  replicaIdentity: ReplicaIdentity;
+  /** Name of the primary key's index, also of one too weak to be a replica identity (deferrable). */
+  primaryKey: string | null;
+  /** The planner's estimate; null when the table was never analyzed. */
+  rowsEstimate: number | null;
+  /** With indexes and TOAST; 0 for a partitioned table (its partitions are listed); null while the table is locked. */
+  totalBytes: number | null;
+  /** Belongs to an extension, which brings it along on the other side. */
+  ofExtension: boolean;
+  /** Whether it can be published at all. */
+  replicable: boolean;
+  /** What is in the way: of replicating at all, or of replicating UPDATE and DELETE; null when nothing is. */
+  reason: string | null;
+}
+
+interface TableRow {
+  schema: string;
+  name: string;
+  kind: string;
+  persistence: string;
+  replica_identity: string;
+  replica_identity_index: string | null;
+  replica_identity_usable: boolean;
+  primary_key: string | null;
+  rows_estimate: number | null;
+  total_bytes: string | null;
+  parent_schema: string | null;
+  parent_name: string | null;
+  of_extension: boolean;
+}
+
+export interface TablePage {
+  /** Only tables after this one, in order of schema and name. */
+  after?: TableName | undefined;
+  limit?: number | undefined;
+}
+
+const KINDS: Record<string, TableKind> = { r: 'table', p: 'partitioned', f: 'foreign', m: 'materialized-view' };
+
+/** Tables of the session's database by schema and name, without PostgreSQL's and Lockstep's own. */
+export async function readTables(session: Session, page: TablePage = {}): Promise<Table[]> {
+  const parameters = [page.after?.schema ?? null, page.after?.name ?? null, page.limit ?? null, null, null];
+  const rows = await session.rows<TableRow>(variantFor(TABLES, session.versionNum), parameters);
+  return rows.map(decodeTable);
+}
+
+export async function readTable(session: Session, table: TableName): Promise<Table | null> {
+  const parameters = [null, null, null, table.schema, table.name];
+  const rows = await session.rows<TableRow>(variantFor(TABLES, session.versionNum), parameters);
+  return rows[0] ? decodeTable(rows[0]) : null;
+}
+
+function decodeTable(row: TableRow): Table {
+  const kind = KINDS[row.kind]!;
+  const persistence = row.persistence === 'u' ? 'unlogged' : 'permanent';
+  const replicaIdentity = {
+    kind: decodeReplicaIdentity(row.replica_identity),
+    index: row.replica_identity_index,
+    usable: row.replica_identity_usable,
+  };
+  const barrier = replicationBarrier(kind, persistence);
+  return {
+    schema: row.schema,
+    name: row.name,
+    kind,
+    persistence,
+    partitionOf: row.parent_schema === null ? null : { schema: row.parent_schema, name: row.parent_name! },
+    replicaIdentity,
+    primaryKey: row.primary_key,
+    rowsEstimate: row.rows_estimate,
+    totalBytes: row.total_bytes === null ? null : Number(row.total_bytes),
+    ofExtension: row.of_extension,
+    replicable: barrier === null,
+    reason: barrier ?? identityGap(kind, replicaIdentity, row.primary_key),
+  };
+}
+
+function replicationBarrier(kind: TableKind, persistence: Table['persistence']): string | null {
+  if (kind === 'foreign') return 'foreign tables are not replicated: their rows live elsewhere';
+  if (kind === 'materialized-view') return 'materialized views are not replicated: refresh them on the subscriber';
+  if (persistence === 'unlogged') return 'unlogged tables write no WAL, so there is nothing to replicate';
+  return null;
+}
+
+function identityGap(kind: TableKind, identity: ReplicaIdentity, primaryKey: string | null): string | null {
+  // What an UPDATE of a partition needs is the partition's own replica identity.
+  if (identity.usable || kind === 'partitioned') return null;
+  const consequence = 'UPDATE and DELETE fail once they are published';
+  if (identity.kind === 'nothing') return `replica identity is set to nothing: ${consequence}`;
+  if (identity.kind === 'index') return `the replica identity index is gone or invalid: ${consequence}`;
+  if (primaryKey !== null) return `the primary key is deferrable or invalid, so no replica identity: ${consequence}`;
+  return `no primary key, so no replica identity: ${consequence}`;
+}

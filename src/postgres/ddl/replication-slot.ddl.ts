@@ -1,0 +1,68 @@
+import { slotNameProblem } from '../../shared/identifier.js';
+import { formatLsn, type Lsn } from '../../shared/lsn.js';
+import { PG14, PG17 } from '../../shared/server-version.js';
+import { literal } from '../quoting.js';
+import { invalidInput, requireIdentifier, requireVersion } from './option-rules.js';
+import { statement, type Statement } from './statement.js';
+
+export interface LogicalSlotSpec {
+  name: string;
+  kind: 'logical';
+  /** Output plugin; `pgoutput` unless given. */
+  plugin?: string;
+  twoPhase?: boolean;
+  failover?: boolean;
+}
+
+export interface PhysicalSlotSpec {
+  name: string;
+  kind: 'physical';
+  /** Keep WAL from now on, rather than from the first connection. */
+  reserveImmediately?: boolean;
+}
+
+export type ReplicationSlotSpec = LogicalSlotSpec | PhysicalSlotSpec;
+
+const LOGICAL_LOCK = 'none; waits for every running transaction that has written';
+
+/** A slot of the session's database (logical) or of the server (physical). */
+export function createReplicationSlot(spec: ReplicationSlotSpec, versionNum: number): Statement[] {
+  requireSlotName(spec.name, '/name');
+  if (spec.kind === 'physical') {
+    const reserve = String(spec.reserveImmediately ?? false);
+    const call = `pg_catalog.pg_create_physical_replication_slot(${literal(spec.name)}, ${reserve})`;
+    return [statement(`select slot_name, lsn::text as lsn from ${call}`, 'none', { transactional: false })];
+  }
+  const plugin = spec.plugin ?? 'pgoutput';
+  requireIdentifier(plugin, '/plugin');
+  const call = [literal(spec.name), literal(plugin), 'false'];
+  if (spec.twoPhase) {
+    const instead = 'Leave it out: prepared transactions are decoded when they commit.';
+    requireVersion(versionNum, PG14, 'a two-phase slot', '/twoPhase', instead);
+  }
+  if (spec.failover) {
+    const instead = 'Leave it out: protect the slot by other means (Patroni slots, pg_failover_slots).';
+    requireVersion(versionNum, PG17, 'a failover slot', '/failover', instead);
+  }
+  if (spec.twoPhase || spec.failover) call.push(String(spec.twoPhase ?? false));
+  if (spec.failover) call.push('true');
+  const sql = `select slot_name, lsn::text as lsn from pg_catalog.pg_create_logical_replication_slot(${call.join(', ')})`;
+  // A transaction that has written cannot create one, and a rollback would not undo it.
+  return [statement(sql, LOGICAL_LOCK, { transactional: false })];
+}
+
+/** Fails while a walsender streams from the slot. Not undone by a rollback. */
+export function dropReplicationSlot(name: string): Statement[] {
+  return [statement(`select pg_catalog.pg_drop_replication_slot(${literal(name)})`, 'none', { transactional: false })];
+}
+
+/** Moves the slot forward to `lsn`: what lies before it will never be sent. */
+export function advanceReplicationSlot(name: string, lsn: Lsn): Statement[] {
+  const call = `pg_catalog.pg_replication_slot_advance(${literal(name)}, ${literal(formatLsn(lsn))})`;
+  return [statement(`select end_lsn::text as end_lsn from ${call}`, 'none', { transactional: false })];
+}
+
+function requireSlotName(name: string, pointer: string): void {
+  const problem = slotNameProblem(name);
+  if (problem) throw invalidInput(pointer, `the slot name ${problem}`);
+}

@@ -1,0 +1,27 @@
+import type { QueryConfig } from 'pg';
+import type { Session } from '../session.js';
+import { translateError } from '../translate-error.js';
+import type { Statement } from './statement.js';
+
+/**
+ * Runs the statements in order; several that are all fit for it in one transaction, so that all or none take
+ * effect. Each goes by the extended protocol, which takes exactly one statement: text from a caller (a row filter)
+ * cannot smuggle in a second. Answers the rows of the last one.
+ */
+export async function runStatements<Row>(session: Session, statements: readonly Statement[]): Promise<Row[]> {
+  const inTransaction = statements.length > 1 && statements.every(({ transactional }) => transactional);
+  return inTransaction ? session.transaction(() => runEach<Row>(session, statements)) : runEach(session, statements);
+}
+
+async function runEach<Row>(session: Session, statements: readonly Statement[]): Promise<Row[]> {
+  let rows: Row[] = [];
+  for (const { sql } of statements) {
+    try {
+      const query = { text: sql, queryMode: 'extended' } satisfies QueryConfig & { queryMode: string };
+      rows = (await session.driver.query(query)).rows as Row[];
+    } catch (error) {
+      throw translateError(error, session.where);
+    }
+  }
+  return rows;
+}

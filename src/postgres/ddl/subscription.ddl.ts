@@ -1,0 +1,134 @@
+import { PG15 } from '../../shared/server-version.js';
+import { formatLsn, type Lsn } from '../../shared/lsn.js';
+import { identifier, literal } from '../quoting.js';
+import { buildConninfo, parseConninfo, redactConninfo } from './conninfo.js';
+import { invalidInput, requireIdentifier, requireVersion } from './option-rules.js';
+import { statement, type Statement } from './statement.js';
+import {
+  checkAlterOptions,
+  checkCreateOptions,
+  givenOptions,
+  optionList,
+  type SubscriptionOptions,
+} from './subscription-options.js';
+
+export interface SubscriptionSpec {
+  name: string;
+  /** libpq connection string to the publisher; a secret. */
+  connection: string;
+  publications: string[];
+  options?: SubscriptionOptions;
+}
+
+const SUBSCRIPTION_LOCK = 'ACCESS EXCLUSIVE on the subscription; no table lock';
+const CREATE_LOCK = 'ROW EXCLUSIVE on pg_subscription; no table lock';
+const REFRESH_LOCK = `${SUBSCRIPTION_LOCK}; ACCESS EXCLUSIVE on pg_subscription_rel when tables are removed`;
+
+/** CREATE SUBSCRIPTION. Outside a transaction when the server creates the slot. */
+export function createSubscription(spec: SubscriptionSpec, versionNum: number): Statement[] {
+  requireIdentifier(spec.name, '/name');
+  const publications = publicationList(spec.publications);
+  const options = spec.options ?? {};
+  checkCreateOptions(options, versionNum);
+  const connection = buildConninfo(parseConninfo(spec.connection));
+  const withClause = givenOptions(options).length > 0 ? ` with ${optionList(options)}` : '';
+  const text = (conninfo: string) =>
+    `create subscription ${identifier(spec.name)} connection ${literal(conninfo)} publication ${publications}${withClause}`;
+  return [
+    statement(text(connection), CREATE_LOCK, {
+      redactedSql: text(redactConninfo(connection)),
+      transactional: options.createSlot === false,
+    }),
+  ];
+}
+
+/** ALTER SUBSCRIPTION ... SET (options). Failover, two_phase and slot_name need it disabled, its worker ended. */
+export function setSubscriptionOptions(name: string, options: SubscriptionOptions, versionNum: number): Statement[] {
+  checkAlterOptions(options, versionNum);
+  if (givenOptions(options).length === 0) return [];
+  const transactional = options.failover === undefined && options.twoPhase !== false;
+  return [
+    statement(`alter subscription ${identifier(name)} set ${optionList(options)}`, SUBSCRIPTION_LOCK, {
+      transactional,
+    }),
+  ];
+}
+
+/** Replaces the list of publications. Without a refresh the set of tables stays until one is made. */
+export function setSubscriptionPublications(
+  name: string,
+  publications: string[],
+  options: { refresh: boolean; copyData?: boolean },
+): Statement[] {
+  const settings = [`refresh = ${options.refresh}`];
+  if (options.refresh && options.copyData !== undefined) settings.push(`copy_data = ${options.copyData}`);
+  const sql = `alter subscription ${identifier(name)} set publication ${publicationList(publications)} with (${settings.join(', ')})`;
+  return [statement(sql, options.refresh ? REFRESH_LOCK : SUBSCRIPTION_LOCK, { transactional: !options.refresh })];
+}
+
+export function setSubscriptionConnection(name: string, connection: string): Statement[] {
+  const canonical = buildConninfo(parseConninfo(connection));
+  const text = (conninfo: string) => `alter subscription ${identifier(name)} connection ${literal(conninfo)}`;
+  return [statement(text(canonical), SUBSCRIPTION_LOCK, { redactedSql: text(redactConninfo(canonical)) })];
+}
+
+export function enableSubscription(name: string): Statement[] {
+  return [statement(`alter subscription ${identifier(name)} enable`, SUBSCRIPTION_LOCK)];
+}
+
+export function disableSubscription(name: string): Statement[] {
+  return [statement(`alter subscription ${identifier(name)} disable`, SUBSCRIPTION_LOCK)];
+}
+
+/** Asks the publisher for the tables of the publications: adds the new ones, removes those gone. */
+export function refreshSubscription(name: string, options: { copyData?: boolean } = {}): Statement[] {
+  const settings = options.copyData === undefined ? '' : ` with (copy_data = ${options.copyData})`;
+  const sql = `alter subscription ${identifier(name)} refresh publication${settings}`;
+  return [statement(sql, REFRESH_LOCK, { transactional: false })];
+}
+
+/** Skips the whole transaction that ends at `lsn` (null: take the wish back). 15 and newer. */
+export function skipTransaction(name: string, lsn: Lsn | null, versionNum: number): Statement[] {
+  const instead =
+    'Mend the row on the subscriber so that the change applies, or move the origin with pg_replication_origin_advance while it is disabled.';
+  requireVersion(versionNum, PG15, 'skipping a transaction', '/lsn', instead);
+  if (lsn === 0n) throw invalidInput('/lsn', 'the LSN must be that of a transaction, not 0/0');
+  const value = lsn === null ? 'none' : literal(formatLsn(lsn));
+  return [statement(`alter subscription ${identifier(name)} skip (lsn = ${value})`, SUBSCRIPTION_LOCK)];
+}
+
+export function renameSubscription(name: string, newName: string): Statement[] {
+  requireIdentifier(newName, '/name');
+  return [statement(`alter subscription ${identifier(name)} rename to ${identifier(newName)}`, SUBSCRIPTION_LOCK)];
+}
+
+export function changeSubscriptionOwner(name: string, owner: string): Statement[] {
+  requireIdentifier(owner, '/owner');
+  return [statement(`alter subscription ${identifier(name)} owner to ${identifier(owner)}`, SUBSCRIPTION_LOCK)];
+}
+
+/** DROP SUBSCRIPTION; with its slot attached the server connects to the publisher and drops the slot there. */
+export function dropSubscription(name: string, slotAttached: boolean): Statement[] {
+  return [statement(`drop subscription ${identifier(name)}`, SUBSCRIPTION_LOCK, { transactional: !slotAttached })];
+}
+
+/**
+ * Drops the subscription without the publisher's help: the slot stays there. One transaction, so that a failure
+ * leaves the subscription as it was.
+ */
+export function dropSubscriptionKeepingSlot(name: string): Statement[] {
+  return [
+    ...disableSubscription(name),
+    statement(`alter subscription ${identifier(name)} set (slot_name = none)`, SUBSCRIPTION_LOCK),
+    ...dropSubscription(name, false),
+  ];
+}
+
+function publicationList(publications: string[]): string {
+  if (publications.length === 0) throw invalidInput('/publications', 'at least one publication is needed');
+  if (new Set(publications).size < publications.length) {
+    throw invalidInput('/publications', 'a publication is listed twice');
+  }
+  publications.forEach((publication, index) => requireIdentifier(publication, `/publications/${index}`));
+  return publications.map((publication) => identifier(publication)).join(', ');
+}

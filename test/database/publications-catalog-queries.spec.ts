@@ -1,0 +1,69 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { PUBLICATIONS, PUBLISHED_TABLES } from '../../src/postgres/catalog/publications.sql.js';
+import { REPLICATION_SLOTS, SLOT_CREATION_BLOCKERS } from '../../src/postgres/catalog/replication-slots.sql.js';
+import { SEQUENCES } from '../../src/postgres/catalog/sequences-list.sql.js';
+import {
+  ORIGIN_PROGRESS,
+  READABLE,
+  SUBSCRIPTION_CONNECTIONS,
+  SUBSCRIPTION_ERRORS,
+  SUBSCRIPTION_TABLES,
+  SUBSCRIPTION_WORKERS,
+  SUBSCRIPTIONS,
+} from '../../src/postgres/catalog/subscriptions.sql.js';
+import { TABLES } from '../../src/postgres/catalog/tables.sql.js';
+import { type Variant, variantFor } from '../../src/postgres/catalog/variant.js';
+import { WAL_SENDERS } from '../../src/postgres/catalog/wal-senders.sql.js';
+import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
+
+const NAME = [null];
+
+/** Every catalog query, with parameters that select everything. */
+const QUERIES: Record<string, { variants: readonly Variant[]; parameters: unknown[] }> = {
+  publications: { variants: PUBLICATIONS, parameters: NAME },
+  'published tables': { variants: PUBLISHED_TABLES, parameters: ['none'] },
+  'replication slots': { variants: REPLICATION_SLOTS, parameters: NAME },
+  'slot creation blockers': { variants: SLOT_CREATION_BLOCKERS, parameters: [] },
+  sequences: { variants: SEQUENCES, parameters: [null, null, null] },
+  'origin progress': { variants: ORIGIN_PROGRESS, parameters: NAME },
+  readable: { variants: READABLE, parameters: [] },
+  'subscription connections': { variants: SUBSCRIPTION_CONNECTIONS, parameters: NAME },
+  'subscription errors': { variants: SUBSCRIPTION_ERRORS, parameters: NAME },
+  'subscription tables': { variants: SUBSCRIPTION_TABLES, parameters: NAME },
+  'subscription workers': { variants: SUBSCRIPTION_WORKERS, parameters: NAME },
+  subscriptions: { variants: SUBSCRIPTIONS, parameters: NAME },
+  tables: { variants: TABLES, parameters: [null, null, null, null, null] },
+  'wal senders': { variants: WAL_SENDERS, parameters: [] },
+};
+
+describe('catalog queries', () => {
+  const servers = new Map<number, TestServer>();
+
+  beforeAll(async () => {
+    for (const major of AVAILABLE_MAJORS) servers.set(major, await TestServer.shared(major));
+  });
+
+  afterAll(async () => {
+    for (const server of servers.values()) await server.stop();
+  });
+
+  it.each(Object.keys(QUERIES))('%s: the same columns, of the same types, on every version', async (name) => {
+    const { variants, parameters } = QUERIES[name]!;
+    const columns = new Map<number, string>();
+    for (const [major, server] of servers) {
+      await server.withSession('postgres', async (session) => {
+        const result = await session.driver.query(variantFor(variants, session.versionNum), parameters);
+        columns.set(major, result.fields.map((field) => `${field.name}:${field.dataTypeID}`).join(' '));
+      });
+    }
+    expect(columns.size).toBe(AVAILABLE_MAJORS.length);
+    expect(new Set(columns.values()).size).toBe(1);
+  });
+
+  it('has no variant that a supported version would never use', () => {
+    for (const { variants } of Object.values(QUERIES)) {
+      const used = new Set(AVAILABLE_MAJORS.map((major) => variantFor(variants, major * 10000)));
+      expect(used.size).toBe(variants.length);
+    }
+  });
+});
