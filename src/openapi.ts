@@ -1,0 +1,119 @@
+import type { INestApplication } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { API_OPTIONS } from './api/configure-api.js';
+import { AppModule } from './app.module.js';
+import { PROBLEM_MEDIA_TYPE } from './problems/problem.filter.js';
+import { ProblemDto } from './problems/problem.dto.js';
+
+const METHODS = ['get', 'put', 'post', 'delete', 'patch'] as const;
+const BEARER = 'token';
+
+const DESCRIPTION = `Control plane for PostgreSQL replication: publications, subscriptions, slots, verification, upgrades.
+
+- Calls carry \`Authorization: Bearer <token>\`. Scope \`read\` allows every GET, \`operate\` every change, \`admin\` also tokens and the audit log.
+- Names in paths are percent-encoded, case-sensitive and at most 63 bytes.
+- Anything longer than a request answers \`202\` with \`Location: /v1/operations/{id}\`.
+- A POST with an \`Idempotency-Key\` can be repeated safely for 24 hours: the same key and body give the same answer.
+- \`dryRun=true\`, where it is offered, answers with what would be done and does nothing.
+- Lists answer \`{ items, nextCursor }\`.
+- Errors are \`application/problem+json\` with a stable \`code\`.`;
+
+/** The description of the API: OpenAPI 3.1, the same bytes for the same code. */
+export function buildOpenApiDocument(app: INestApplication): OpenAPIObject {
+  const config = new DocumentBuilder()
+    .setOpenAPIVersion('3.1.0')
+    .setTitle('Lockstep')
+    .setDescription(DESCRIPTION)
+    .setVersion('v1')
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'A token made by `POST /v1/tokens`.' }, BEARER)
+    .addSecurityRequirements(BEARER)
+    .build();
+  const document = SwaggerModule.createDocument(app, config, {
+    extraModels: [ProblemDto],
+    operationIdFactory: (controller, method) => `${controller.replace(/Controller$/, '')}_${method}`,
+  });
+  for (const path of Object.values(document.paths)) {
+    for (const method of METHODS) {
+      const operation = path[method] as Operation | undefined;
+      if (operation) completeOperation(operation, method);
+    }
+  }
+  const tags = new Set(operationsOf(document).flatMap(({ tags = [] }) => tags));
+  document.tags = [...tags].sort().map((name) => ({ name }));
+  return sorted(document) as OpenAPIObject;
+}
+
+/** Swagger UI at /docs and the document at /openapi.json, both open to everyone. */
+export function setupSwagger(app: INestApplication): void {
+  SwaggerModule.setup('docs', app, buildOpenApiDocument(app), {
+    jsonDocumentUrl: 'openapi.json',
+    raw: ['json'],
+    customSiteTitle: 'Lockstep API',
+    swaggerOptions: { persistAuthorization: true, displayRequestDuration: true, tryItOutEnabled: true },
+  });
+}
+
+/** The document without a database, a port or an environment: modules are read, nothing is started. */
+export async function exportOpenApi(): Promise<OpenAPIObject> {
+  const app = await NestFactory.create(AppModule, { ...API_OPTIONS, preview: true, logger: false });
+  try {
+    return buildOpenApiDocument(app);
+  } finally {
+    await app.close();
+  }
+}
+
+interface Operation {
+  tags?: string[];
+  description?: string;
+  security?: Record<string, string[]>[];
+  responses: Record<string, unknown>;
+  parameters?: unknown[];
+  'x-public'?: boolean;
+  'x-scope'?: string;
+}
+
+function completeOperation(operation: Operation, method: (typeof METHODS)[number]): void {
+  operation.responses.default = {
+    description: 'A problem; `code` says which.',
+    content: { [PROBLEM_MEDIA_TYPE]: { schema: { $ref: '#/components/schemas/ProblemDto' } } },
+  };
+  if (operation['x-public']) {
+    operation.security = [];
+  } else {
+    const scope = operation['x-scope'] ?? (method === 'get' ? 'read' : 'operate');
+    operation.description = [operation.description, `Scope: \`${scope}\`.`].filter(Boolean).join('\n\n');
+  }
+  delete operation['x-public'];
+  delete operation['x-scope'];
+  if (method === 'post') {
+    operation.parameters = [
+      ...(operation.parameters ?? []),
+      {
+        name: 'Idempotency-Key',
+        in: 'header',
+        required: false,
+        description: 'Makes the request safe to repeat for 24 hours: same key and body, same answer.',
+        schema: { type: 'string', maxLength: 255 },
+      },
+    ];
+  }
+}
+
+function operationsOf(document: OpenAPIObject): Operation[] {
+  return Object.values(document.paths).flatMap((path) =>
+    METHODS.flatMap((method) => (path[method] as Operation | undefined) ?? []),
+  );
+}
+
+/** Keys in one order, whatever order modules were loaded in; arrays keep theirs. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, part]) => [key, sorted(part)]),
+  );
+}

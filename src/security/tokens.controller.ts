@@ -1,0 +1,61 @@
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
+import { ApiCreatedResponse, ApiNoContentResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
+import { UuidPipe } from '../api/name-param.js';
+import { ApiPage, type Page, PageQuery } from '../api/page.js';
+import { SecretInResponse } from '../api/idempotency/secret-in-response.decorator.js';
+import { Scope } from './scope.decorator.js';
+import { CreatedTokenDto, CreateTokenDto, TokenDto } from './tokens.dto.js';
+import { type TokenView, TokensService } from './tokens.service.js';
+
+@ApiTags('tokens')
+@Scope('admin')
+@Controller('v1/tokens')
+export class TokensController {
+  constructor(private readonly tokens: TokensService) {}
+
+  @Post()
+  @SecretInResponse('token')
+  @ApiOperation({ summary: 'Create a token', description: 'The answer holds the token; it cannot be read again.' })
+  @ApiCreatedResponse({ type: CreatedTokenDto })
+  async create(@Body() body: CreateTokenDto, @Res({ passthrough: true }) response: Response): Promise<CreatedTokenDto> {
+    const { token, ...created } = await this.tokens.create({
+      name: body.name,
+      scope: body.scope,
+      expiresAt: body.expiresAt === undefined ? null : new Date(body.expiresAt),
+    });
+    response.location(`/v1/tokens/${created.id}`);
+    return { ...present(created), token };
+  }
+
+  @Get()
+  @ApiOperation({ summary: 'List tokens, revoked ones included' })
+  @ApiPage(TokenDto)
+  async list(@Query() query: PageQuery): Promise<Page<TokenDto>> {
+    const page = await this.tokens.list(query.limit, query.cursor);
+    return { ...page, items: page.items.map(present) };
+  }
+
+  @Delete(':id')
+  @HttpCode(204)
+  @ApiOperation({
+    summary: 'Revoke a token',
+    description: 'Effective at once. The last admin token cannot be revoked.',
+  })
+  @ApiNoContentResponse()
+  async revoke(@Param('id', UuidPipe) id: string): Promise<void> {
+    await this.tokens.revoke(id);
+  }
+}
+
+function present(token: TokenView): TokenDto {
+  return {
+    id: token.id,
+    name: token.name,
+    scope: token.scope,
+    createdAt: token.createdAt.toISOString(),
+    expiresAt: token.expiresAt?.toISOString() ?? null,
+    revokedAt: token.revokedAt?.toISOString() ?? null,
+    lastUsedAt: token.lastUsedAt?.toISOString() ?? null,
+  };
+}
