@@ -140,10 +140,10 @@ interface ErrorRow {
 }
 
 function decodeErrors(row: ErrorRow | undefined): Pick<Subscription, 'errors' | 'conflicts'> {
-  const counted = row?.apply_errors != null && row.sync_errors != null;
+  const { apply_errors: apply = null, sync_errors: sync = null, conflicts = null } = row ?? {};
   return {
-    errors: counted ? { apply: Number(row.apply_errors), sync: Number(row.sync_errors) } : null,
-    conflicts: row?.conflicts ?? null,
+    errors: apply === null || sync === null ? null : { apply: Number(apply), sync: Number(sync) },
+    conflicts,
   };
 }
 

@@ -1,0 +1,90 @@
+/** Tables an upgrade carries: permanent plain tables and partition roots that are neither ours nor an extension's. */
+export const CARRIED_TABLES = `
+  select n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind, c.relreplident::text as identity,
+         exists (select 1 from pg_catalog.pg_index as i
+                  where i.indrelid = c.oid and i.indisprimary and i.indimmediate and i.indisvalid) as has_key,
+         exists (select 1 from pg_catalog.pg_index as i
+                  where i.indrelid = c.oid and i.indisreplident and i.indisvalid) as has_identity_index
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+   where c.relkind in ('r', 'p') and c.relpersistence = 'p' and not c.relispartition
+     and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'lockstep')
+     and not exists (select 1 from pg_catalog.pg_depend as d
+                      where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid and d.deptype = 'e')
+   order by 1, 2`;
+
+/** As CARRIED_TABLES with the leaves: replica identity is each partition's own. */
+export const TABLES_WITHOUT_IDENTITY = `
+  select n.nspname::text as schema, c.relname::text as name, c.relreplident::text as identity
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+   where c.relkind in ('r', 'p') and c.relpersistence = 'p'
+     and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'lockstep')
+     and not exists (select 1 from pg_catalog.pg_depend as d
+                      where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid and d.deptype = 'e')
+     and (c.relreplident = 'n'
+          or (c.relreplident = 'd' and not exists (
+                select 1 from pg_catalog.pg_index as i
+                 where i.indrelid = c.oid and i.indisprimary and i.indimmediate and i.indisvalid))
+          or (c.relreplident = 'i' and not exists (
+                select 1 from pg_catalog.pg_index as i
+                 where i.indrelid = c.oid and i.indisreplident and i.indisvalid)))
+   order by 1, 2`;
+
+export const IDENTITY_OF = `
+  select c.relreplident::text as identity
+    from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+   where n.nspname = $1 and c.relname = $2`;
+
+/** Bytes of the carried tables, TOAST and indexes left out: what a copy reads. */
+export const CARRIED_BYTES = `
+  select coalesce(sum(pg_catalog.pg_table_size(c.oid)), 0)::text as bytes,
+         coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint::text as rows
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+   where c.relkind = 'r' and c.relpersistence = 'p'
+     and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'lockstep')`;
+
+/** Bytes per carried table, leaves singly, for the progress of a copy. */
+export const TABLE_BYTES = `
+  select n.nspname::text as schema, c.relname::text as name, pg_catalog.pg_table_size(c.oid)::text as bytes
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+   where c.relkind = 'r' and c.relpersistence = 'p'
+     and n.nspname !~ '^pg_' and n.nspname not in ('information_schema')`;
+
+/** What logical replication does not carry, each kind with its objects. */
+export const NOT_CARRIED = `
+  select case when c.relkind = 'f' then 'foreign table' when c.relkind = 'm' then 'materialized view'
+              else 'unlogged table' end as kind,
+         pg_catalog.format('%I.%I', n.nspname, c.relname) as object
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+   where (c.relkind in ('f', 'm') or (c.relkind in ('r', 'p') and c.relpersistence = 'u'))
+     and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'lockstep')
+  union all
+  select 'large object', count(*)::text from pg_catalog.pg_largeobject_metadata having count(*) > 0
+   order by 1, 2`;
+
+export const CURRENT_WAL = `select pg_catalog.pg_current_wal_insert_lsn()::text as lsn, pg_catalog.clock_timestamp() as at`;
+export const FLUSHED_WAL = `select pg_catalog.pg_current_wal_flush_lsn()::text as lsn`;
+
+/** Bytes between the end of WAL and what the slot's consumer has confirmed; null when that is not known. */
+export const SLOT_LAG = `
+  select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), confirmed_flush_lsn)::bigint::text as bytes
+    from pg_catalog.pg_replication_slots where slot_name = $1`;
+
+/** Applied position of a subscription of this database; no row before anything was applied. */
+export const ORIGIN_POSITION = `
+  select o.remote_lsn::text as lsn
+    from pg_catalog.pg_subscription as s
+    join pg_catalog.pg_replication_origin_status as o on o.external_id = 'pg_' || s.oid::text
+    join pg_catalog.pg_database as d on d.oid = s.subdbid
+   where d.datname = pg_catalog.current_database() and s.subname = $1`;
+
+export const DATABASE_SIZE = `select pg_catalog.pg_database_size(pg_catalog.current_database())::text as bytes`;
+
+export const SCHEMA_EXISTS = `select 1 as present from pg_catalog.pg_namespace where nspname = $1`;
+export const SCHEMA_IS_EMPTY = `
+  select not exists (select 1 from pg_catalog.pg_class where relnamespace = n.oid) as empty
+    from pg_catalog.pg_namespace as n where n.nspname = $1`;
