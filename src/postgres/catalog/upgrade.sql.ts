@@ -88,3 +88,13 @@ export const SCHEMA_EXISTS = `select 1 as present from pg_catalog.pg_namespace w
 export const SCHEMA_IS_EMPTY = `
   select not exists (select 1 from pg_catalog.pg_class where relnamespace = n.oid) as empty
     from pg_catalog.pg_namespace as n where n.nspname = $1`;
+
+export const SYSTEM_IDENTIFIER = `select system_identifier::text as identifier from pg_catalog.pg_control_system()`;
+
+/** User tables of the database, for ANALYZE one by one: progress, and no lock held over all of them. */
+export const ANALYZABLE_TABLES = `
+  select n.nspname::text as schema, c.relname::text as name
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+   where c.relkind in ('r', 'p', 'm') and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'lockstep')
+   order by 1, 2`;

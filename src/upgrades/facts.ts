@@ -1,0 +1,64 @@
+import type { SchemaFingerprint } from '../postgres/schema/fingerprint.js';
+import type { FenceRecord } from './traffic/fence-record.js';
+
+export interface TableName {
+  schema: string;
+  name: string;
+}
+
+/**
+ * What the upgrade has learnt and done, stored before and after each act, so that any instance can go on or undo.
+ * No secrets.
+ */
+export interface UpgradeFacts {
+  source?: ServerFacts;
+  target?: ServerFacts;
+  /** Tables the publication names: plain tables and partition roots. */
+  tables?: TableName[];
+  /** Tables on the source whose replica identity we set to FULL, with what it was (`d` or `n`). */
+  identityChanged?: (TableName & { before: 'd' | 'n' })[];
+  /** Roles we created on the target. */
+  rolesCreated?: string[];
+  /** The bar on the target's roles, as it was before. */
+  targetBar?: FenceRecord;
+  /** Schema of the source when it was dumped; any later DDL shows against it. */
+  fingerprint?: SchemaFingerprint;
+  /** Schema of the target when it was opened. */
+  targetFingerprint?: SchemaFingerprint;
+  /** Error counters of the forward subscription before the fence; null below 15. */
+  errorCounters?: { apply: number; sync: number } | null;
+  applyWorkerPid?: number | null;
+  /** The source's writers as they were before the fence. */
+  sourceFence?: FenceRecord;
+  /** The target's writers as they were before a rollback's fence. */
+  rollbackFence?: FenceRecord;
+  switchover?: SwitchoverFacts;
+  rollback?: SwitchoverFacts;
+  notCarried?: { kind: string; objects: string[]; remedy: string }[];
+  bytes?: number;
+  rows?: number;
+  /** Publisher LSN up to which both sides were shown equal. */
+  verifiedLsn?: string;
+  verificationId?: string;
+  sequences?: { total: number; moved: number };
+  keysChecked?: number;
+  leftovers?: string[];
+}
+
+export interface ServerFacts {
+  version: string;
+  versionNum: number;
+}
+
+/** One passage through the fence, in either direction. */
+export interface SwitchoverFacts {
+  startedAt: string;
+  fencedAt?: string;
+  fenceLsn?: string;
+  terminated?: number;
+  markerLsn?: string;
+  drainedAt?: string;
+  openedAt?: string;
+  fenceProof?: 'held' | 'violated';
+  writePauseMs?: number;
+}

@@ -1,0 +1,154 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { readSubscriptions, type Subscription } from '../../postgres/catalog/subscriptions.js';
+import { ANALYZABLE_TABLES, SLOT_LAG, TABLE_BYTES } from '../../postgres/catalog/upgrade.sql.js';
+import { identifier } from '../../postgres/quoting.js';
+import { Problem } from '../../problems/problem.js';
+import type { StepContext, UpgradeStep } from '../workflow/step.js';
+
+/** A copy that moves nothing for this long, its errors growing or its workers missing, is stuck and says so. */
+const STUCK_AFTER_MS = 120_000;
+const POLL_MS = 200;
+/** The link counts as caught up when less WAL than this lies between the source and what the target has confirmed. */
+const CAUGHT_UP_BYTES = 1_000_000;
+const ANALYZE_TIMEOUT = '6h';
+
+/** Waits for tablesync to copy every table, with progress in bytes. */
+export const initialCopyStep: UpgradeStep = {
+  name: 'initial-copy',
+  phase: 'copy',
+
+  async run(context) {
+    const target = await context.act('target');
+    const sizes = await tableSizes(context);
+    const started = Date.now();
+    let lastMove = Date.now();
+    let lastSeen = '';
+    for (;;) {
+      context.signal.throwIfAborted();
+      const subscription = await subscribed(context);
+      const state = progressOf(subscription, sizes);
+      if (subscription.tables.length > 0 && state.ready === subscription.tables.length) break;
+      const seen = JSON.stringify([state.ready, state.bytesDone, state.states]);
+      if (seen !== lastSeen) lastMove = Date.now();
+      lastSeen = seen;
+      if (Date.now() - lastMove > STUCK_AFTER_MS) throw stuck(subscription);
+      const percent = state.bytesTotal > 0 ? (100 * state.bytesDone) / state.bytesTotal : null;
+      const eta = percent !== null && percent > 1 ? ((Date.now() - started) / percent) * (100 - percent) : null;
+      await context.progress(
+        `copying: ${state.ready} of ${subscription.tables.length} tables ready`,
+        percent,
+        eta === null ? null : Math.round(eta / 1000),
+      );
+      await delay(POLL_MS, undefined, { signal: context.signal });
+    }
+    const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+    const relations = (await readSubscriptions(target, context.names.subscription))[0]!.tables.length;
+    return { tables: relations, bytes, ms: Date.now() - started };
+  },
+};
+
+export const analyzeStep: UpgradeStep = {
+  name: 'analyze',
+  phase: 'catch-up',
+
+  async run(context) {
+    const target = await context.act('target');
+    const tables = await target.rows<{ schema: string; name: string }>(ANALYZABLE_TABLES);
+    await target.execute(`set statement_timeout = '${ANALYZE_TIMEOUT}'`);
+    try {
+      for (const [index, { schema, name }] of tables.entries()) {
+        context.signal.throwIfAborted();
+        if (index % 20 === 0) await context.progress(`analyzing ${schema}.${name}`, (100 * index) / tables.length);
+        await target.execute(`analyze ${identifier(schema, name)}`);
+      }
+    } finally {
+      if (target.alive) await target.execute('reset statement_timeout');
+    }
+    return { tables: tables.length };
+  },
+};
+
+/** Opens the change streams and waits until the target is as good as level with the source. */
+export const catchUpStep: UpgradeStep = {
+  name: 'catch-up',
+  phase: 'catch-up',
+
+  async run(context) {
+    await context.progress('opening the change streams');
+    await context.readers();
+    let lowest = Number.POSITIVE_INFINITY;
+    let lastMove = Date.now();
+    for (;;) {
+      context.signal.throwIfAborted();
+      const lag = await forwardLag(context);
+      if (lag !== null && lag < CAUGHT_UP_BYTES) return { lagBytes: lag };
+      if (lag !== null && lag < lowest) {
+        lowest = lag;
+        lastMove = Date.now();
+      }
+      if (Date.now() - lastMove > STUCK_AFTER_MS) throw stuck(await subscribed(context));
+      await context.progress(`catching up: ${lag === null ? 'lag unknown' : `${lag} bytes behind`}`);
+      await delay(POLL_MS, undefined, { signal: context.signal });
+    }
+  },
+
+  async undo(context) {
+    return await context.dropReaders();
+  },
+};
+
+/** Bytes the target is behind; null when that is not known, which is never taken for zero. */
+export async function forwardLag(context: StepContext): Promise<number | null> {
+  const [row] = await (await context.act('source')).rows<{ bytes: string | null }>(SLOT_LAG, [context.names.slot]);
+  return row?.bytes == null ? null : Number(row.bytes);
+}
+
+async function subscribed(context: StepContext): Promise<Subscription> {
+  const [subscription] = await readSubscriptions(await context.act('target'), context.names.subscription);
+  if (!subscription) throw new Problem('CONFLICT', `subscription ${context.names.subscription} is gone`);
+  if (!subscription.enabled) {
+    throw new Problem('CONFLICT', `subscription ${subscription.name} was disabled`, {
+      hint: 'See the log of the target for why (disable_on_error, or somebody), then retry.',
+    });
+  }
+  return subscription;
+}
+
+async function tableSizes(context: StepContext): Promise<Map<string, number>> {
+  const rows = await (
+    await context.act('source')
+  ).rows<{ schema: string; name: string; bytes: string }>(TABLE_BYTES);
+  return new Map(rows.map((row) => [JSON.stringify([row.schema, row.name]), Number(row.bytes)]));
+}
+
+function progressOf(subscription: Subscription, sizes: Map<string, number>) {
+  let ready = 0;
+  let bytesDone = 0;
+  let bytesTotal = 0;
+  const states: Record<string, number> = {};
+  for (const table of subscription.tables) {
+    const size = sizes.get(JSON.stringify([table.schema, table.name])) ?? 0;
+    bytesTotal += size;
+    states[table.state] = (states[table.state] ?? 0) + 1;
+    if (table.state === 'ready') ready++;
+    if (table.state === 'ready' || table.state === 'copied' || table.state === 'catching-up') bytesDone += size;
+    else bytesDone += Math.min(size, table.copyProgress?.bytes ?? 0);
+  }
+  return { ready, bytesDone, bytesTotal, states };
+}
+
+function stuck(subscription: Subscription): Problem {
+  const waiting = subscription.tables.filter(({ state }) => state !== 'ready').slice(0, 10);
+  const errors = subscription.errors;
+  return new Problem(
+    'PREREQUISITE_FAILED',
+    `nothing moved for ${STUCK_AFTER_MS / 1000} s; waiting: ${
+      waiting.map(({ schema, name, state }) => `${schema}.${name} (${state})`).join(', ') || 'the apply worker'
+    }${errors ? `; errors so far: apply ${errors.apply}, sync ${errors.sync}` : ''}`,
+    {
+      hint: "The target server's log says why the worker fails. Mend that, then retry the upgrade.",
+      retryable: true,
+      extra: { workers: subscription.workers.length },
+    },
+  );
+}

@@ -1,0 +1,80 @@
+import { readPublications } from '../../postgres/catalog/publications.js';
+import { createMarkerTable, dropMarkerTable } from '../../postgres/ddl/marker.ddl.js';
+import { createPublication, dropPublication } from '../../postgres/ddl/publication.ddl.js';
+import { identifier } from '../../postgres/quoting.js';
+import { SCHEMA_IS_EMPTY } from '../../postgres/catalog/upgrade.sql.js';
+import { statement } from '../../postgres/ddl/statement.js';
+import { Problem } from '../../problems/problem.js';
+import type { TableName } from '../facts.js';
+import { LOCKSTEP_SCHEMA } from '../object-names.js';
+import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
+
+/** The marker table on both sides, the subscriber's first: written only once the subscription carries it. */
+export const markerTableStep: UpgradeStep = {
+  name: 'marker-table',
+  phase: 'prepare',
+
+  async run(context) {
+    for (const side of ['target', 'source'] as const) {
+      await context.run(side, createMarkerTable(LOCKSTEP_SCHEMA, context.names.markerTable));
+    }
+    return { table: `${LOCKSTEP_SCHEMA}.${context.names.markerTable}` };
+  },
+
+  async undo(context) {
+    for (const side of ['target', 'source'] as const) {
+      await context.run(side, dropMarkerTable(LOCKSTEP_SCHEMA, context.names.markerTable));
+      await dropSchemaIfEmpty(context, side);
+    }
+    return {};
+  },
+};
+
+/** Publishes every carried table and the marker; never ALL TABLES, which would also take tables made later. */
+export const publicationStep: UpgradeStep = {
+  name: 'publication',
+  phase: 'prepare',
+
+  async run(context) {
+    const tables = await publish(context, 'source', context.names.publication);
+    return { publication: context.names.publication, tables };
+  },
+
+  async undo(context) {
+    return await unpublish(context, 'source', context.names.publication);
+  },
+};
+
+/** Creates the publication of all carried tables on one side, unless it is there. Answers how many tables. */
+export async function publish(context: StepContext, side: Side, publication: string): Promise<number> {
+  const session = await context.act(side);
+  const tables: TableName[] = [
+    ...(context.facts.tables ?? []),
+    { schema: LOCKSTEP_SCHEMA, name: context.names.markerTable },
+  ];
+  const [existing] = await readPublications(session, publication);
+  if (!existing) {
+    const spec = { name: publication, target: { kind: 'tables' as const, tables } };
+    await context.run(side, createPublication(spec, session.versionNum));
+  }
+  const [made] = await readPublications(session, publication);
+  const published = made?.target.kind === 'tables' ? made.target.tables.length : 0;
+  if (published !== tables.length) {
+    throw new Problem('CONFLICT', `publication ${publication} holds ${published} tables instead of ${tables.length}`);
+  }
+  return tables.length;
+}
+
+export async function unpublish(context: StepContext, side: Side, publication: string) {
+  const [existing] = await readPublications(await context.act(side), publication);
+  if (!existing) return null;
+  await context.run(side, dropPublication(publication));
+  return { dropped: publication };
+}
+
+/** Our schema goes when nothing of another upgrade is in it. */
+export async function dropSchemaIfEmpty(context: StepContext, side: Side): Promise<void> {
+  const [row] = await (await context.act(side)).rows<{ empty: boolean }>(SCHEMA_IS_EMPTY, [LOCKSTEP_SCHEMA]);
+  if (row?.empty !== true) return;
+  await context.run(side, [statement(`drop schema if exists ${identifier(LOCKSTEP_SCHEMA)} restrict`, 'none')]);
+}

@@ -1,0 +1,149 @@
+import { readReplicationSlots } from '../../postgres/catalog/replication-slots.js';
+import { readSubscriptions, type Subscription } from '../../postgres/catalog/subscriptions.js';
+import { SYSTEM_IDENTIFIER } from '../../postgres/catalog/upgrade.sql.js';
+import {
+  createSubscription,
+  disableSubscription,
+  dropSubscriptionKeepingSlot,
+  enableSubscription,
+} from '../../postgres/ddl/subscription.ddl.js';
+import { createLogicalSlot, dropLogicalSlot } from '../../postgres/replication/logical-slot.js';
+import { PG14, PG16 } from '../../shared/server-version.js';
+import { Problem } from '../../problems/problem.js';
+import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
+import { pollUntil } from '../workflow/poll.js';
+
+/** The forward slot: made by us, with a deadline that names what holds it up, not by CREATE SUBSCRIPTION. */
+export const replicationSlotStep: UpgradeStep = {
+  name: 'replication-slot',
+  phase: 'copy',
+
+  async run(context) {
+    await context.progress('creating the replication slot');
+    return await ensureSlot(context, 'source', context.names.slot, context.request.deadlines.slotMs);
+  },
+
+  async undo(context) {
+    return await removeSlot(context, 'source', context.names.slot);
+  },
+};
+
+export const subscriptionStep: UpgradeStep = {
+  name: 'subscription',
+  phase: 'copy',
+
+  async run(context) {
+    return await ensureSubscription(context, 'target', {
+      name: context.names.subscription,
+      publication: context.names.publication,
+      slot: context.names.slot,
+      copyData: true,
+    });
+  },
+
+  async undo(context) {
+    return await removeSubscription(context, 'target', context.names.subscription);
+  },
+};
+
+export async function ensureSlot(context: StepContext, side: Side, slot: string, deadlineMs: number) {
+  const connection = await context.connection(side);
+  await createLogicalSlot(connection, slot, { deadlineMs, signal: context.signal });
+  const [made] = await readReplicationSlots(await context.act(side), slot);
+  if (!made || made.walStatus === 'lost') throw new Problem('CONFLICT', `replication slot ${slot} is gone or lost`);
+  return { slot, confirmedFlushLsn: made.confirmedFlushLsn };
+}
+
+export async function removeSlot(context: StepContext, side: Side, slot: string) {
+  const [existing] = await readReplicationSlots(await context.act(side), slot);
+  if (!existing) return null;
+  await dropLogicalSlot(await context.connection(side), slot);
+  return { dropped: slot };
+}
+
+/**
+ * Creates the subscription on `side`, its publisher being the other one, unless it is there; and enables it. The slot
+ * exists already, so nothing here waits for transactions on the publisher.
+ */
+export async function ensureSubscription(
+  context: StepContext,
+  side: Side,
+  spec: { name: string; publication: string; slot: string; copyData: boolean },
+) {
+  const publisher: Side = side === 'target' ? 'source' : 'target';
+  const session = await context.act(side);
+  const publisherVersion = (await context.act(publisher)).versionNum;
+  const [existing] = await readSubscriptions(session, spec.name);
+  if (!existing) {
+    const statements = createSubscription(
+      {
+        name: spec.name,
+        connection: await context.conninfoOf(publisher),
+        publications: [spec.publication],
+        options: {
+          createSlot: false,
+          slotName: spec.slot,
+          copyData: spec.copyData,
+          enabled: true,
+          ...streaming(session.versionNum, publisherVersion),
+        },
+      },
+      session.versionNum,
+    );
+    await context.run(side, statements);
+  } else if (!existing.enabled) {
+    await context.run(side, enableSubscription(spec.name));
+  }
+  await pollUntil(context, 30_000, `the apply worker of ${spec.name} to start`, async () => {
+    const [now] = await readSubscriptions(session, spec.name);
+    return now?.workers.some((worker) => worker.kind === 'apply') ?? false;
+  });
+  return { subscription: spec.name, slot: spec.slot };
+}
+
+/** Large transactions are sent while they run wherever both ends can. */
+function streaming(subscriber: number, publisher: number): { streaming?: 'on' | 'parallel' } {
+  const both = Math.min(subscriber, publisher);
+  if (both >= PG16) return { streaming: 'parallel' };
+  return both >= PG14 ? { streaming: 'on' } : {};
+}
+
+/** Stops applying and waits until no worker is left: only then may the other direction be enabled. */
+export async function disableAndWait(context: StepContext, side: Side, name: string): Promise<void> {
+  const session = await context.act(side);
+  const [existing] = await readSubscriptions(session, name);
+  if (!existing) return;
+  if (existing.enabled) await context.run(side, disableSubscription(name));
+  await pollUntil(context, 30_000, `the workers of ${name} to end`, async () => {
+    const [now] = await readSubscriptions(session, name);
+    return now === undefined || now.workers.length === 0;
+  });
+}
+
+/** Drops the subscription without asking its publisher; the slot is dropped on the publisher as a step of its own. */
+export async function removeSubscription(context: StepContext, side: Side, name: string) {
+  const session = await context.act(side);
+  const [existing] = await readSubscriptions(session, name);
+  if (!existing) return null;
+  await disableAndWait(context, side, name);
+  const publisher: Side = side === 'target' ? 'source' : 'target';
+  const { identifier } = await session.row<{ identifier: string }>(SYSTEM_IDENTIFIER);
+  const leftover = tablesyncSlot(existing, identifier);
+  await context.run(side, dropSubscriptionKeepingSlot(name));
+  await removeTablesyncSlots(context, publisher, leftover);
+  return { dropped: name };
+}
+
+/** Slots of unfinished table synchronisation (`pg_<subscription>_sync_<table>_<subscriber>`) stay behind otherwise. */
+function tablesyncSlot(subscription: Subscription, subscriberIdentifier: string): RegExp {
+  return new RegExp(`^pg_${subscription.oid}_sync_\\d+_${subscriberIdentifier}$`);
+}
+
+async function removeTablesyncSlots(context: StepContext, publisher: Side, leftover: RegExp): Promise<void> {
+  const connection = await context.connection(publisher);
+  for (const slot of await readReplicationSlots(await context.act(publisher))) {
+    if (leftover.test(slot.name) && slot.database === connection.database) {
+      await dropLogicalSlot(connection, slot.name);
+    }
+  }
+}

@@ -1,0 +1,240 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import type { UpgradeFacts } from './facts.js';
+import { UpgradeEntity } from './upgrade.entity.js';
+import type { StepState, UpgradePhase } from './upgrade-request.js';
+
+export interface StepRow {
+  name: string;
+  state: StepState;
+  startedAt: Date | null;
+  finishedAt: Date | null;
+  detail: Record<string, unknown> | null;
+}
+
+export interface UpgradeEvent {
+  seq: number;
+  type: string;
+  data: Record<string, unknown>;
+  at: Date;
+}
+
+/** Phases in which an upgrade holds its databases. */
+const ENDED: UpgradePhase[] = ['finalized', 'aborted'];
+
+/** Columns a patch may set; undefined leaves, null clears. */
+export type UpgradePatch = Partial<
+  Pick<UpgradeEntity, 'phase' | 'awaiting' | 'writeTo' | 'preflight' | 'verification' | 'problem' | 'operationId'>
+>;
+
+@Injectable()
+export class UpgradeRepository {
+  constructor(private readonly dataSource: DataSource) {}
+
+  find(name: string): Promise<UpgradeEntity | null> {
+    return this.dataSource.getRepository(UpgradeEntity).findOneBy({ name });
+  }
+
+  async page(limit: number, afterName: string | null): Promise<UpgradeEntity[]> {
+    const query = this.dataSource
+      .getRepository(UpgradeEntity)
+      .createQueryBuilder('u')
+      .orderBy('u.name collate "C"')
+      .limit(limit);
+    if (afterName !== null) query.where('u.name collate "C" > :afterName', { afterName });
+    return query.getMany();
+  }
+
+  /** Live upgrades that read or write one of these databases. */
+  async liveOn(ends: { server: string; database: string }[]): Promise<string[]> {
+    const rows = await this.dataSource.query<{ name: string }[]>(
+      `select name from lockstep.upgrade
+        where phase <> all ($1)
+          and exists (select 1 from jsonb_array_elements($2::jsonb) as e(x) where e.x in (request -> 'source', request -> 'target'))`,
+      [ENDED, JSON.stringify(ends)],
+    );
+    return rows.map(({ name }) => name);
+  }
+
+  async usesServer(server: string): Promise<string[]> {
+    const rows = await this.dataSource.query<{ name: string }[]>(
+      `select name from lockstep.upgrade
+        where phase <> all ($1) and $2 in (request -> 'source' ->> 'server', request -> 'target' ->> 'server')`,
+      [ENDED, server],
+    );
+    return rows.map(({ name }) => name);
+  }
+
+  /** False when the name is taken, or another live upgrade uses one of its databases: then nothing is written. */
+  create(
+    row: Pick<UpgradeEntity, 'name' | 'shortId' | 'operationId' | 'request' | 'secrets' | 'phase' | 'writeTo'>,
+    steps: string[],
+  ): Promise<'created' | 'name-taken' | 'database-taken'> {
+    return this.dataSource.transaction(async (manager) => {
+      await manager.query(`select pg_advisory_xact_lock(hashtextextended('lockstep create upgrade', 0))`);
+      if (await manager.getRepository(UpgradeEntity).existsBy({ name: row.name })) return 'name-taken';
+      if ((await this.liveOn([row.request.source, row.request.target])).length > 0) return 'database-taken';
+      await manager.query(
+        `insert into lockstep.upgrade (name, short_id, operation_id, request, secrets, phase, write_to)
+         values ($1, $2, $3, $4, $5, $6, $7)`,
+        [row.name, row.shortId, row.operationId, JSON.stringify(row.request), row.secrets, row.phase, row.writeTo],
+      );
+      await this.insertSteps(manager, row.name, steps);
+      return 'created';
+    });
+  }
+
+  async delete(name: string): Promise<void> {
+    await this.dataSource.query('delete from lockstep.upgrade where name = $1', [name]);
+  }
+
+  async patch(name: string, patch: UpgradePatch): Promise<void> {
+    if (Object.keys(patch).length > 0) {
+      await this.dataSource
+        .createQueryBuilder()
+        .update(UpgradeEntity)
+        .set({ ...patch, updatedAt: new Date() } as object)
+        .where({ name })
+        .execute();
+    }
+    if (patch.phase !== undefined) await this.event(name, 'phase', { phase: patch.phase });
+  }
+
+  /** Merges top-level members into the facts in one statement, so that no writer loses another's. */
+  async record(name: string, facts: Partial<UpgradeFacts>): Promise<void> {
+    await this.dataSource.query(
+      'update lockstep.upgrade set facts = facts || $2::jsonb, updated_at = now() where name = $1',
+      [name, JSON.stringify(facts)],
+    );
+  }
+
+  async forget(name: string, facts: (keyof UpgradeFacts)[]): Promise<void> {
+    await this.dataSource.query('update lockstep.upgrade set facts = facts - $2::text[] where name = $1', [name, facts]);
+  }
+
+  /** Takes the awaited gate; false when that gate is not awaited (any more). */
+  async takeGate(name: string, gate: string): Promise<boolean> {
+    const [, taken] = await this.dataSource.query<[unknown[], number]>(
+      `update lockstep.upgrade set awaiting = null, problem = null, updated_at = now()
+        where name = $1 and awaiting = $2 and phase = 'awaiting-approval' and abort_requested_at is null`,
+      [name, gate],
+    );
+    return taken === 1;
+  }
+
+  /** Abort and opening exclude each other: whichever is recorded first wins. */
+  async requestAbort(name: string, phases: UpgradePhase[]): Promise<boolean> {
+    const [, done] = await this.dataSource.query<[unknown[], number]>(
+      `update lockstep.upgrade set abort_requested_at = now(), awaiting = null, phase = 'aborting', updated_at = now()
+        where name = $1 and opening_at is null and abort_requested_at is null and phase = any ($2)`,
+      [name, phases],
+    );
+    return done === 1;
+  }
+
+  async passPointOfNoReturn(name: string): Promise<boolean> {
+    const [, done] = await this.dataSource.query<[unknown[], number]>(
+      `update lockstep.upgrade set opening_at = coalesce(opening_at, now()), updated_at = now()
+        where name = $1 and abort_requested_at is null`,
+      [name],
+    );
+    return done === 1;
+  }
+
+  /** Moves between phases only from one of `from`: of two callers one succeeds. */
+  async transition(name: string, from: UpgradePhase[], to: UpgradePhase, patch: UpgradePatch = {}): Promise<boolean> {
+    const result = await this.dataSource
+      .createQueryBuilder()
+      .update(UpgradeEntity)
+      .set({ ...patch, phase: to, updatedAt: new Date() } as object)
+      .where('name = :name and phase in (:...from)', { name, from })
+      .execute();
+    if (result.affected !== 1) return false;
+    await this.event(name, 'phase', { phase: to });
+    return true;
+  }
+
+  /** A new run of the forward path: unfinished steps, and those named, are to be done again. */
+  async nextAttempt(name: string, again: string[]): Promise<number> {
+    return this.dataSource.transaction(async (manager) => {
+      const [rows] = await manager.query<[{ attempt: number }[], number]>(
+        `update lockstep.upgrade set attempt = attempt + 1, problem = null, abort_requested_at = null, opening_at = null,
+                updated_at = now() where name = $1 returning attempt`,
+        [name],
+      );
+      await manager.query(
+        `update lockstep.upgrade_step set state = 'pending', started_at = null, finished_at = null, detail = null
+          where upgrade = $1 and (state <> 'done' or name = any ($2))`,
+        [name, again],
+      );
+      return rows[0]!.attempt;
+    });
+  }
+
+  steps(name: string): Promise<StepRow[]> {
+    return this.dataSource.query<StepRow[]>(
+      `select name, state, started_at as "startedAt", finished_at as "finishedAt", detail
+         from lockstep.upgrade_step where upgrade = $1 order by position`,
+      [name],
+    );
+  }
+
+  async stepState(upgrade: string, step: string): Promise<StepState | null> {
+    const [row] = await this.dataSource.query<{ state: StepState }[]>(
+      'select state from lockstep.upgrade_step where upgrade = $1 and name = $2',
+      [upgrade, step],
+    );
+    return row?.state ?? null;
+  }
+
+  addSteps(upgrade: string, steps: string[]): Promise<void> {
+    return this.dataSource.transaction((manager) => this.insertSteps(manager, upgrade, steps));
+  }
+
+  /** Records a step's state and the event that tells of it. */
+  async setStep(upgrade: string, step: string, state: StepState, detail: Record<string, unknown> | null): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      await manager.query(
+        `update lockstep.upgrade_step
+            set state = $3,
+                detail = coalesce($4::jsonb, detail),
+                started_at = case when $3 = 'running' then now() else coalesce(started_at, now()) end,
+                finished_at = case when $3 in ('done', 'failed', 'undone', 'skipped') then now() end
+          where upgrade = $1 and name = $2`,
+        [upgrade, step, state, detail === null ? null : JSON.stringify(detail)],
+      );
+      await this.append(manager, upgrade, 'step', { step, state, ...(detail === null ? {} : { detail }) });
+    });
+  }
+
+  event(upgrade: string, type: string, data: Record<string, unknown>): Promise<void> {
+    return this.dataSource.transaction((manager) => this.append(manager, upgrade, type, data));
+  }
+
+  async eventsAfter(upgrade: string, seq: number, limit: number): Promise<UpgradeEvent[]> {
+    const rows = await this.dataSource.query<{ seq: string; type: string; data: Record<string, unknown>; at: Date }[]>(
+      'select seq, type, data, at from lockstep.upgrade_event where upgrade = $1 and seq > $2 order by seq limit $3',
+      [upgrade, seq, limit],
+    );
+    return rows.map((row) => ({ ...row, seq: Number(row.seq) }));
+  }
+
+  private async insertSteps(manager: EntityManager, upgrade: string, steps: string[]): Promise<void> {
+    await manager.query(
+      `insert into lockstep.upgrade_step (upgrade, position, name, state)
+       select $1, coalesce((select max(position) from lockstep.upgrade_step where upgrade = $1), 0) + s.ordinality, s.name, 'pending'
+         from unnest($2::text[]) with ordinality as s(name, ordinality)
+       on conflict (upgrade, name) do update set state = 'pending', started_at = null, finished_at = null, detail = null`,
+      [upgrade, steps],
+    );
+  }
+
+  private async append(manager: EntityManager, upgrade: string, type: string, data: Record<string, unknown>) {
+    await manager.query('select 1 from lockstep.upgrade where name = $1 for update', [upgrade]);
+    await manager.query(
+      `insert into lockstep.upgrade_event (upgrade, seq, type, data)
+       select $1, coalesce(max(seq), 0) + 1, $2, $3::jsonb from lockstep.upgrade_event where upgrade = $1`,
+      [upgrade, type, JSON.stringify(data)],
+    );
+  }
+}

@@ -1,0 +1,55 @@
+import type { ConnectionTarget } from '../../postgres/connection.js';
+import type { Statement } from '../../postgres/ddl/statement.js';
+import type { Session } from '../../postgres/session.js';
+import type { UpgradeFacts } from '../facts.js';
+import type { ObjectNames } from '../object-names.js';
+import type { UpgradePhase, UpgradeRequest } from '../upgrade-request.js';
+import type { Readers } from './readers.js';
+
+export type Side = 'source' | 'target';
+
+/** What a step works with. `facts` is what was recorded so far; a step records its intent before it acts. */
+export interface StepContext {
+  readonly name: string;
+  readonly shortId: string;
+  readonly request: UpgradeRequest;
+  readonly names: ObjectNames;
+  readonly facts: UpgradeFacts;
+  readonly signal: AbortSignal;
+  /** Stores facts before anything else happens; `facts` shows them from then on. */
+  record(facts: Partial<UpgradeFacts>): Promise<void>;
+  forget(...facts: (keyof UpgradeFacts)[]): Promise<void>;
+  /** The session that may change that side; see `openActSession`. */
+  act(side: Side): Promise<Session>;
+  /** Runs statements on that side's act session and audits them, secrets left out. */
+  run(side: Side, statements: readonly Statement[]): Promise<void>;
+  /** How Lockstep reaches that side's database. Holds a password. */
+  connection(side: Side): Promise<ConnectionTarget>;
+  /** libpq connection string with which the other side's server reaches this one. Holds a password. */
+  conninfoOf(side: Side): Promise<string>;
+  /** Login that Lockstep uses on that side. */
+  user(side: Side): Promise<string>;
+  /** Password verifiers are copied; where they cannot be read, a password may have been given. */
+  writerPassword(role: string): string | null;
+  /** Change streams of the forward link and the keys touched since the last verified LSN. */
+  readers(): Promise<Readers>;
+  /** Removes the readers' slots and publications from both servers. */
+  dropReaders(): Promise<Record<string, unknown> | null>;
+  progress(message: string, percent?: number | null, etaSeconds?: number | null): Promise<void>;
+  /** Appends to the upgrade's events. */
+  event(type: string, data: Record<string, unknown>): Promise<void>;
+}
+
+/**
+ * One step of an upgrade: looks whether its effect is already there, acts, and checks by reading the server. May be
+ * run again after a crash at any point within.
+ */
+export interface UpgradeStep {
+  readonly name: string;
+  /** The phase callers see while it runs. */
+  readonly phase: UpgradePhase;
+  /** Answers what the report tells of it; no secrets. */
+  run(context: StepContext): Promise<Record<string, unknown>>;
+  /** Puts back what `run` did, whether it finished or not. Idempotent. Null: there was nothing. */
+  undo?(context: StepContext): Promise<Record<string, unknown> | null>;
+}
