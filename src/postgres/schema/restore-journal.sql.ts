@@ -100,7 +100,7 @@ export const doneEntries = `select digest, description from lockstep.restore_jou
 
 export const recordDone = `
   insert into lockstep.restore_journal (section, digest, description)
-    select $1::text, digest, description from pg_catalog.unnest($2::text[], $3::text[]) as done(digest, description)`;
+    select $1::text, digest, description from unnest($2::text[], $3::text[]) as done(digest, description)`;
 
 /** Held by the session for the whole restore, so that two of us never run it on one database at once. */
 export const lockRestore = `select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('lockstep restore'), 0) as held`;
