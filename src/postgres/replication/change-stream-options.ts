@@ -1,3 +1,4 @@
+import type { Problem } from '../../problems/problem.js';
 import type { Lsn } from '../../shared/lsn.js';
 import type { ConnectionTarget } from '../connection.js';
 import type { StreamedTransaction } from './streamed-transaction.js';
@@ -16,7 +17,7 @@ export interface ChangeStreamOptions {
    */
   onTransaction?: (transaction: StreamedTransaction) => Promise<void> | void;
   /** Told once when the stream has failed for good. */
-  onFailed?: (problem: import('../../problems/problem.js').Problem) => void;
+  onFailed?: (problem: Problem) => void;
   /** Continue here when it lies past the slot's own position; default: the slot decides. */
   startLsn?: Lsn;
   /** Ask for `pg_logical_emit_message` contents (14 and newer; ignored below). */

@@ -1,0 +1,180 @@
+import { Problem } from '../../problems/problem.js';
+import { slotNameProblem } from '../../shared/identifier.js';
+import { parseLsn, type Lsn } from '../../shared/lsn.js';
+import type { ConnectionTarget } from '../connection.js';
+import { Session, withSession } from '../session.js';
+import { sqlstateOf } from '../translate-error.js';
+import { describeBlocker, transactionBlockers } from './slot-blockers.js';
+
+const STATEMENT_TIMEOUT = '57014';
+const DUPLICATE_OBJECT = '42710';
+const UNDEFINED_OBJECT = '42704';
+const OBJECT_IN_USE = '55006';
+
+export interface LogicalSlotStatus {
+  name: string;
+  plugin: string;
+  database: string;
+  active: boolean;
+  activePid: number | null;
+  /** application_name of the walsender that holds it; null when inactive or not visible. */
+  activeApplication: string | null;
+  confirmedFlushLsn: Lsn | null;
+  restartLsn: Lsn | null;
+  /** `reserved`, `extended`, `unreserved` or `lost`; null when the server does not say. */
+  walStatus: string | null;
+}
+
+interface SlotRow {
+  plugin: string | null;
+  database: string | null;
+  active: boolean;
+  active_pid: number | null;
+  application: string | null;
+  confirmed: string | null;
+  restart: string | null;
+  wal_status: string | null;
+  [column: string]: unknown;
+}
+
+/** Null when there is no such slot. Throws PREREQUISITE_FAILED when the slot is a physical one. */
+export async function logicalSlotStatus(session: Session, name: string): Promise<LogicalSlotStatus | null> {
+  const [row] = await session.rows<SlotRow>(
+    `select s.plugin, s.database, s.active, s.active_pid, a.application_name as application,
+            s.confirmed_flush_lsn::text as confirmed, s.restart_lsn::text as restart, s.wal_status
+       from pg_catalog.pg_replication_slots s left join pg_catalog.pg_stat_activity a on a.pid = s.active_pid
+      where s.slot_name = $1`,
+    [name],
+  );
+  if (!row) return null;
+  if (row.plugin === null || row.database === null) {
+    throw new Problem('PREREQUISITE_FAILED', `replication slot "${name}" is a physical slot`);
+  }
+  return {
+    name,
+    plugin: row.plugin,
+    database: row.database,
+    active: row.active,
+    activePid: row.active_pid,
+    activeApplication: row.application,
+    confirmedFlushLsn: row.confirmed === null ? null : parseLsn(row.confirmed),
+    restartLsn: row.restart === null ? null : parseLsn(row.restart),
+    walStatus: row.wal_status,
+  };
+}
+
+/**
+ * Creates a logical slot with plugin pgoutput in the target's database, or finds it there already. The server first
+ * waits for every transaction running anywhere in the cluster; past the deadline that wait is ended, nothing stays
+ * behind, and the Problem (PREREQUISITE_FAILED, retryable, `blockers`) names what it was waiting for.
+ */
+export async function createLogicalSlot(
+  target: ConnectionTarget,
+  name: string,
+  { deadlineMs, signal }: { deadlineMs: number; signal?: AbortSignal },
+): Promise<{ created: boolean; status: LogicalSlotStatus }> {
+  const invalid = slotNameProblem(name);
+  if (invalid) throw new Problem('INVALID_INPUT', `slot name ${invalid}`);
+  const creator = { purpose: `slot ${name}`, statementTimeoutMs: Math.max(1, deadlineMs), lockTimeoutMs: 0 };
+  return withSession(target, creator, async (session) => {
+    const existing = await usable(session, target, name);
+    if (existing) return { created: false, status: existing };
+    const created = await runCreation(session, target, name, signal);
+    const status = await usable(session, target, name);
+    if (!status) throw new Problem('CONFLICT', `replication slot "${name}" was dropped while it was being created`);
+    return { created, status };
+  });
+}
+
+/** False when another session created it meanwhile. */
+async function runCreation(
+  session: Session,
+  target: ConnectionTarget,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  return withSession(target, { purpose: `slot ${name} watch` }, async (watch) => {
+    let blockers = await transactionBlockers(watch, session.backendPid);
+    const timer = setInterval(() => {
+      transactionBlockers(watch, session.backendPid).then(
+        (found) => (blockers = found),
+        () => {}, // The last answer stays; the deadline decides.
+      );
+    }, 500);
+    const onAbort = () =>
+      void watch.rows('select pg_catalog.pg_cancel_backend($1)', [session.backendPid]).catch(() => {});
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener('abort', onAbort);
+    try {
+      await session.rows(`select pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')`, [name]);
+      return true;
+    } catch (error) {
+      if (sqlstateOf(error) === DUPLICATE_OBJECT) return false;
+      // The server removes a slot whose creation ended early, unless the answer was lost on the way to us.
+      if (!session.alive) await dropLogicalSlot(watch, name).catch(() => {});
+      if (signal?.aborted) throw new Problem('SERVER_TIMEOUT', `creating replication slot "${name}" was cancelled`);
+      if (sqlstateOf(error) !== STATEMENT_TIMEOUT) throw error;
+      throw blockedProblem(name, blockers);
+    } finally {
+      clearInterval(timer);
+      signal?.removeEventListener('abort', onAbort);
+    }
+  });
+}
+
+function blockedProblem(name: string, blockers: Awaited<ReturnType<typeof transactionBlockers>>): Problem {
+  const named = blockers.map(describeBlocker).join('; ');
+  return new Problem(
+    'PREREQUISITE_FAILED',
+    `replication slot "${name}" could not be created in time; ` +
+      (named ? `it waits for: ${named}` : 'no running transaction with an xid is visible'),
+    {
+      hint: 'A logical slot starts only after every transaction running at its creation has ended. End them and try again.',
+      retryable: true,
+      extra: { blockers },
+    },
+  );
+}
+
+async function usable(session: Session, target: ConnectionTarget, name: string): Promise<LogicalSlotStatus | null> {
+  const status = await logicalSlotStatus(session, name);
+  if (!status) return null;
+  if (status.plugin !== 'pgoutput' || status.database !== target.database) {
+    throw new Problem(
+      'ALREADY_EXISTS',
+      `replication slot "${name}" exists with plugin ${status.plugin} in database ${status.database}`,
+    );
+  }
+  return status;
+}
+
+/**
+ * Drops the slot if it is there; returns whether it was. A walsender of our own that still holds it is ended first;
+ * one of anybody else is left alone and the Problem is SLOT_ACTIVE.
+ */
+export async function dropLogicalSlot(session: Session, name: string, deadlineMs = 10_000): Promise<boolean> {
+  for (const deadline = Date.now() + deadlineMs; ;) {
+    const status = await logicalSlotStatus(session, name);
+    if (!status) return false;
+    if (status.activePid !== null) await endOwnWalsender(session, status);
+    try {
+      await session.rows('select pg_catalog.pg_drop_replication_slot($1)', [name]);
+      return true;
+    } catch (error) {
+      const state = sqlstateOf(error);
+      if (state === UNDEFINED_OBJECT) return false;
+      if (state !== OBJECT_IN_USE || Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+async function endOwnWalsender(session: Session, status: LogicalSlotStatus): Promise<void> {
+  if (!status.activeApplication?.startsWith('lockstep')) {
+    const holder = `pid ${status.activePid} (${status.activeApplication ?? 'unknown application'})`;
+    throw new Problem('SLOT_ACTIVE', `replication slot "${status.name}" is in use by ${holder}`, {
+      extra: { pid: status.activePid },
+    });
+  }
+  await session.rows('select pg_catalog.pg_terminate_backend($1)', [status.activePid]);
+}
