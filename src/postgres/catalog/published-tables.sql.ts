@@ -88,7 +88,7 @@ select n.nspname::text as schema, c.relname::text as name, c.oid::text as oid, c
             then (select pg_catalog.sum(pg_catalog.pg_table_size(t.relid))::float8
                     from pg_catalog.pg_partition_tree(c.oid) t where t.isleaf)
             else pg_catalog.pg_table_size(c.oid)::float8 end as bytes
-  from pg_catalog.unnest($1::text[], $2::text[]) w(schema, name)
+  from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) w(schema, name)
   join pg_catalog.pg_namespace n on n.nspname = w.schema
   join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.name
  where c.relkind in ('r', 'p')
@@ -103,7 +103,7 @@ select n.nspname::text as schema, c.relname::text as name, c.oid::text as oid, c
 export function tableColumnsSql(): string {
   return `
 select a.attrelid::text as table, a.attname::text as name, pg_catalog.format_type(a.atttypid, a.atttypmod) as type,
-       a.attgenerated <> '' as generated, base.schema as "baseSchema", base.name as "baseName", base.kind as "baseKind",
+       a.attgenerated <> '' as generated, base.oid <> a.atttypid as domain, base.schema as "baseSchema", base.name as "baseName", base.kind as "baseKind",
        coalesce((select o_n.nspname::text
                    from pg_catalog.pg_opclass oc
                    join pg_catalog.pg_am am on am.oid = oc.opcmethod and am.amname = 'btree'

@@ -1,0 +1,120 @@
+import type { StreamedTransaction } from '../../postgres/replication/streamed-transaction.js';
+import type { Session } from '../../postgres/session.js';
+import type { Differences } from './difference.js';
+import { readByKeys, type ReadRow, type TouchedKey } from './point-read.js';
+import { replay, type BaseRow } from './replay.js';
+import { keyPositions, keysOf, keyText, rowChanges, type RowChange, type RowValues } from './row-changes.js';
+import { imagesOf, SubscriberForm } from './subscriber-form.js';
+import type { TableShape } from './table-shape.js';
+
+/** The two sessions in which one table is compared: each inside its side's snapshot of the bound pair. */
+export interface SnapshotSessions {
+  publisher: Session;
+  subscriber: Session;
+}
+
+/** The transactions of a bound pair that decide what the subscriber must have. */
+export interface BoundTransactions {
+  readonly rollForward: readonly StreamedTransaction[];
+  readonly inDoubt: readonly StreamedTransaction[];
+}
+
+export interface ComparedPoints {
+  /** Every row of a touched key, as found in the snapshots. */
+  publisher: ReadRow[];
+  subscriber: ReadRow[];
+  /** Rows the publisher has among the touched keys at the bound LSN, as far as known. */
+  expectedRows: number;
+  /** Not judged: they need another bind. */
+  doubtful: TouchedKey[];
+}
+
+/**
+ * Compares, by key, the rows that the bound transactions touched, and those of `further` keys: the publisher's rows
+ * rolled forward against the subscriber's rows, text by text. Differences go to `differences`.
+ */
+export async function comparePoints(
+  sessions: SnapshotSessions,
+  shape: TableShape,
+  bound: BoundTransactions,
+  further: readonly TouchedKey[],
+  differences: Differences,
+): Promise<ComparedPoints> {
+  const positions = keyPositions(shape);
+  const changes = rowChanges(bound.rollForward, shape);
+  const doubts = rowChanges(bound.inDoubt, shape);
+  const form = await SubscriberForm.of(shape, sessions.subscriber, imagesOf([...changes, ...doubts]));
+
+  const keys = new Map<string, TouchedKey>(further.map((key) => [keyText(key.subscriber), key]));
+  for (const key of touchedKeys(changes, form, positions)) keys.set(keyText(key.subscriber), key);
+  const doubtful = new Set<string>();
+  for (const key of touchedKeys(doubts, form, positions)) {
+    keys.set(keyText(key.subscriber), key);
+    doubtful.add(keyText(key.subscriber));
+  }
+
+  const wanted = [...keys.values()];
+  const [publisher, subscriber] = await Promise.all([
+    readByKeys(sessions.publisher, shape, 'publisher', wanted),
+    readByKeys(sessions.subscriber, shape, 'subscriber', wanted),
+  ]);
+  const base = new Map<string, BaseRow>(publisher.map((row) => [keyText(row.key), row]));
+  const { expected, unresolved } = replay(
+    base,
+    changes.map((change) => form.applyToChange(change)),
+    positions,
+  );
+  for (const key of unresolved) doubtful.add(key);
+
+  const actual = groupByKey(subscriber);
+  let expectedRows = 0;
+  for (const [text, key] of keys) {
+    const row = expected.get(text) ?? null;
+    if (row) expectedRows++;
+    if (!doubtful.has(text)) judge(key.subscriber, row, actual.get(text) ?? [], differences);
+  }
+  return { publisher, subscriber, expectedRows, doubtful: [...doubtful].map((text) => keys.get(text)!) };
+}
+
+/** The keys before and after each change, in both forms. */
+function touchedKeys(changes: readonly RowChange[], form: SubscriberForm, positions: number[]): TouchedKey[] {
+  const touched: TouchedKey[] = [];
+  for (const change of changes) {
+    const { before, after } = keysOf(change, positions);
+    for (const key of before === after ? [after] : [before, after]) {
+      if (key) touched.push({ publisher: key, subscriber: form.applyToKey(key, positions) });
+    }
+  }
+  return touched;
+}
+
+function groupByKey(rows: readonly ReadRow[]): Map<string, ReadRow[]> {
+  const groups = new Map<string, ReadRow[]>();
+  for (const row of rows) {
+    const text = keyText(row.key);
+    const group = groups.get(text);
+    if (group) group.push(row);
+    else groups.set(text, [row]);
+  }
+  return groups;
+}
+
+/** A key is unique on the publisher; the subscriber may hold it more than once where it has no such index. */
+function judge(key: string[], expected: RowValues | null, actual: ReadRow[], differences: Differences): void {
+  // Resolved rows carry no UNCHANGED value, so all are text or null.
+  const row = expected as (string | null)[] | null;
+  const match = row === null ? -1 : actual.findIndex(({ values }) => sameValues(values, row));
+  if (row !== null && match === -1) {
+    const other = actual[0];
+    if (other) differences.add('different', key, row, other.values);
+    else differences.add('missing', key, row, null);
+  }
+  const accounted = row === null ? -1 : Math.max(match, 0);
+  actual.forEach((extra, index) => {
+    if (index !== accounted) differences.add('extra', key, null, extra.values);
+  });
+}
+
+function sameValues(a: readonly (string | null)[], b: readonly (string | null)[]): boolean {
+  return a.every((value, position) => value === b[position]);
+}

@@ -1,0 +1,176 @@
+import type { BoundPair } from '../../postgres/replication/bound-pair.js';
+import type { Session } from '../../postgres/session.js';
+import { Problem } from '../../problems/problem.js';
+import type { Lsn } from '../../shared/lsn.js';
+import { compareKeyed } from './compare-keyed.js';
+import { compareKeyless } from './compare-keyless.js';
+import { comparePoints, type SnapshotSessions } from './compare-points.js';
+import { Differences } from './difference.js';
+import type { TouchedKey } from './point-read.js';
+import { TableMoved } from './row-changes.js';
+import type { TableShape } from './table-shape.js';
+
+/** What is to be done with one table in a bound pair: all of it, or only keys that an earlier pair left in doubt. */
+export interface TableTask {
+  shape: TableShape;
+  only: readonly TouchedKey[] | null;
+}
+
+/** What one bound pair says about a table. */
+export interface TableFinding {
+  shape: TableShape;
+  lsn: Lsn;
+  /** Rows the publisher has at `lsn`; null when only keys were looked at, or nothing. */
+  rows: number | null;
+  differences: Differences;
+  /** Keys that need another bind. */
+  doubtful: TouchedKey[];
+  /** The table as a whole needs another bind, for this reason. */
+  moved: string | null;
+  /** The servers refused to compare it. */
+  refusal: string | null;
+}
+
+export interface CompareOptions {
+  /** Tables compared at a time; each takes one session on each side. */
+  maxParallel: number;
+  /** Ends a single statement (a hash over a whole table is one), in milliseconds. */
+  statementDeadlineMs: number;
+  /** Differences listed per table; the rest is counted. */
+  listLimit: number;
+  signal?: AbortSignal;
+  onTable?: (finding: TableFinding) => Promise<void> | void;
+}
+
+/** Compares tables in one bound pair, several at a time, largest first. Rejects when aborted or a server fails. */
+export async function compareTables(
+  pair: BoundPair,
+  tasks: readonly TableTask[],
+  options: CompareOptions,
+): Promise<TableFinding[]> {
+  const queue = [...tasks].sort((a, b) => b.shape.bytes - a.shape.bytes);
+  const findings: TableFinding[] = [];
+  const sessions = new PairSessions(pair, options);
+  const worker = async () => {
+    for (let task = queue.shift(); task; task = queue.shift()) {
+      options.signal?.throwIfAborted();
+      const finding = await compareTask(pair, task, sessions, options);
+      findings.push(finding);
+      await options.onTable?.(finding);
+    }
+  };
+  const stop = () => void sessions.terminate();
+  options.signal?.addEventListener('abort', stop, { once: true });
+  try {
+    const workers = Array.from({ length: Math.max(1, Math.min(options.maxParallel, tasks.length)) }, worker);
+    await Promise.all(workers).catch(async (error: unknown) => {
+      // The other workers' statements are of no use any more.
+      queue.length = 0;
+      await sessions.terminate();
+      await Promise.allSettled(workers);
+      throw error;
+    });
+    options.signal?.throwIfAborted();
+    return findings;
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw error;
+  } finally {
+    options.signal?.removeEventListener('abort', stop);
+    await sessions.close();
+  }
+}
+
+async function compareTask(
+  pair: BoundPair,
+  { shape, only }: TableTask,
+  sessions: PairSessions,
+  options: CompareOptions,
+): Promise<TableFinding> {
+  const differences = new Differences(shape, pair.boundLsn, options.listLimit);
+  const finding: TableFinding = {
+    ...{ shape, differences, lsn: pair.boundLsn },
+    ...{ rows: null, doubtful: [], moved: null, refusal: null },
+  };
+  const lent = await sessions.borrow();
+  try {
+    if (only) {
+      const { doubtful } = await comparePoints(lent, shape, pair, only, differences);
+      sessions.giveBack(lent);
+      return { ...finding, doubtful };
+    }
+    const compared = await (shape.key ? compareKeyed : compareKeyless)(lent, shape, pair, differences);
+    sessions.giveBack(lent);
+    return { ...finding, ...compared };
+  } catch (error) {
+    // A failed statement ends its transaction, and with it the snapshot: the sessions are not used again.
+    await sessions.discard(lent);
+    const fresh = { ...finding, differences: new Differences(shape, pair.boundLsn, options.listLimit) };
+    if (error instanceof TableMoved) return { ...fresh, moved: error.reason };
+    if (isTablesOwn(error)) return { ...fresh, refusal: error.detail };
+    throw error;
+  }
+}
+
+/** Errors that concern the one table (a filter that fails, a privilege below it) and say nothing of the others. */
+function isTablesOwn(error: unknown): error is Problem {
+  if (!(error instanceof Problem) || error.options.sqlstate === undefined) return false;
+  return ['SERVER_FAILED', 'SERVER_PRIVILEGE_MISSING', 'NOT_FOUND', 'PREREQUISITE_FAILED'].includes(error.code);
+}
+
+/** Sessions inside the pair's snapshots, reused from table to table. */
+class PairSessions {
+  private readonly all = new Set<SnapshotSessions>();
+  private readonly free: SnapshotSessions[] = [];
+
+  constructor(
+    private readonly pair: BoundPair,
+    private readonly options: CompareOptions,
+  ) {}
+
+  async borrow(): Promise<SnapshotSessions> {
+    const free = this.free.pop();
+    if (free) return free;
+    const publisher = await this.open('publisher');
+    try {
+      const sessions = { publisher, subscriber: await this.open('subscriber') };
+      this.all.add(sessions);
+      return sessions;
+    } catch (error) {
+      await publisher.close();
+      throw error;
+    }
+  }
+
+  giveBack(sessions: SnapshotSessions): void {
+    this.free.push(sessions);
+  }
+
+  async discard(sessions: SnapshotSessions): Promise<void> {
+    this.all.delete(sessions);
+    await Promise.all([sessions.publisher.close(), sessions.subscriber.close()]);
+  }
+
+  /** Ends running statements at once: a server notices a closed connection only after the statement. */
+  async terminate(): Promise<void> {
+    const sides = ['publisher', 'subscriber'] as const;
+    await Promise.allSettled(
+      sides.map((side) =>
+        this.pair[side].session.rows('select pg_catalog.pg_terminate_backend(p) from pg_catalog.unnest($1::int4[]) p', [
+          [...this.all].map((sessions) => sessions[side].backendPid),
+        ]),
+      ),
+    );
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.all].map((sessions) => this.discard(sessions)));
+  }
+
+  private async open(side: 'publisher' | 'subscriber'): Promise<Session> {
+    const session = await this.pair[side].openSession('verification');
+    // Compiling the long expressions costs more than it saves.
+    await session.execute(`set local statement_timeout = ${this.options.statementDeadlineMs}; set local jit = off`);
+    return session;
+  }
+}

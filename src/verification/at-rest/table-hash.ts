@@ -1,0 +1,47 @@
+import type { Session } from '../../postgres/session.js';
+import { rowHash } from './row-hash.js';
+import { fromItem, type Side, type TableShape } from './table-shape.js';
+
+/** A multiset of rows boiled down: equal multisets have equal totals, others differ but for chance (2^-64). */
+export interface TableTotal {
+  rows: bigint;
+  /** Sum of the row hashes, exact (numeric), hence unbounded. */
+  sum: bigint;
+}
+
+/** Reads the whole table once, inside the database. */
+export async function tableTotal(session: Session, shape: TableShape, side: Side): Promise<TableTotal> {
+  const { rows, sum } = await session.row<{ rows: string; sum: string }>(
+    `select pg_catalog.count(*)::text as rows, ` +
+      `coalesce(pg_catalog.sum(${rowHash(shape.columns, side, shape.transcode)}), 0)::text as sum ` +
+      `from ${fromItem(shape, side)}${publishedRows(shape, side)}`,
+  );
+  return { rows: BigInt(rows), sum: BigInt(sum) };
+}
+
+/** The `where` clause that leaves only the rows the publications send. */
+export function publishedRows(shape: TableShape, side: Side): string {
+  return side === 'publisher' && shape.rowFilter !== null ? ` where (${shape.rowFilter})` : '';
+}
+
+export function sameTotal(a: TableTotal, b: TableTotal): boolean {
+  return a.rows === b.rows && a.sum === b.sum;
+}
+
+export function minus(total: TableTotal, hashes: Iterable<bigint>): TableTotal {
+  let { rows, sum } = total;
+  for (const hash of hashes) {
+    rows -= 1n;
+    sum -= hash;
+  }
+  return { rows, sum };
+}
+
+export function plus(total: TableTotal, hashes: Iterable<bigint>): TableTotal {
+  let { rows, sum } = total;
+  for (const hash of hashes) {
+    rows += 1n;
+    sum += hash;
+  }
+  return { rows, sum };
+}
