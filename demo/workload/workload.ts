@@ -18,6 +18,7 @@ export interface WorkloadFigures {
   failedAttempts: number;
   retried: number;
   longestPauseMs: number;
+  acknowledgedSinceMove: number;
   moves: Move[];
   defects: string[];
 }
@@ -48,6 +49,7 @@ export class Workload {
       failedAttempts: sum((writer) => writer.failedAttempts),
       retried: sum((writer) => writer.retried),
       longestPauseMs: Math.max(0, ...this.writers.map((writer) => writer.longestPauseMs)),
+      acknowledgedSinceMove: sum((writer) => writer.acknowledgedSinceMove),
       moves: this.writers.flatMap((writer) => writer.moves),
       defects: this.writers.flatMap((writer) => writer.defects),
     };

@@ -41,6 +41,8 @@ export class Writer {
   /** Writes that needed more than one attempt. */
   retried = 0;
   longestPauseMs = 0;
+  /** Acknowledgements by the server it last moved to; 0 before the first move. */
+  acknowledgedSinceMove = 0;
   readonly moves: Move[] = [];
   /** Errors no retry can heal: a statement the server refused, or a row that should have been there. */
   readonly defects: string[] = [];
@@ -141,7 +143,11 @@ export class Writer {
     if (last) {
       const pauseMs = at - last.at;
       this.longestPauseMs = Math.max(this.longestPauseMs, pauseMs);
-      if (!same(last.endpoint, endpoint)) this.moves.push({ from: last.endpoint, to: endpoint, pauseMs });
+      if (!same(last.endpoint, endpoint)) {
+        this.moves.push({ from: last.endpoint, to: endpoint, pauseMs });
+        this.acknowledgedSinceMove = 0;
+      }
+      if (this.moves.length > 0) this.acknowledgedSinceMove++;
     }
     this.lastAcknowledged = { at, endpoint };
   }
