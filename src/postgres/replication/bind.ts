@@ -1,5 +1,18 @@
+import { Problem } from '../../problems/problem.js';
+import { maxLsn, parseLsn, type Lsn } from '../../shared/lsn.js';
+import { Session } from '../session.js';
+import { applyIdleExpression, ApplyProgress } from './apply-progress.js';
+import { decide, nameApplied, type AppliedBounds, type BindDecision } from './bind-decision.js';
 import type { BindRequest } from './bind-request.js';
+import { BoundSnapshot, type TakenSnapshot } from './bound-snapshot.js';
 import type { BoundPair } from './bound-pair.js';
+import { originProgressExpression, subscriptionOrigin } from './origin-progress.js';
+import { takeAccountableSnapshot } from './publisher-snapshot.js';
+import type { Recording } from './recording.js';
+import { isEmpty, type StreamedTransaction } from './streamed-transaction.js';
+
+const DEFAULT_MAX_CHANGES = 500_000;
+const MAX_RECORDED_BYTES = 256 * 1024 * 1024;
 
 /**
  * Takes a publisher snapshot, waits until the subscriber has applied everything in it, takes a subscriber snapshot,
@@ -14,4 +27,190 @@ import type { BoundPair } from './bound-pair.js';
  * - SERVER_PRIVILEGE_MISSING: the login may not read replication origin progress, or not lock a table.
  * - whatever ended a stream that the bind depends on.
  */
-export declare function bindPair(request: BindRequest): Promise<BoundPair>;
+export async function bindPair(request: BindRequest): Promise<BoundPair> {
+  const limits = { maxChanges: request.maxRecordedChanges ?? DEFAULT_MAX_CHANGES, maxBytes: MAX_RECORDED_BYTES };
+  // Recording begins before the snapshot is taken: what it may lack must not pass by unseen.
+  const lastLost = request.publisher.stream.delivered.lastEvictedEnd;
+  const published = request.publisher.stream.delivered.record(limits);
+  const applied = request.subscriber.stream?.delivered.record(limits) ?? null;
+  applied?.keepWhole(() => false);
+  const opened: { close(): Promise<void> }[] = [];
+  try {
+    const sessions = await openSessions(request, opened);
+    const pair = await new Binding(request, sessions, published, applied, lastLost).run();
+    await Promise.all([sessions.publisherControl.close(), sessions.subscriberControl.close()]);
+    return pair;
+  } catch (error) {
+    await Promise.all(opened.map((session) => session.close()));
+    throw error;
+  } finally {
+    published.stop();
+    applied?.stop();
+  }
+}
+
+interface BindSessions {
+  publisher: BoundSnapshot;
+  publisherControl: Session;
+  subscriber: BoundSnapshot;
+  subscriberControl: Session;
+}
+
+/** All four or, when one fails, the others are in `opened` for the caller to close. */
+async function openSessions(request: BindRequest, opened: { close(): Promise<void> }[]): Promise<BindSessions> {
+  const { publisher, subscriber, tables } = request;
+  // An asynchronous commit would leave the nudge unflushed, and a walsender sends flushed WAL only; waiting for a
+  // synchronous standby is not needed.
+  const control = { purpose: 'bind control', settings: { synchronous_commit: 'local' } };
+  const keep = async <T extends { close(): Promise<void> }>(opening: Promise<T>): Promise<T> => {
+    const session = await opening;
+    opened.push(session);
+    return session;
+  };
+  const all = [
+    keep(BoundSnapshot.open(publisher.target, 'bind publisher', tables)),
+    keep(Session.open(publisher.target, control)),
+    keep(BoundSnapshot.open(subscriber.target, 'bind subscriber', tables)),
+    keep(Session.open(subscriber.target, control)),
+  ] as const;
+  await Promise.allSettled(all);
+  const [publisherHolder, publisherControl, subscriberHolder, subscriberControl] = await Promise.all(all);
+  return { publisher: publisherHolder, publisherControl, subscriber: subscriberHolder, subscriberControl };
+}
+
+class Binding {
+  private readonly deadline: number;
+
+  constructor(
+    private readonly request: BindRequest,
+    private readonly sessions: BindSessions,
+    private readonly published: Recording,
+    private readonly applied: Recording | null,
+    /** See `DeliveredTransactions.lastEvictedEnd`. */
+    private readonly lastLost: Lsn,
+  ) {
+    this.deadline = Date.now() + request.deadlineMs;
+  }
+
+  async run(): Promise<BoundPair> {
+    const { publisher, publisherControl, subscriberControl } = this.sessions;
+    const { subscription } = this.request;
+    const stream = this.request.publisher.stream;
+    const origin = subscriptionOrigin(subscription.oid);
+    const originExpression = await originProgressExpression(subscriberControl, origin);
+    const progress = new ApplyProgress(publisherControl, subscriberControl, subscription, originExpression);
+
+    const taken = await takeAccountableSnapshot(publisher, publisherControl, stream, this.deadline);
+    this.published.keepWhole((transaction) => !taken.snapshot.visible(transaction.xid));
+    await nudge(publisherControl);
+    await stream.waitUntil(taken.insertedLsn, this.patience());
+    const inPublisher = this.lastInSnapshot(taken);
+    await progress.waitUntilApplied(inPublisher, this.deadline, this.request.signal);
+
+    const decision = await this.bindSubscriber(taken, inPublisher, progress, originExpression, origin);
+    this.refuseOverflow(decision);
+    return this.pair(decision);
+  }
+
+  /** Commit end of the last transaction the publisher snapshot sees, as far as transactions matter to the subscriber. */
+  private lastInSnapshot(taken: TakenSnapshot): Lsn {
+    this.refuseExceeded();
+    let last = maxLsn(this.request.publisher.stream.startPosition, this.lastLost);
+    for (const transaction of this.published.transactions) {
+      if (!isEmpty(transaction) && taken.snapshot.visible(transaction.xid)) last = maxLsn(last, transaction.endLsn);
+    }
+    return last;
+  }
+
+  private async bindSubscriber(
+    publisher: TakenSnapshot,
+    inPublisher: Lsn,
+    progress: ApplyProgress,
+    originExpression: string,
+    origin: string,
+  ): Promise<BindDecision> {
+    const confirmed = await progress.confirmed();
+    const taken = await this.sessions.subscriber.take(
+      [`select ${originExpression} as origin`, `select ${applyIdleExpression(this.request.subscription.oid)} as idle`],
+      [`${originExpression} as origin`],
+    );
+    const before = lsnOrNull(taken.before[0]!.origin);
+    const after = lsnOrNull(taken.within.origin);
+    if (after === null) {
+      throw new Problem('PREREQUISITE_FAILED', `the progress of replication origin "${origin}" is unknown`, {
+        hint: 'The subscription has not applied anything since the subscriber started; enable it and try again.',
+        extra: { stalledAt: null },
+      });
+    }
+    const bounds: AppliedBounds = {
+      throughLsn: confirmed === null ? inPublisher : maxLsn(inPublisher, confirmed),
+      beforeLsn: before,
+      upToLsn: after,
+    };
+    // No worker had a transaction open between two equal readings: the one that moved the origin there is visible.
+    if (before !== null && before === after && taken.before[1]!.idle === true) {
+      bounds.throughLsn = maxLsn(bounds.throughLsn, before);
+    }
+    const named = await this.nameSubscriberTransactions(taken, origin);
+    for (const { endLsn, visible } of named) if (visible) bounds.throughLsn = maxLsn(bounds.throughLsn, endLsn);
+    await this.request.publisher.stream.waitUntil(maxLsn(after, bounds.throughLsn), this.patience());
+    this.refuseExceeded();
+    const missing = this.published.transactions.filter(({ xid }) => !publisher.snapshot.visible(xid));
+    return decide(missing, bounds, named);
+  }
+
+  private async nameSubscriberTransactions(taken: TakenSnapshot, origin: string) {
+    const stream = this.request.subscriber.stream;
+    if (!stream || !this.applied) return [];
+    // Past the origin as read in the snapshot: a transaction behind it is either delivered by then or has no name.
+    await stream.waitUntil(await nudge(this.sessions.subscriberControl), this.patience());
+    this.refuseExceeded();
+    return nameApplied(this.applied.transactions, origin, taken.snapshot);
+  }
+
+  private pair(decision: BindDecision): BoundPair {
+    const { publisher, subscriber } = this.sessions;
+    return {
+      method: this.request.subscriber.stream ? 'own-slot' : 'positions',
+      publisher,
+      subscriber,
+      ...decision,
+      release: async () => {
+        await Promise.all([publisher.close(), subscriber.close()]);
+      },
+    };
+  }
+
+  private patience() {
+    const timeoutMs = Math.max(0, this.deadline - Date.now());
+    return this.request.signal ? { timeoutMs, signal: this.request.signal } : { timeoutMs };
+  }
+
+  private refuseExceeded(): void {
+    if (this.published.exceeded || this.applied?.exceeded) throw tooMuch();
+  }
+
+  private refuseOverflow(decision: BindDecision): void {
+    const cut = (transaction: StreamedTransaction) => transaction.overflow;
+    if (decision.rollForward.some(cut) || decision.inDoubt.some(cut)) throw tooMuch();
+  }
+}
+
+/** Writes something, so that the server's streams get past what was written before; returns where. */
+async function nudge(session: Session): Promise<Lsn> {
+  const { lsn } = await session.row<{ lsn: string }>(
+    `select pg_catalog.pg_logical_emit_message(true, 'lockstep', '')::text as lsn`,
+  );
+  return parseLsn(lsn);
+}
+
+function lsnOrNull(value: unknown): Lsn | null {
+  return typeof value === 'string' ? parseLsn(value) : null;
+}
+
+function tooMuch(): Problem {
+  return new Problem('LIMIT_REACHED', 'more was written while binding two snapshots than may be held in memory', {
+    hint: 'Try again when fewer rows are being written, or once the bulk load has been applied on the subscriber.',
+    retryable: true,
+  });
+}

@@ -27,8 +27,9 @@ export interface BoundPair {
   /** Not in the publisher snapshot, applied in the subscriber snapshot; in publisher commit order. */
   readonly rollForward: readonly StreamedTransaction[];
   /**
-   * Not in the publisher snapshot or at its edge, and not known to be in or out of the subscriber snapshot
-   * (positions method only). A verdict on their keys waits for the next bind.
+   * Not in the publisher snapshot, and not known to be in or out of the subscriber snapshot: with positions those at
+   * its edge, with the subscriber's own slot only what that slot's publication does not show or what had no effect.
+   * In publisher commit order. A verdict on their keys waits for the next bind.
    */
   readonly inDoubt: readonly StreamedTransaction[];
   /** Ends both snapshots. Safe to call twice. */

@@ -1,0 +1,49 @@
+import { Problem } from '../../problems/problem.js';
+import { literal } from '../quoting.js';
+import type { Session } from '../session.js';
+import { sqlstateOf } from '../translate-error.js';
+
+const INSUFFICIENT_PRIVILEGE = '42501';
+const UNDEFINED_OBJECT = '42704';
+
+/** The replication origin an apply worker commits under: `pg_<subscription oid>`. */
+export function subscriptionOrigin(subscriptionOid: number): string {
+  return `pg_${subscriptionOid}`;
+}
+
+/**
+ * An SQL expression for how far the origin got: the publisher's commit end LSN of the last transaction applied, as
+ * text, null when unknown. It is shared memory, not MVCC: it moves before the transaction becomes visible.
+ *
+ * Tries which of the two ways the login may use; names the missing privilege when neither.
+ */
+export async function originProgressExpression(session: Session, origin: string): Promise<string> {
+  const candidates = [
+    `(select remote_lsn::text from pg_catalog.pg_replication_origin_status where external_id = ${literal(origin)})`,
+    `(pg_catalog.pg_replication_origin_progress(${literal(origin)}, false)::text)`,
+  ];
+  let refusal: unknown;
+  for (const expression of candidates) {
+    try {
+      await session.rows(`select ${expression} as lsn`);
+      return expression;
+    } catch (error) {
+      refusal = error;
+      if (sqlstateOf(error) === UNDEFINED_OBJECT) {
+        throw new Problem('NOT_FOUND', `${session.where} has no replication origin "${origin}"`, { cause: error });
+      }
+      if (sqlstateOf(error) !== INSUFFICIENT_PRIVILEGE) throw error;
+    }
+  }
+  throw new Problem(
+    'SERVER_PRIVILEGE_MISSING',
+    `the login at ${session.where} may not read the progress of replication origins`,
+    {
+      sqlstate: INSUFFICIENT_PRIVILEGE,
+      hint:
+        'As superuser, in that database: grant select on pg_catalog.pg_replication_origin_status and grant execute on ' +
+        'function pg_catalog.pg_show_replication_origin_status() to the login (on 13 only a superuser may read it).',
+      cause: refusal,
+    },
+  );
+}
