@@ -134,3 +134,26 @@ export function databaseEncodingSql(): string {
 select pg_catalog.pg_encoding_to_char(d.encoding)::text as encoding
   from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()`;
 }
+
+/**
+ * Which of the tables `$1`.`$2` (text[], text[]: schemas and names, pairwise) take UPDATE and DELETE once they are in
+ * a publication that publishes these: the table, or every partition of it, has a replica identity.
+ */
+export function replicaIdentityUsableSql(): string {
+  return `
+select n.nspname::text as schema, c.relname::text as name, c.relkind = 'p' as partitioned,
+       pg_catalog.bool_and(
+         l.relreplident = 'f'
+         or (l.relreplident in ('d', 'i') and exists (
+               select from pg_catalog.pg_index i
+                where i.indrelid = l.oid and i.indisvalid and i.indimmediate
+                  and case l.relreplident when 'd' then i.indisprimary else i.indisreplident end))) as usable
+  from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) w(schema, name)
+  join pg_catalog.pg_namespace n on n.nspname = w.schema
+  join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.name
+  join pg_catalog.pg_class l on l.oid = c.oid
+       or l.oid in (select t.relid from pg_catalog.pg_partition_tree(c.oid) t)
+ where c.relkind in ('r', 'p')
+ group by 1, 2, 3
+ order by 1, 2`;
+}

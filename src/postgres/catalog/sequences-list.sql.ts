@@ -37,8 +37,8 @@ export const SEQUENCES: readonly Variant[] = [
            limit 1) owner on true
        where c.relpersistence <> 't'
          and n.nspname not in ('pg_catalog', 'information_schema', 'lockstep')
-         and ($1::text is null or (n.nspname::text, c.relname::text) > ($1::text, $2::text))
-       order by n.nspname::text, c.relname::text
+         and ($1::text is null or (n.nspname, c.relname) > ($1::pg_catalog.name, $2::pg_catalog.name))
+       order by n.nspname, c.relname
        limit $3::int8`,
   },
   {
@@ -72,8 +72,8 @@ export const SEQUENCES: readonly Variant[] = [
            limit 1) owner on true
        where c.relpersistence <> 't'
          and n.nspname not in ('pg_catalog', 'information_schema', 'lockstep')
-         and ($1::text is null or (n.nspname::text, c.relname::text) > ($1::text, $2::text))
-       order by n.nspname::text, c.relname::text
+         and ($1::text is null or (n.nspname, c.relname) > ($1::pg_catalog.name, $2::pg_catalog.name))
+       order by n.nspname, c.relname
        limit $3::int8`,
   },
 ];

@@ -17,9 +17,33 @@ export const listSequences = `
    order by n.nspname, c.relname`;
 
 /**
- * The values of the sequences whose oids are \`$1\`. The views show no value for a sequence that was set but not yet
- * used, so up to 17 each sequence's own row is read: by one statement, as thousands of unions exhaust the server's stack.
+ * Reads the values of sequences in one statement of the server's own procedural language, which leaves them in a setting
+ * of the session for `readSequenceValues` to return: half the time of reading each row through query_to_xml, and unions
+ * of thousands take longer still and exhaust the server's stack. Needed up to 17, where only each sequence's own row
+ * tells a sequence that was set but not yet used from one that never was. A `do` takes no parameters: `oids` are digits.
  */
+export function collectSequenceValues(oids: string[]): string {
+  const list = oids.filter((oid) => /^\d+$/.test(oid)).join(',');
+  return `do $lockstep$
+    declare
+      sequence record;
+      found record;
+      lines text[] := '{}';
+    begin
+      for sequence in
+        select c.oid, pg_catalog.format('select last_value, is_called from %I.%I', n.nspname, c.relname) as query
+          from pg_catalog.unnest('{${list}}'::oid[]) as o(oid)
+          join pg_catalog.pg_class c on c.oid = o.oid
+          join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      loop
+        execute sequence.query into found;
+        lines := lines || (sequence.oid || ' ' || found.last_value || ' ' || found.is_called);
+      end loop;
+      perform pg_catalog.set_config('lockstep.sequences', pg_catalog.array_to_string(lines, ','), false);
+    end $lockstep$`;
+}
+
+/** The values of the sequences just collected (up to 17), or of those whose oids are `$1` (18 and newer). */
 export function readSequenceValues(versionNum: number): string {
   if (versionNum >= PG18) {
     return `
@@ -28,18 +52,13 @@ export function readSequenceValues(versionNum: number): string {
        cross join lateral pg_catalog.pg_get_sequence_data(o.oid::pg_catalog.regclass) as d`;
   }
   return `
-    select o.oid::text as oid,
-           (pg_catalog.xpath('/row/last_value/text()', x.value))[1]::text as last_value,
-           (pg_catalog.xpath('/row/is_called/text()', x.value))[1]::text::bool as is_called
-      from pg_catalog.unnest($1::oid[]) as o(oid)
-      join pg_catalog.pg_class c on c.oid = o.oid
-      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-     cross join lateral pg_catalog.query_to_xml(
-       pg_catalog.format('select last_value, is_called from %I.%I', n.nspname, c.relname), false, true, '') as x(value)`;
+    select pg_catalog.split_part(line, ' ', 1) as oid, pg_catalog.split_part(line, ' ', 2) as last_value,
+           pg_catalog.split_part(line, ' ', 3)::bool as is_called
+      from pg_catalog.unnest(pg_catalog.string_to_array(pg_catalog.current_setting('lockstep.sequences'), ',')) as line`;
 }
 
 /**
- * Sets sequences by name: \`$1\` schemas, \`$2\` names, \`$3\` values, \`$4\` whether each value was handed out. Names a
+ * Sets sequences by name: `$1` schemas, `$2` names, `$3` values, `$4` whether each value was handed out. Names a
  * sequence that is not there fail the whole statement.
  */
 export const setSequences = `

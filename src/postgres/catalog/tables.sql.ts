@@ -55,9 +55,9 @@ export const TABLES: readonly Variant[] = [
          and c.relpersistence <> 't'
          and n.nspname not in ('pg_catalog', 'information_schema', 'lockstep')
          and n.nspname not like 'pg\\_toast%' and n.nspname not like 'pg\\_temp\\_%'
-         and ($1::text is null or (n.nspname::text, c.relname::text) > ($1::text, $2::text))
+         and ($1::text is null or (n.nspname, c.relname) > ($1::pg_catalog.name, $2::pg_catalog.name))
          and ($4::text is null or (n.nspname = $4::text and c.relname = $5::text))
-       order by n.nspname::text, c.relname::text
+       order by n.nspname, c.relname
        limit $3::int8`,
   },
   {
@@ -106,9 +106,9 @@ export const TABLES: readonly Variant[] = [
          and c.relpersistence <> 't'
          and n.nspname not in ('pg_catalog', 'information_schema', 'lockstep')
          and n.nspname not like 'pg\\_toast%' and n.nspname not like 'pg\\_temp\\_%'
-         and ($1::text is null or (n.nspname::text, c.relname::text) > ($1::text, $2::text))
+         and ($1::text is null or (n.nspname, c.relname) > ($1::pg_catalog.name, $2::pg_catalog.name))
          and ($4::text is null or (n.nspname = $4::text and c.relname = $5::text))
-       order by n.nspname::text, c.relname::text
+       order by n.nspname, c.relname
        limit $3::int8`,
   },
 ];

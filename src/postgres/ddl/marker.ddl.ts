@@ -15,10 +15,16 @@ export function createMarkerTable(schema: string, table: string): Statement[] {
   ];
 }
 
-/** Writes the marker. Repeating it writes it again, which the stream shows again. */
+/**
+ * Writes the marker and makes sure it is flushed, whatever the server's synchronous_commit: a walsender sends nothing
+ * that is not, and an idle server would otherwise take its time. Repeating it writes it again, which is seen again.
+ */
 export function writeMarker(schema: string, table: string, id: string): string {
-  return `insert into ${identifier(schema, table)} (id, at) values (${literal(id)}, pg_catalog.clock_timestamp())
-    on conflict (id) do update set at = excluded.at`;
+  return `begin;
+    set local synchronous_commit = 'local';
+    insert into ${identifier(schema, table)} (id, at) values (${literal(id)}, pg_catalog.clock_timestamp())
+      on conflict (id) do update set at = excluded.at;
+    commit`;
 }
 
 export function markerPresent(schema: string, table: string, id: string): string {

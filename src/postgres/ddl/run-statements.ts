@@ -5,15 +5,20 @@ import type { Statement } from './statement.js';
 
 /**
  * Runs the statements in order; several that are all fit for it in one transaction, so that all or none take
- * effect. Each goes by the extended protocol, which takes exactly one statement: text from a caller (a row filter)
- * cannot smuggle in a second. Answers the rows of the last one.
+ * effect. Answers the rows of the last one.
  */
 export async function runStatements<Row>(session: Session, statements: readonly Statement[]): Promise<Row[]> {
-  const inTransaction = statements.length > 1 && statements.every(({ transactional }) => transactional);
-  return inTransaction ? session.transaction(() => runEach<Row>(session, statements)) : runEach(session, statements);
+  const together = statements.length > 1 && statements.every(({ transactional }) => transactional);
+  return together
+    ? session.transaction(() => runOneByOne<Row>(session, statements))
+    : runOneByOne<Row>(session, statements);
 }
 
-async function runEach<Row>(session: Session, statements: readonly Statement[]): Promise<Row[]> {
+/**
+ * Runs the statements one by one, in the transaction the caller has open, if any. Each goes by the extended
+ * protocol, which takes exactly one statement: text from a caller (a row filter) cannot smuggle in a second.
+ */
+export async function runOneByOne<Row>(session: Session, statements: readonly Statement[]): Promise<Row[]> {
   let rows: Row[] = [];
   for (const { sql } of statements) {
     try {

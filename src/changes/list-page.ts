@@ -1,0 +1,16 @@
+import { cursorKey, type Page, pageOf, type PageQuery } from '../api/page.js';
+
+/** A page of a list that was read whole, in the order of names in PostgreSQL's catalogs (by bytes). */
+export function pageOfList<T>(all: T[], query: PageQuery, keyOf: (item: T) => string[], keyLength = 1): Page<T> {
+  const after = cursorKey(query.cursor, keyLength)?.map(String);
+  const start = after === undefined ? 0 : all.findIndex((item) => follows(keyOf(item), after));
+  return pageOf(start < 0 ? [] : all.slice(start), query.limit, keyOf);
+}
+
+function follows(key: string[], after: string[]): boolean {
+  for (const [index, part] of key.entries()) {
+    const order = Buffer.compare(Buffer.from(part), Buffer.from(after[index] ?? ''));
+    if (order !== 0) return order > 0;
+  }
+  return false;
+}

@@ -1,0 +1,112 @@
+import { Body, Controller, Delete, Get, Patch, Post, Query, Res } from '@nestjs/common';
+import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
+import { DryRun } from '../api/dry-run.js';
+import { NameParam } from '../api/name-param.js';
+import { ApiPage, type Page, PageQuery } from '../api/page.js';
+import { pageOfList } from '../changes/list-page.js';
+import { PlanDto } from '../changes/plan.dto.js';
+import {
+  CreatePublicationDto,
+  EffectiveTableDto,
+  PatchPublicationDto,
+  PublicationDto,
+} from './publications.dto.js';
+import { targetOf } from './publication-target.js';
+import { PublicationsService } from './publications.service.js';
+
+@ApiTags('publications')
+@Controller('v1/servers/:server/databases/:database/publications')
+export class PublicationsController {
+  constructor(private readonly publications: PublicationsService) {}
+
+  @Get()
+  @ApiOperation({ summary: 'List publications' })
+  @ApiPage(PublicationDto)
+  async list(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @Query() query: PageQuery,
+  ): Promise<Page<PublicationDto>> {
+    return pageOfList(await this.publications.list(server, database), query, ({ name }) => [name]);
+  }
+
+  @Post()
+  @ApiOperation({ summary: 'Create a publication' })
+  @ApiCreatedResponse({ type: PublicationDto })
+  async create(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @Body() body: CreatePublicationDto,
+    @DryRun() dryRun: boolean,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<PublicationDto | PlanDto> {
+    const spec = { ...body, target: targetOf(body.target) };
+    const { statements, result } = await this.publications.create(server, database, spec, { dryRun });
+    if (result === null) {
+      response.status(200);
+      return { statements };
+    }
+    response.location(`${response.req.path}/${encodeURIComponent(result.name)}`);
+    return result;
+  }
+
+  @Get(':publication')
+  @ApiOperation({ summary: 'One publication' })
+  @ApiOkResponse({ type: PublicationDto })
+  get(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @NameParam('publication') publication: string,
+  ): Promise<PublicationDto> {
+    return this.publications.get(server, database, publication);
+  }
+
+  @Get(':publication/tables')
+  @ApiOperation({ summary: 'The tables a publication really sends', description: 'As the server resolves it now.' })
+  @ApiPage(EffectiveTableDto)
+  async tables(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @NameParam('publication') publication: string,
+    @Query() query: PageQuery,
+  ): Promise<Page<EffectiveTableDto>> {
+    const all = await this.publications.tables(server, database, publication);
+    return pageOfList(all, query, ({ schema, name }) => [schema, name], 2);
+  }
+
+  @Patch(':publication')
+  @ApiOperation({
+    summary: 'Change a publication',
+    description: 'Everything not named stays, row filters and column lists included. Never drops and creates anew.',
+  })
+  @ApiOkResponse({ type: PublicationDto })
+  async patch(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @NameParam('publication') publication: string,
+    @Body() body: PatchPublicationDto,
+    @DryRun() dryRun: boolean,
+  ): Promise<PublicationDto | PlanDto> {
+    const { target, ...rest } = body;
+    const patch = { ...rest, ...(target === undefined ? {} : { target: targetOf(target) }) };
+    const { statements, result } = await this.publications.patch(server, database, publication, patch, { dryRun });
+    return result ?? { statements };
+  }
+
+  @Delete(':publication')
+  @ApiOperation({ summary: 'Drop a publication', description: 'Subscriptions to it stop with an error.' })
+  @ApiNoContentResponse()
+  async drop(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @NameParam('publication') publication: string,
+    @DryRun() dryRun: boolean,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<PlanDto | undefined> {
+    const { statements } = await this.publications.drop(server, database, publication, { dryRun });
+    if (dryRun) return { statements };
+    response.status(204);
+    return undefined;
+  }
+}

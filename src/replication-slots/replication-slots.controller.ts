@@ -1,0 +1,83 @@
+import { Body, Controller, Delete, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
+import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
+import { DryRun } from '../api/dry-run.js';
+import { NameParam } from '../api/name-param.js';
+import { ApiPage, type Page, PageQuery } from '../api/page.js';
+import { pageOfList } from '../changes/list-page.js';
+import { PlanDto } from '../changes/plan.dto.js';
+import { parseLsn } from '../shared/lsn.js';
+import { AdvanceReplicationSlotDto, CreateReplicationSlotDto, ReplicationSlotDto } from './replication-slots.dto.js';
+import { ReplicationSlotsService } from './replication-slots.service.js';
+import { slotSpecOf } from './slot-spec.js';
+
+@ApiTags('replication slots')
+@Controller('v1/servers/:server/replication-slots')
+export class ReplicationSlotsController {
+  constructor(private readonly slots: ReplicationSlotsService) {}
+
+  @Get()
+  @ApiOperation({ summary: 'List replication slots' })
+  @ApiPage(ReplicationSlotDto)
+  async list(@NameParam('server') server: string, @Query() query: PageQuery): Promise<Page<ReplicationSlotDto>> {
+    return pageOfList(await this.slots.list(server), query, ({ name }) => [name]);
+  }
+
+  @Post()
+  @ApiOperation({
+    summary: 'Create a replication slot',
+    description: 'A logical slot waits for every transaction that has written; past the deadline `blockers` names them.',
+  })
+  @ApiCreatedResponse({ type: ReplicationSlotDto })
+  async create(
+    @NameParam('server') server: string,
+    @Body() body: CreateReplicationSlotDto,
+    @DryRun() dryRun: boolean,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<ReplicationSlotDto | PlanDto> {
+    const options = { dryRun, ...(body.deadlineMs === undefined ? {} : { deadlineMs: body.deadlineMs }) };
+    const { statements, result } = await this.slots.create(server, body.database ?? null, slotSpecOf(body), options);
+    if (result === null) {
+      response.status(200);
+      return { statements };
+    }
+    response.location(`${response.req.path}/${result.name}`);
+    return result;
+  }
+
+  @Get(':slot')
+  @ApiOperation({ summary: 'One replication slot' })
+  @ApiOkResponse({ type: ReplicationSlotDto })
+  get(@NameParam('server') server: string, @NameParam('slot') slot: string): Promise<ReplicationSlotDto> {
+    return this.slots.get(server, slot);
+  }
+
+  @Post(':slot/advance')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Advance a replication slot', description: 'What lies before the LSN will never be sent.' })
+  @ApiOkResponse({ type: ReplicationSlotDto })
+  async advance(
+    @NameParam('server') server: string,
+    @NameParam('slot') slot: string,
+    @Body() body: AdvanceReplicationSlotDto,
+    @DryRun() dryRun: boolean,
+  ): Promise<ReplicationSlotDto | PlanDto> {
+    const { statements, result } = await this.slots.advance(server, slot, parseLsn(body.lsn), { dryRun });
+    return result ?? { statements };
+  }
+
+  @Delete(':slot')
+  @ApiOperation({ summary: 'Drop a replication slot', description: 'Refused while somebody streams from it.' })
+  @ApiNoContentResponse()
+  async drop(
+    @NameParam('server') server: string,
+    @NameParam('slot') slot: string,
+    @DryRun() dryRun: boolean,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<PlanDto | undefined> {
+    const { statements } = await this.slots.drop(server, slot, { dryRun });
+    if (dryRun) return { statements };
+    response.status(204);
+    return undefined;
+  }
+}

@@ -1,0 +1,153 @@
+import { Injectable } from '@nestjs/common';
+import { carryOut, type Change, type ChangeOptions, plan } from '../changes/change.js';
+import {
+  readReplicationSlots,
+  readSlotCreationBlockers,
+  type ReplicationSlot,
+  type SlotCreationBlocker,
+} from '../postgres/catalog/replication-slots.js';
+import {
+  advanceReplicationSlot,
+  createReplicationSlot,
+  dropReplicationSlot,
+  type ReplicationSlotSpec,
+} from '../postgres/ddl/replication-slot.ddl.js';
+import { type Session, withSession } from '../postgres/session.js';
+import { redactText } from '../observability/redact.js';
+import { Problem } from '../problems/problem.js';
+import { ServersService } from '../servers/servers.service.js';
+import { formatLsn, type Lsn, parseLsn } from '../shared/lsn.js';
+
+export interface CreateSlotOptions extends ChangeOptions {
+  /** How long to wait for running transactions; then the problem names those still in the way. */
+  deadlineMs?: number;
+}
+
+export const DEFAULT_SLOT_DEADLINE_MS = 30_000;
+
+/** Replication slots of any registered server. */
+@Injectable()
+export class ReplicationSlotsService {
+  constructor(private readonly servers: ServersService) {}
+
+  async list(server: string): Promise<ReplicationSlot[]> {
+    return this.inServer(server, (session) => readReplicationSlots(session));
+  }
+
+  /** Rejects with NOT_FOUND. */
+  get(server: string, name: string): Promise<ReplicationSlot> {
+    return this.inServer(server, (session) => requireSlot(session, name));
+  }
+
+  /**
+   * Creates a slot; a logical one in `database`. Rejects with SERVER_TIMEOUT at the deadline, `blockers` naming the
+   * transactions it waited for; the server then leaves no slot behind.
+   */
+  async create(
+    server: string,
+    database: string | null,
+    spec: ReplicationSlotSpec,
+    { dryRun = false, deadlineMs = DEFAULT_SLOT_DEADLINE_MS }: CreateSlotOptions = {},
+  ): Promise<Change<ReplicationSlot>> {
+    const target = await this.servers.target(server, database ?? undefined);
+    const limits = { purpose: 'slot creation', statementTimeoutMs: deadlineMs };
+    return withSession(target, limits, async (session) => {
+      const statements = createReplicationSlot(spec, session.versionNum);
+      const planned = plan({ server, database: target.database }, statements);
+      if (dryRun) return { statements: planned, result: null };
+      try {
+        await carryOut(session, statements);
+      } catch (error) {
+        throw await this.withBlockers(server, deadlineMs, error);
+      }
+      return { statements: planned, result: await requireSlot(session, spec.name) };
+    });
+  }
+
+  /** Refused with SLOT_ACTIVE while somebody streams from it. */
+  drop(server: string, name: string, { dryRun = false }: ChangeOptions = {}): Promise<Change<{ name: string }>> {
+    return this.inServer(server, async (session, database) => {
+      const slot = await requireSlot(session, name);
+      const statements = dropReplicationSlot(name);
+      const planned = plan({ server, database }, statements);
+      if (dryRun) return { statements: planned, result: null };
+      requireInactive(slot);
+      await carryOut(session, statements);
+      return { statements: planned, result: { name } };
+    });
+  }
+
+  /** Moves the slot forward: what it would have sent up to `lsn` is never sent. Not past the end of the WAL. */
+  async advance(
+    server: string,
+    name: string,
+    lsn: Lsn,
+    { dryRun = false }: ChangeOptions = {},
+  ): Promise<Change<ReplicationSlot>> {
+    const slot = await this.get(server, name);
+    // A logical slot is advanced by decoding, which only its own database can do.
+    const target = await this.servers.target(server, slot.database ?? undefined);
+    return withSession(target, { purpose: 'slot advance' }, async (session) => {
+      const current = await requireSlot(session, name);
+      const statements = advanceReplicationSlot(name, lsn);
+      const planned = plan({ server, database: target.database }, statements);
+      if (dryRun) return { statements: planned, result: null };
+      requireInactive(current);
+      requireForward(current, lsn);
+      await carryOut(session, statements);
+      return { statements: planned, result: await requireSlot(session, name) };
+    });
+  }
+
+  /** Transactions a logical slot would have to wait for now, oldest first. */
+  blockers(server: string): Promise<SlotCreationBlocker[]> {
+    return this.inServer(server, async (session) => {
+      const blockers = await readSlotCreationBlockers(session);
+      return blockers.map(({ query, ...rest }) => ({ ...rest, query: query === null ? null : redactText(query) }));
+    });
+  }
+
+  private async withBlockers(server: string, waitedMs: number, error: unknown): Promise<unknown> {
+    if (!(error instanceof Problem) || error.options.sqlstate !== '57014') return error;
+    const running = await this.blockers(server).catch(() => []);
+    const blockers = running.filter(({ ageSeconds }) => ageSeconds === null || ageSeconds * 1000 >= waitedMs);
+    const first = blockers[0];
+    const who = first?.pid ? `process ${first.pid} (${first.user ?? 'unknown user'})` : 'a prepared transaction';
+    return new Problem('SERVER_TIMEOUT', `the slot was not created within ${waitedMs} ms: a transaction is in the way`, {
+      sqlstate: '57014',
+      hint: first
+        ? `End ${who}, running for ${Math.round(first.ageSeconds ?? 0)} s, or wait for it; then try again.`
+        : 'Try again; whatever was in the way has ended meanwhile.',
+      extra: { blockers },
+      cause: error,
+    });
+  }
+
+  private async inServer<T>(server: string, work: (session: Session, database: string) => Promise<T>): Promise<T> {
+    const { database } = await this.servers.target(server);
+    return this.servers.withSession(server, database, (session) => work(session, database));
+  }
+}
+
+async function requireSlot(session: Session, name: string): Promise<ReplicationSlot> {
+  const [slot] = await readReplicationSlots(session, name);
+  if (!slot) throw new Problem('NOT_FOUND', `there is no replication slot ${JSON.stringify(name)} on this server`);
+  return slot;
+}
+
+function requireInactive(slot: ReplicationSlot): void {
+  if (!slot.active) return;
+  throw new Problem('SLOT_ACTIVE', `the slot ${slot.name} is in use by process ${slot.activePid ?? 'unknown'}`, {
+    hint: 'Disable the subscription, or stop the standby or reader, that streams from it.',
+  });
+}
+
+function requireForward(slot: ReplicationSlot, lsn: Lsn): void {
+  const position = slot.confirmedFlushLsn ?? slot.restartLsn;
+  if (position === null) {
+    throw new Problem('WRONG_STATE', `the slot ${slot.name} has no position to advance from: it is lost or unused`);
+  }
+  if (lsn < parseLsn(position)) {
+    throw new Problem('CONFLICT', `the slot ${slot.name} is at ${position}, past ${formatLsn(lsn)}; it cannot go back`);
+  }
+}
