@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { ApiModule } from './api/api.module.js';
 import { ConfigModule } from './config/config.module.js';
 import { EngineModule } from './engine/engine.module.js';
 import { HealthModule } from './observability/health.module.js';
@@ -7,6 +8,14 @@ import { OperationsApiModule } from './operations/operations-api.module.js';
 import { StorageModule } from './storage/storage.module.js';
 
 @Module({
-  imports: [ConfigModule, ObservabilityModule, StorageModule, EngineModule, OperationsApiModule, HealthModule],
+  imports: [
+    ConfigModule,
+    ObservabilityModule,
+    StorageModule,
+    ApiModule,
+    EngineModule,
+    OperationsApiModule,
+    HealthModule,
+  ],
 })
 export class AppModule {}

@@ -1,7 +1,7 @@
 import { DBOS } from '@dbos-inc/dbos-sdk';
 import { Problem, type ProblemDocument } from '../problems/problem.js';
 import { type ErrorCode, ERROR_CODES } from '../problems/error-codes.js';
-import { OperationCancelled, type WorkflowContext } from './engine.js';
+import { LeaseLost, OperationCancelled, type WorkflowContext } from './engine.js';
 
 export const CANCEL_MESSAGE = { lockstep: 'cancel' } as const;
 
@@ -45,7 +45,7 @@ export class DbosContext implements WorkflowContext {
         return { value: await work() };
       } catch (error) {
         // Cut off by our own shutdown: not a failure of the step, which the next start runs again.
-        if (this.stopping()) return await never();
+        if (this.stopping() || error instanceof LeaseLost) return await never();
         if (error instanceof OperationCancelled || (this.isCancelled() && !evenIfCancelled)) return { cancelled: true };
         return { problem: problemDocument(error) };
       } finally {

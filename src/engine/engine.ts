@@ -36,6 +36,14 @@ export class OperationCancelled extends Error {
   }
 }
 
+/** Another instance has taken the work over: this one must neither act nor record anything about it any more. */
+export class LeaseLost extends Error {
+  constructor() {
+    super('another instance has taken this work over');
+    this.name = 'LeaseLost';
+  }
+}
+
 /** The durable engine as features see it; an injectable class of the same shape is provided by EngineModule. */
 export abstract class Engine {
   /** Makes the workflow known; call from a provider's constructor or onModuleInit, before the engine launches. */

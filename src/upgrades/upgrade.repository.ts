@@ -191,6 +191,15 @@ export class UpgradeRepository {
     return this.dataSource.transaction((manager) => this.insertSteps(manager, upgrade, steps));
   }
 
+  /** Makes steps due again whose effect was undone together with another's. */
+  async resetSteps(upgrade: string, steps: string[]): Promise<void> {
+    await this.dataSource.query(
+      `update lockstep.upgrade_step set state = 'pending', started_at = null, finished_at = null
+        where upgrade = $1 and name = any ($2)`,
+      [upgrade, steps],
+    );
+  }
+
   /** Records a step's state and the event that tells of it. */
   async setStep(upgrade: string, step: string, state: StepState, detail: Record<string, unknown> | null): Promise<void> {
     await this.dataSource.transaction(async (manager) => {

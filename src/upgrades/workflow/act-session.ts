@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ConnectionTarget } from '../../postgres/connection.js';
 import { ACT_LOCK_HOLDER, TERMINATE_BACKEND, TRY_ACT_LOCK } from '../../postgres/catalog/act-lock.sql.js';
+import { LeaseLost } from '../../engine/engine.js';
 import { Session } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 
@@ -37,9 +38,7 @@ async function endEarlierHolder(session: Session, key: string, epoch: bigint): P
   for (const { pid, application } of holders) {
     const theirs = /^lockstep act (\d+)$/.exec(application)?.[1];
     if (theirs === undefined) continue;
-    if (BigInt(theirs) > epoch) {
-      throw new Problem('CONFLICT', 'another instance has taken this upgrade over; this one stops acting');
-    }
+    if (BigInt(theirs) > epoch) throw new LeaseLost();
     if (BigInt(theirs) < epoch) await session.rows(TERMINATE_BACKEND, [pid]);
   }
 }

@@ -12,6 +12,7 @@ export type Side = 'source' | 'target';
 export interface StepContext {
   readonly name: string;
   readonly shortId: string;
+  readonly operationId: string;
   readonly request: UpgradeRequest;
   readonly names: ObjectNames;
   readonly facts: UpgradeFacts;
@@ -36,6 +37,10 @@ export interface StepContext {
   /** Removes the readers' slots and publications from both servers. */
   dropReaders(): Promise<Record<string, unknown> | null>;
   progress(message: string, percent?: number | null, etaSeconds?: number | null): Promise<void>;
+  /** Where clients may write now; null while fenced. */
+  setWriteTo(side: Side | null): Promise<void>;
+  /** Records that the target is about to be opened; false when an abort was asked for first. */
+  passPointOfNoReturn(): Promise<boolean>;
   /** Appends to the upgrade's events. */
   event(type: string, data: Record<string, unknown>): Promise<void>;
 }

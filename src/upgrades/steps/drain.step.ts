@@ -1,0 +1,111 @@
+import { readSubscriptions } from '../../postgres/catalog/subscriptions.js';
+import { CURRENT_WAL, ORIGIN_POSITION } from '../../postgres/catalog/upgrade.sql.js';
+import { markerPresent, writeMarker } from '../../postgres/ddl/marker.ddl.js';
+import { Problem } from '../../problems/problem.js';
+import { parseLsn } from '../../shared/lsn.js';
+import { LOCKSTEP_SCHEMA } from '../object-names.js';
+import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
+import { pollUntil } from '../workflow/poll.js';
+
+/** Proves that everything committed before the fence, and nothing after it, has arrived. */
+export const drainStep: UpgradeStep = {
+  name: 'drain',
+  phase: 'switchover',
+
+  async run(context) {
+    await context.progress('draining');
+    const switchover = context.facts.switchover!;
+    const markerId = `forward-${context.operationId}-${switchover.fenceLsn!}`;
+    const { markerLsn } = await drain(context, {
+      publisher: 'source',
+      subscription: context.names.subscription,
+      markerId,
+      counters: context.facts.errorCounters ?? null,
+      workerPid: context.facts.applyWorkerPid ?? null,
+      deadlineMs: context.request.deadlines.drainMs,
+    });
+    const foreign = await (
+      await context.readers()
+    ).changesAfter(parseLsn(switchover.fenceLsn!), parseLsn(markerLsn), context.request.deadlines.drainMs);
+    const violations = foreign.filter(
+      ({ schema, table }) => schema !== LOCKSTEP_SCHEMA || table !== context.names.markerTable,
+    );
+    const held = violations.length === 0;
+    await context.record({
+      switchover: {
+        ...context.facts.switchover!,
+        markerLsn,
+        drainedAt: new Date().toISOString(),
+        fenceProof: held ? 'held' : 'violated',
+      },
+    });
+    if (!held) {
+      const where = violations.slice(0, 5).map(({ schema, table, lsn }) => `${schema}.${table} at ${lsn}`);
+      throw new Problem('CONFLICT', `somebody wrote through the fence: ${where.join(', ')}`, {
+        hint: 'A superuser or an excluded role wrote after the fence. Stop it, then approve the switchover again.',
+        extra: { violations: violations.slice(0, 100) },
+      });
+    }
+    return { markerLsn, fenceProof: 'held' };
+  },
+};
+
+export interface Drain {
+  publisher: Side;
+  subscription: string;
+  markerId: string;
+  /** Error counters before the fence; null below 15, where the worker's pid must not change instead. */
+  counters: { apply: number; sync: number } | null;
+  workerPid: number | null;
+  deadlineMs: number;
+}
+
+/**
+ * Writes the marker on the publisher and waits until the subscriber shows it, has its origin at or past it, has every
+ * table ready, and has failed at nothing meanwhile. What cannot be read is not taken for done.
+ */
+export async function drain(context: StepContext, spec: Drain): Promise<{ markerLsn: string }> {
+  const publisher = await context.act(spec.publisher);
+  const subscriber = await context.act(spec.publisher === 'source' ? 'target' : 'source');
+  await publisher.execute(writeMarker(LOCKSTEP_SCHEMA, context.names.markerTable, spec.markerId));
+  const written = await publisher.row<{ at: string }>(
+    markerPresent(LOCKSTEP_SCHEMA, context.names.markerTable, spec.markerId),
+  );
+  // Read after the commit: the marker's commit record ends at or below it, and nothing else is written now.
+  const { lsn: markerLsn } = await publisher.row<{ lsn: string }>(CURRENT_WAL);
+  await pollUntil(
+    context,
+    spec.deadlineMs,
+    `the marker at ${markerLsn} to arrive`,
+    async () => {
+      const [arrived] = await subscriber.rows<{ at: string }>(
+        markerPresent(LOCKSTEP_SCHEMA, context.names.markerTable, spec.markerId),
+      );
+      return arrived?.at === written.at;
+    },
+    5,
+  );
+  const [position] = await subscriber.rows<{ lsn: string | null }>(ORIGIN_POSITION, [spec.subscription]);
+  if (!position?.lsn) throw new Problem('SERVER_PRIVILEGE_MISSING', 'the origin position cannot be read; not drained');
+  await checkHealthy(subscriber, spec);
+  return { markerLsn };
+}
+
+async function checkHealthy(subscriber: Awaited<ReturnType<StepContext['act']>>, spec: Drain): Promise<void> {
+  const [now] = await readSubscriptions(subscriber, spec.subscription);
+  if (!now) throw new Problem('CONFLICT', `subscription ${spec.subscription} is gone`);
+  const unready = now.tables.filter(({ state }) => state !== 'ready');
+  if (unready.length > 0) {
+    throw new Problem('CONFLICT', `not every table is ready: ${unready.map((t) => `${t.schema}.${t.name}`).join(', ')}`);
+  }
+  if (spec.counters !== null) {
+    if (now.errors === null || now.errors.apply !== spec.counters.apply || now.errors.sync !== spec.counters.sync) {
+      throw new Problem('CONFLICT', 'the subscription failed at something since the fence; see the subscriber log');
+    }
+  } else if (spec.workerPid !== null) {
+    const pid = now.workers.find(({ kind }) => kind === 'apply')?.pid;
+    if (pid !== spec.workerPid) {
+      throw new Problem('CONFLICT', 'the apply worker was restarted since the fence; see the subscriber log');
+    }
+  }
+}

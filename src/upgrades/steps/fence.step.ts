@@ -1,0 +1,90 @@
+import { planFence } from '../traffic/plan-fence.js';
+import { proveBar } from '../traffic/prove-bar.js';
+import { lowerFence, raiseFence } from '../traffic/sql-fence.js';
+import { findWriterRoles } from '../traffic/writers.js';
+import { Problem } from '../../problems/problem.js';
+import { readSubscriptions } from '../../postgres/catalog/subscriptions.js';
+import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
+
+/** Bars the writers of the source and ends their sessions. From here nobody may write until one side is opened. */
+export const fenceStep: UpgradeStep = {
+  name: 'fence',
+  phase: 'switchover',
+
+  async run(context) {
+    await context.progress('fencing the writers of the source');
+    const source = await context.act('source');
+    const target = await context.act('target');
+    const startedAt = context.facts.switchover?.startedAt ?? new Date().toISOString();
+    await context.record({ switchover: { startedAt } });
+    const [subscription] = await readSubscriptions(target, context.names.subscription);
+    await context.record({
+      errorCounters: subscription?.errors ?? null,
+      applyWorkerPid: subscription?.workers.find(({ kind }) => kind === 'apply')?.pid ?? null,
+      // Planned once: after a crash half way the roles would be recorded as barred.
+      sourceFence: context.facts.sourceFence ?? (await planFor(context, 'source')),
+    });
+    const record = context.facts.sourceFence!;
+    await context.setWriteTo(null);
+    const raised = await raiseFence(source, record, {
+      deadlineMs: context.request.deadlines.fenceMs,
+      signal: context.signal,
+    });
+    const proof = await proveBar(
+      await context.connection('source'),
+      record,
+      (role) => context.writerPassword(role) ?? undefined,
+    );
+    if (!proof.held) {
+      throw new Problem('CONFLICT', 'the bar does not hold for every writer role', { extra: { proof: proof.roles } });
+    }
+    await context.record({
+      switchover: {
+        startedAt,
+        fencedAt: raised.barredAt,
+        fenceLsn: raised.fenceLsn,
+        terminated: raised.terminated,
+      },
+    });
+    return {
+      roles: record.roles.map(({ name, method }) => ({ name, method })),
+      terminated: raised.terminated,
+      fenceLsn: raised.fenceLsn,
+      otherWriters: raised.otherWriters.map(({ pid, user }) => ({ pid, user })),
+    };
+  },
+
+  async undo(context) {
+    return await lowerSourceFence(context);
+  },
+};
+
+/** Lets the source's writers in again, exactly as they were. */
+export async function lowerSourceFence(context: StepContext): Promise<Record<string, unknown> | null> {
+  const record = context.facts.sourceFence;
+  if (!record) return null;
+  await lowerFence(await context.act('source'), record);
+  await context.forget('sourceFence', 'switchover', 'errorCounters', 'applyWorkerPid');
+  await context.setWriteTo('source');
+  return { roles: record.roles.map(({ name }) => name) };
+}
+
+/** Who has to be barred on that side, and how; refuses when somebody cannot be. */
+export async function planFor(context: StepContext, side: Side) {
+  const session = await context.act(side);
+  const excluded = await excludedRoles(context, side);
+  const writers = await findWriterRoles(session, {
+    ...(context.request.writerRoles === null ? {} : { requested: context.request.writerRoles }),
+    excluded,
+  });
+  if (writers.blockers.length > 0) {
+    const who = writers.blockers.map(({ role, reason }) => `${role} ${reason}`).join('; ');
+    throw new Problem('PRECONDITION_FAILED', `roles that cannot be barred: ${who}`);
+  }
+  return await planFence(session, { roles: writers.roles, excluded });
+}
+
+/** Never barred: Lockstep's login, the user the other server connects as, the owner of the subscriptions. */
+export async function excludedRoles(context: StepContext, side: Side): Promise<string[]> {
+  return [await context.user(side)];
+}

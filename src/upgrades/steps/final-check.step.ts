@@ -1,0 +1,65 @@
+import { compareFingerprints, readFingerprint } from '../../postgres/schema/fingerprint.js';
+import { compareSequences, readSequences, transferSequences } from '../../postgres/schema/sequences.js';
+import { Problem } from '../../problems/problem.js';
+import type { UpgradeStep } from '../workflow/step.js';
+
+/** Every sequence exactly: last value and whether it was called. Only those that moved since the pre-sync are set. */
+export const sequencesStep: UpgradeStep = {
+  name: 'sequences',
+  phase: 'switchover',
+
+  async run(context) {
+    await context.progress('moving sequences');
+    const transfer = await transferSequences(await context.act('source'), await context.act('target'));
+    if (transfer.differences.length > 0) throw sequenceProblem(transfer.differences);
+    await context.record({
+      sequences: {
+        total: transfer.states.length,
+        moved: transfer.applied + (context.facts.sequences?.moved ?? 0),
+      },
+    });
+    return { total: transfer.states.length, movedInsideFence: transfer.applied };
+  },
+};
+
+/**
+ * The proof inside the fence: every key touched since the last verified LSN is equal on both sides, sequences have
+ * not moved since they were read, and the source's schema is the one that was copied. Never a scan.
+ */
+export const finalCheckStep: UpgradeStep = {
+  name: 'final-check',
+  phase: 'switchover',
+
+  async run(context) {
+    await context.progress('final check');
+    const [source, target] = [await context.act('source'), await context.act('target')];
+    const readers = await context.readers();
+    const touched = await readers.checkTouched(context.signal);
+    if (touched.differences.length > 0) {
+      throw new Problem('CONFLICT', `${touched.differences.length} rows differ between source and target`, {
+        hint: 'See `differences`; repair them, verify again, and approve once more.',
+        extra: { differences: touched.differences.slice(0, 50) },
+      });
+    }
+    const [expected, actual] = await Promise.all([readSequences(source), readSequences(target)]);
+    const sequences = compareSequences(expected, actual);
+    if (sequences.length > 0) throw sequenceProblem(sequences);
+    const now = await readFingerprint(source);
+    const drift = compareFingerprints(context.facts.fingerprint!, now);
+    if (drift.length > 0) {
+      throw new Problem('CONFLICT', `the source's schema changed since it was copied: ${drift.slice(0, 10).join('; ')}`, {
+        hint: 'Make the same change on the target, or abort and begin again.',
+        extra: { changes: drift.slice(0, 200) },
+      });
+    }
+    await context.record({ keysChecked: touched.keys, targetFingerprint: await readFingerprint(target) });
+    return { keysChecked: touched.keys, sequencesChecked: expected.length, schemaObjectsChecked: now.entries.length };
+  },
+};
+
+function sequenceProblem(differences: { schema: string; name: string; kind: string }[]): Problem {
+  const named = differences.slice(0, 10).map(({ schema, name, kind }) => `${schema}.${name} (${kind})`);
+  return new Problem('CONFLICT', `${differences.length} sequences are not equal: ${named.join(', ')}`, {
+    extra: { sequences: differences.slice(0, 200) },
+  });
+}

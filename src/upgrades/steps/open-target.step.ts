@@ -1,0 +1,77 @@
+import { Problem } from '../../problems/problem.js';
+import { openRoles } from '../traffic/sql-fence.js';
+import type { UpgradeStep } from '../workflow/step.js';
+import { publish, unpublish } from './publication.step.js';
+import { disableAndWait, ensureSlot, ensureSubscription, removeSlot, removeSubscription } from './subscription.step.js';
+
+const IDLE_SLOT_DEADLINE_MS = 5_000;
+
+/** Publication and slot of the way back, before the first write on the target: whatever is written there is kept. */
+export const wayBackStep: UpgradeStep = {
+  name: 'way-back',
+  phase: 'switchover',
+
+  async run(context) {
+    await context.progress('opening the way back');
+    await disableAndWait(context, 'target', context.names.subscription);
+    const tables = await publish(context, 'target', context.names.backPublication);
+    const slot = await ensureSlot(context, 'target', context.names.backSlot, IDLE_SLOT_DEADLINE_MS);
+    return { publication: context.names.backPublication, tables, ...slot };
+  },
+
+  async undo(context) {
+    const slot = await removeSlot(context, 'target', context.names.backSlot);
+    const publication = await unpublish(context, 'target', context.names.backPublication);
+    return slot ?? publication;
+  },
+};
+
+/** Lets the writers in on the target. From here the way back is a rollback, not an abort. */
+export const openTargetStep: UpgradeStep = {
+  name: 'open-target',
+  phase: 'switchover',
+
+  async run(context) {
+    await context.progress('opening the target');
+    if (!(await context.passPointOfNoReturn())) {
+      throw new Problem('CONFLICT', 'an abort was asked for; the target is not opened');
+    }
+    await openRoles(await context.act('target'), context.facts.targetBar!);
+    const openedAt = new Date().toISOString();
+    const switchover = context.facts.switchover!;
+    const writePauseMs = Date.parse(openedAt) - Date.parse(switchover.startedAt);
+    await context.record({ switchover: { ...switchover, openedAt, writePauseMs } });
+    await context.setWriteTo('target');
+    return { openedAt, writePauseMs };
+  },
+};
+
+/** Brings what is written on the target back to the fenced source, so that a rollback loses nothing. */
+export const reverseSubscriptionStep: UpgradeStep = {
+  name: 'reverse-subscription',
+  phase: 'switched',
+
+  async run(context) {
+    await disableAndWait(context, 'target', context.names.subscription);
+    return await ensureSubscription(context, 'source', {
+      name: context.names.backSubscription,
+      publication: context.names.backPublication,
+      slot: context.names.backSlot,
+      copyData: false,
+    });
+  },
+};
+
+/** The forward link has done its work: subscription and slots go, so that nothing keeps WAL on the source. */
+export const retireForwardStep: UpgradeStep = {
+  name: 'retire-forward',
+  phase: 'switched',
+
+  async run(context) {
+    await context.dropReaders();
+    await removeSubscription(context, 'target', context.names.subscription);
+    await removeSlot(context, 'source', context.names.slot);
+    await unpublish(context, 'source', context.names.publication);
+    return { dropped: [context.names.subscription, context.names.slot, context.names.publication] };
+  },
+};

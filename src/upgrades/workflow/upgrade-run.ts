@@ -1,0 +1,163 @@
+import { ServerConnections } from '../../servers/server-connections.js';
+import type { AuditService } from '../../security/audit.service.js';
+import type { ConnectionTarget } from '../../postgres/connection.js';
+import { runStatements } from '../../postgres/ddl/run-statements.js';
+import type { Statement } from '../../postgres/ddl/statement.js';
+import type { Session } from '../../postgres/session.js';
+import { LeaseLost } from '../../engine/engine.js';
+import type { Lease, Leases } from '../../engine/leases.js';
+import type { Operations } from '../../operations/operations.js';
+import type { UpgradeFacts } from '../facts.js';
+import { objectNames, type ObjectNames } from '../object-names.js';
+import type { UpgradeEntity } from '../upgrade.entity.js';
+import type { UpgradeRepository } from '../upgrade.repository.js';
+import type { UpgradeRequest } from '../upgrade-request.js';
+import { openActSession } from './act-session.js';
+import { Readers } from './readers.js';
+import type { Side, StepContext } from './step.js';
+
+export interface UpgradeRunServices {
+  repository: UpgradeRepository;
+  connections: ServerConnections;
+  leases: Leases;
+  operations: Operations;
+  audit: AuditService;
+}
+
+/** One upgrade being carried out by this process: its sessions, its streams, and its facts as stored. */
+export class UpgradeRun implements StepContext {
+  facts: UpgradeFacts;
+  readonly name: string;
+  readonly shortId: string;
+  readonly request: UpgradeRequest;
+  readonly names: ObjectNames;
+  private readonly sessions = new Map<Side, Promise<Session>>();
+  private openReaders: Promise<Readers> | null = null;
+  private lease: Lease | null = null;
+
+  constructor(
+    upgrade: UpgradeEntity,
+    readonly operationId: string,
+    readonly signal: AbortSignal,
+    private readonly passwords: Record<string, string>,
+    private readonly services: UpgradeRunServices,
+  ) {
+    this.name = upgrade.name;
+    this.shortId = upgrade.shortId;
+    this.request = upgrade.request;
+    this.names = objectNames(upgrade.shortId);
+    this.facts = upgrade.facts;
+  }
+
+  async record(facts: Partial<UpgradeFacts>): Promise<void> {
+    await this.services.repository.record(this.name, facts);
+    this.facts = { ...this.facts, ...facts };
+  }
+
+  async forget(...names: (keyof UpgradeFacts)[]): Promise<void> {
+    await this.services.repository.forget(this.name, names);
+    const facts = { ...this.facts };
+    for (const name of names) delete facts[name];
+    this.facts = facts;
+  }
+
+  async act(side: Side): Promise<Session> {
+    const open = this.sessions.get(side);
+    const session = open === undefined ? null : await open.catch(() => null);
+    if (session?.alive) return session;
+    const opening = this.openSession(side);
+    this.sessions.set(side, opening);
+    return await opening;
+  }
+
+  async run(side: Side, statements: readonly Statement[]): Promise<void> {
+    if (statements.length === 0) return;
+    const session = await this.act(side);
+    const sql = statements.map(({ redactedSql }) => redactedSql);
+    const end = this.request[side];
+    const audited = { action: 'upgrades.step', subject: `upgrades/${this.name}`, sql, actor: 'upgrade' };
+    try {
+      await runStatements(session, statements);
+      await this.services.audit.record({ ...audited, outcome: 'succeeded', details: { ...end } });
+    } catch (error) {
+      await this.services.audit.record({ ...audited, outcome: 'failed', details: { ...end } });
+      throw error;
+    }
+  }
+
+  connection(side: Side): Promise<ConnectionTarget> {
+    const { server, database } = this.request[side];
+    return this.services.connections.target(server, database);
+  }
+
+  conninfoOf(side: Side): Promise<string> {
+    const { server, database } = this.request[side];
+    return this.services.connections.conninfo(server, database);
+  }
+
+  async user(side: Side): Promise<string> {
+    return (await this.connection(side)).user;
+  }
+
+  writerPassword(role: string): string | null {
+    return this.passwords[role] ?? null;
+  }
+
+  async readers(): Promise<Readers> {
+    this.openReaders ??= Readers.open(this);
+    try {
+      return await this.openReaders;
+    } catch (error) {
+      this.openReaders = null;
+      throw error;
+    }
+  }
+
+  async dropReaders(): Promise<Record<string, unknown> | null> {
+    await this.closeReaders();
+    return await Readers.drop(this);
+  }
+
+  async setWriteTo(side: Side | null): Promise<void> {
+    await this.services.repository.patch(this.name, { writeTo: side });
+    await this.event('write-to', { writeTo: side });
+  }
+
+  passPointOfNoReturn(): Promise<boolean> {
+    return this.services.repository.passPointOfNoReturn(this.name);
+  }
+
+  async progress(message: string, percent: number | null = null, etaSeconds: number | null = null): Promise<void> {
+    const rounded = percent === null ? null : Math.round(Math.min(100, Math.max(0, percent)) * 10) / 10;
+    await this.services.operations.progress(this.operationId, { percent: rounded, message, etaSeconds });
+  }
+
+  async event(type: string, data: Record<string, unknown>): Promise<void> {
+    await this.services.repository.event(this.name, type, data);
+  }
+
+  /** Ends streams and sessions; the slots stay, so that a later run goes on from where this one confirmed. */
+  async close(): Promise<void> {
+    await this.closeReaders();
+    const sessions = [...this.sessions.values()];
+    this.sessions.clear();
+    for (const session of sessions) await session.then((open) => open.close()).catch(() => {});
+  }
+
+  private async closeReaders(): Promise<void> {
+    const open = this.openReaders;
+    this.openReaders = null;
+    if (open) await open.then((readers) => readers.close()).catch(() => {});
+  }
+
+  /** False once another instance has taken the upgrade over. */
+  async leaseHeld(): Promise<boolean> {
+    return this.lease === null || (await this.services.leases.holds(this.lease));
+  }
+
+  private async openSession(side: Side): Promise<Session> {
+    this.lease ??= await this.services.leases.take(`upgrade ${this.name}`);
+    if (!(await this.leaseHeld())) throw new LeaseLost();
+    return await openActSession(await this.connection(side), this.name, this.lease.epoch);
+  }
+}

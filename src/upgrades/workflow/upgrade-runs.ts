@@ -1,0 +1,39 @@
+import { Injectable } from '@nestjs/common';
+import type { WorkflowContext } from '../../engine/engine.js';
+import { Leases } from '../../engine/leases.js';
+import { Operations } from '../../operations/operations.js';
+import { Problem } from '../../problems/problem.js';
+import { AuditService } from '../../security/audit.service.js';
+import { SecretBox } from '../../security/secret-box.js';
+import { ServerConnections } from '../../servers/server-connections.js';
+import { UpgradeRepository } from '../upgrade.repository.js';
+import { UpgradeRun } from './upgrade-run.js';
+
+/** Opens what a workflow needs to carry out an upgrade. */
+@Injectable()
+export class UpgradeRuns {
+  constructor(
+    private readonly repository: UpgradeRepository,
+    private readonly connections: ServerConnections,
+    private readonly leases: Leases,
+    private readonly operations: Operations,
+    private readonly audit: AuditService,
+    private readonly secrets: SecretBox,
+  ) {}
+
+  async open(name: string, context: WorkflowContext): Promise<UpgradeRun> {
+    const upgrade = await this.repository.find(name);
+    if (!upgrade) throw new Problem('NOT_FOUND', `there is no upgrade ${name}`);
+    const passwords =
+      upgrade.secrets === null
+        ? {}
+        : (JSON.parse(this.secrets.open(upgrade.secrets, `upgrade ${name}`)) as Record<string, string>);
+    return new UpgradeRun(upgrade, context.operationId, context.signal, passwords, {
+      repository: this.repository,
+      connections: this.connections,
+      leases: this.leases,
+      operations: this.operations,
+      audit: this.audit,
+    });
+  }
+}
