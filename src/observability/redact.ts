@@ -17,7 +17,7 @@ const PATTERNS: [RegExp, string][] = [
     /(["']?\b(?:password|token|secret|authorization)["']?\s*:\s*)(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')/gi,
     `$1"${REDACTED}"`,
   ],
-  [/\bBearer\s+[A-Za-z0-9._~+/=-]+/gi, `Bearer ${REDACTED}`],
+  [/\bBearer\s+[A-Za-z0-9._~+/=-]{16,}/gi, `Bearer ${REDACTED}`],
   [/\blst_[A-Za-z0-9_-]{20,}/g, REDACTED],
   [/SCRAM-SHA-256\$[^\s'"]+/g, REDACTED],
   [/\bmd5[0-9a-f]{32}\b/g, REDACTED],

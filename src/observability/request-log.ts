@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { pinoHttp, type HttpLogger } from 'pino-http';
 import type { Logger } from 'pino';
-import { currentRequest, runInRequest } from './request-context.js';
+import { runInRequest } from './request-context.js';
 
 const SANE_REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
+
+/** Asked for every few seconds by machines: worth a line only at debug level. */
+const PROBES = /^\/(?:health|lb|metrics)(?:\/|\?|$)/;
 
 /** Gives every request an id (the caller's `X-Request-Id` where it is sane), returns it, and opens its context. */
 export function requestContextMiddleware(request: IncomingMessage, response: ServerResponse, next: () => void): void {
@@ -23,22 +25,20 @@ export function requestContextMiddleware(request: IncomingMessage, response: Ser
   runInRequest(context, next);
 }
 
-/** One line per answered request; probes only at debug level. */
-export function requestLogMiddleware(logger: Logger): HttpLogger {
-  return pinoHttp({
-    logger,
-    genReqId: () => currentRequest()?.requestId ?? randomUUID(),
-    quietReqLogger: true,
-    customAttributeKeys: { responseTime: 'durationMs', reqId: 'requestId' },
-    serializers: {
-      req: (request: { method: string; url: string }) => ({ method: request.method, url: request.url }),
-      res: (response: { statusCode: number }) => ({ statusCode: response.statusCode }),
-    },
-    customLogLevel: (request, response) => {
-      if (response.statusCode >= 500) return 'error';
-      return /^\/(health|lb|metrics)\b/.test(request.url ?? '') ? 'debug' : 'info';
-    },
-    customSuccessMessage: () => 'request',
-    customErrorMessage: () => 'request',
-  });
+/** One line for every request that ended, also for one whose caller went away (`aborted`). */
+export function requestLogMiddleware(logger: Logger) {
+  return (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
+    const startedAt = performance.now();
+    const { method, url = '/' } = request;
+    response.once('close', () => {
+      const status = response.statusCode;
+      const level = status >= 500 ? 'error' : PROBES.test(url) ? 'debug' : 'info';
+      const durationMs = Math.round(performance.now() - startedAt);
+      logger[level](
+        { method, url, status, durationMs, ...(response.writableFinished ? {} : { aborted: true }) },
+        'request',
+      );
+    });
+    next();
+  };
 }

@@ -1,0 +1,154 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { Type } from 'class-transformer';
+import {
+  IsIn,
+  IsInt,
+  IsNotEmptyObject,
+  IsOptional,
+  IsString,
+  Length,
+  Matches,
+  Max,
+  MaxLength,
+  Min,
+  ValidateIf,
+  ValidateNested,
+} from 'class-validator';
+import { IsIdentifier } from '../api/name-param.js';
+import { IsPemCertificate } from './is-pem-certificate.js';
+
+const TLS_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+
+/** Host names and addresses, also IPv6; not folders of sockets, which would be the service's own machine. */
+const HOST = /^[^\s/@?#\\'"]+$/;
+const HOST_RULE = { message: 'must be a host name or an address' };
+
+const given = (_object: unknown, value: unknown): boolean => value !== undefined;
+const givenNotNull = (_object: unknown, value: unknown): boolean => value !== undefined && value !== null;
+
+export class TlsDto {
+  @ApiProperty({ enum: TLS_MODES, description: "As libpq's sslmode.", example: 'verify-full' })
+  @IsIn(TLS_MODES)
+  mode: (typeof TLS_MODES)[number];
+
+  @ApiPropertyOptional({
+    description: 'PEM of the authority that signed the server; default: those the system trusts.',
+  })
+  @IsOptional()
+  @IsString()
+  @MaxLength(100_000)
+  @IsPemCertificate()
+  ca?: string;
+}
+
+export class RegisterServerDto {
+  @ApiProperty({ maxLength: 63, example: 'orders-14', description: 'Any characters, at most 63 bytes.' })
+  @IsIdentifier()
+  name: string;
+
+  @ApiProperty({ maxLength: 255, example: '127.0.0.1' })
+  @IsString()
+  @Length(1, 255)
+  @Matches(HOST, HOST_RULE)
+  host: string;
+
+  @ApiProperty({ type: 'integer', minimum: 1, maximum: 65535, example: 5414 })
+  @IsInt()
+  @Min(1)
+  @Max(65535)
+  port: number;
+
+  @ApiProperty({ maxLength: 63, example: 'postgres' })
+  @IsIdentifier()
+  user: string;
+
+  @ApiProperty({ maxLength: 1000, format: 'password', description: 'Stored encrypted; never given out.' })
+  @IsString()
+  @Length(1, 1000)
+  password: string;
+
+  @ApiPropertyOptional({ maxLength: 63, default: 'postgres', description: 'For questions about the whole server.' })
+  @ValidateIf(given)
+  @IsIdentifier()
+  database: string = 'postgres';
+
+  @ApiPropertyOptional({ type: TlsDto, description: 'Default: `prefer`.' })
+  @ValidateIf(given)
+  @IsNotEmptyObject({}, { message: 'must be an object' })
+  @ValidateNested()
+  @Type(() => TlsDto)
+  tls?: TlsDto;
+
+  @ApiPropertyOptional({
+    type: String,
+    nullable: true,
+    maxLength: 255,
+    description: 'What other servers use to reach this one, if it differs from `host`.',
+  })
+  @ValidateIf(givenNotNull)
+  @IsString()
+  @Length(1, 255)
+  @Matches(HOST, HOST_RULE)
+  advertisedHost?: string | null;
+
+  @ApiPropertyOptional({ type: 'integer', nullable: true, minimum: 1, maximum: 65535 })
+  @ValidateIf(givenNotNull)
+  @IsInt()
+  @Min(1)
+  @Max(65535)
+  advertisedPort?: number | null;
+}
+
+/** Only the fields to change; null clears `advertisedHost` and `advertisedPort`. */
+export class ChangeServerDto {
+  @ApiPropertyOptional({ maxLength: 255 })
+  @ValidateIf(given)
+  @IsString()
+  @Length(1, 255)
+  @Matches(HOST, HOST_RULE)
+  host?: string;
+
+  @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: 65535 })
+  @ValidateIf(given)
+  @IsInt()
+  @Min(1)
+  @Max(65535)
+  port?: number;
+
+  @ApiPropertyOptional({ maxLength: 63 })
+  @ValidateIf(given)
+  @IsIdentifier()
+  user?: string;
+
+  @ApiPropertyOptional({ maxLength: 1000, format: 'password' })
+  @ValidateIf(given)
+  @IsString()
+  @Length(1, 1000)
+  password?: string;
+
+  @ApiPropertyOptional({ maxLength: 63 })
+  @ValidateIf(given)
+  @IsIdentifier()
+  database?: string;
+
+  @ApiPropertyOptional({ type: TlsDto, description: 'Replaces mode and CA together.' })
+  @ValidateIf(given)
+  @IsNotEmptyObject({}, { message: 'must be an object' })
+  @ValidateNested()
+  @Type(() => TlsDto)
+  tls?: TlsDto;
+
+  @ApiPropertyOptional({ type: String, nullable: true, maxLength: 255 })
+  @ValidateIf(givenNotNull)
+  @IsString()
+  @Length(1, 255)
+  @Matches(HOST, HOST_RULE)
+  advertisedHost?: string | null;
+
+  @ApiPropertyOptional({ type: 'integer', nullable: true, minimum: 1, maximum: 65535 })
+  @ValidateIf(givenNotNull)
+  @IsInt()
+  @Min(1)
+  @Max(65535)
+  advertisedPort?: number | null;
+}
