@@ -127,13 +127,21 @@ grant usage on type sales.price_range to ${r}; grant usage, select on sequence s
 alter default privileges for role ${o} in schema sales grant select on tables to ${r};
 alter default privileges for role ${o} revoke execute on functions from public;
 alter default privileges for role ${o} grant usage on sequences to ${w};
-${versionNum >= PG14 ? `
+${
+  versionNum >= PG14
+    ? `
 create function sales.atomic(a integer) returns integer language sql begin atomic
   select case when a > 1 then case a when 2 then 3 end else 4 end; select count(*)::integer from sales.no_key; end;
 create statistics sales.stats_expr on (lower(name)), id from sales.customers;
-alter table sales.customers alter note set compression pglz;` : ''}
-${versionNum >= PG15 ? `
+alter table sales.customers alter note set compression pglz;`
+    : ''
+}
+${
+  versionNum >= PG15
+    ? `
 alter table sales.later_identity add constraint nnd unique nulls not distinct (a);
-create unlogged sequence sales.unlogged_seq; create view sales.invoker with (security_invoker) as select 1 as x;` : ''}
+create unlogged sequence sales.unlogged_seq; create view sales.invoker with (security_invoker) as select 1 as x;`
+    : ''
+}
 `;
 }

@@ -2,7 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { TestServer as Server } from '../support/postgres-fleet.js';
 import { TestServer } from '../support/postgres-fleet.js';
 import { identifier } from '../../src/postgres/quoting.js';
+import { dropCreated } from '../../src/postgres/schema/created-objects.js';
 import { parseDump, type DumpItem } from '../../src/postgres/schema/dump-statements.js';
+import { compareSchemas } from '../../src/postgres/schema/fingerprint.js';
 import { dumpSchema } from '../../src/postgres/schema/pg-dump.js';
 import { splitPostData } from '../../src/postgres/schema/restore-plan.js';
 import { restoreEntries, type RestoreProgress } from '../../src/postgres/schema/restore.js';
@@ -28,10 +30,41 @@ async function dumpItems(server: Server, database: string): Promise<{ pre: DumpI
 /** What the definitions say, less what newer servers merely print otherwise: columns of a single table unqualified. */
 function texts(items: DumpItem[]): string[] {
   const normalised = (text: string) =>
-    text.replaceAll(/(?<![.\w])(customers|names|totals|"Order Items;")\./g, '').replace(/,\n *multirange_type_name = .*/, '');
+    text
+      .replaceAll(/(?<![.\w])(customers|names|totals|"Order Items;")\./g, '')
+      .replace(/,\n *multirange_type_name = .*/, '');
   return items
     .flatMap((item) => (item.kind === 'entry' ? [normalised(`${item.type} ${item.statements.join('\n')}`)] : []))
     .sort();
+}
+
+/** What stood on the target before us. */
+const THEIRS = `
+  create schema theirs; create table theirs.kept (id integer primary key); create view theirs.v as select * from theirs.kept;
+  create table public.kept_too (id serial); comment on schema public is 'theirs'; grant create on schema public to pg_monitor;
+  alter default privileges in schema theirs grant select on tables to pg_monitor;
+  grant execute on function pg_catalog.pg_ls_waldir() to pg_read_all_stats;`;
+
+async function userObjects(server: Server, database: string): Promise<string[]> {
+  const catalogs = [
+    'pg_class',
+    'pg_type',
+    'pg_proc',
+    'pg_namespace',
+    'pg_extension',
+    'pg_operator',
+    'pg_cast',
+    'pg_default_acl',
+  ];
+  catalogs.push('pg_event_trigger', 'pg_foreign_server', 'pg_foreign_data_wrapper', 'pg_ts_config', 'pg_collation');
+  const rows = await server.withSession(database, (session) =>
+    session.rows<{ name: string }>(
+      catalogs
+        .map((c) => `select pg_describe_object('${c}'::regclass, oid, 0) as name from ${c} where oid >= 16384`)
+        .join(' union all '),
+    ),
+  );
+  return rows.map(({ name }) => name).sort();
 }
 
 const PAIRS: [number, number][] = [
@@ -82,5 +115,33 @@ describe.each(PAIRS)('a nasty schema of PostgreSQL %i restored into %i', (from, 
     const copy = await dumpItems(target, prefix);
     expect(texts(copy.pre)).toEqual(texts(dump.pre));
     expect(texts(copy.post)).toEqual(texts(dump.post));
+    await source.withSession(prefix, (a) =>
+      target.withSession(prefix, async (b) => {
+        expect(await compareSchemas(a, b)).toEqual([]);
+        await b.execute('drop index sales.totals_key; alter table sales.no_key alter a set not null');
+        expect((await compareSchemas(a, b)).map(({ kind, object }) => `${kind} ${object}`)).toEqual([
+          'changed column sales.no_key.a',
+          'removed index sales.totals_key',
+        ]);
+      }),
+    );
+  });
+
+  it('is taken away again, all of it and nothing else', async () => {
+    const database = await target.freshDatabase(`${prefix}_drop`);
+    await target.run(database, THEIRS);
+    const before = await dumpItems(target, database);
+    const objectsBefore = await userObjects(target, database);
+    await target.withSession(database, async (session) => {
+      for (const [section, items] of Object.entries(dump)) await restoreEntries(session, items, { section });
+      const report = await dropCreated(session);
+      expect(report.left).toEqual([]);
+      expect(report.dropped).toBeGreaterThan(40);
+      expect(await dropCreated(session)).toEqual({ dropped: 0, left: [] });
+    });
+    expect(await userObjects(target, database)).toEqual(objectsBefore);
+    const after = await dumpItems(target, database);
+    expect(texts(after.pre)).toEqual(texts(before.pre));
+    expect(texts(after.post)).toEqual(texts(before.post));
   });
 });

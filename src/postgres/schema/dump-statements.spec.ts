@@ -32,7 +32,10 @@ describe('parseDump', () => {
     ['a dollar quote', 'CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $_$ SELECT $1; $$ ; $a$ $_$;'],
     ['a name with dollars', 'CREATE TABLE a$b$c (x integer);'],
     ['a header inside a function body', `CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$\n${header('spoof')}\n$$;`],
-    ['a backslash line inside a function body', 'CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$\n\\restrict x\n$$;'],
+    [
+      'a backslash line inside a function body',
+      'CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$\n\\restrict x\n$$;',
+    ],
     ['a comment inside a statement', `CREATE TABLE t ( -- don't; stop\n a integer /* nor; /* here's */ ; */ );`],
     ['a rule with several actions', 'CREATE RULE r AS ON INSERT TO t DO ( INSERT INTO a VALUES (1); DELETE FROM b; );'],
     [
@@ -42,10 +45,9 @@ describe('parseDump', () => {
     ['a column named end', 'CREATE TABLE t (begin integer, "end" integer);'],
     ['a unicode name', 'CREATE TABLE naïve😀;'],
   ])('keeps %s in one statement', (_what, statement) => {
-    expect(entries(`${header('x')}${statement}\n\n\n${header('y')}SELECT 1;`).map((entry) => entry.statements)).toEqual([
-      [statement],
-      ['SELECT 1;'],
-    ]);
+    expect(entries(`${header('x')}${statement}\n\n\n${header('y')}SELECT 1;`).map((entry) => entry.statements)).toEqual(
+      [[statement], ['SELECT 1;']],
+    );
   });
 
   it('drops psql lines between statements, whatever quotes they hold', () => {
@@ -74,18 +76,25 @@ describe('parseDump', () => {
     expect(second!.digest).not.toBe(first!.digest);
   });
 
-  it.each(["CREATE TABLE t (a text DEFAULT 'x", 'CREATE TABLE t (', 'AS $f$ x $g$', '/* x'])('refuses the cut-off dump %j', (dump) => {
-    expect(() => parseDump(dump)).toThrow(RangeError);
-  });
+  it.each(["CREATE TABLE t (a text DEFAULT 'x", 'CREATE TABLE t (', 'AS $f$ x $g$', '/* x'])(
+    'refuses the cut-off dump %j',
+    (dump) => {
+      expect(() => parseDump(dump)).toThrow(RangeError);
+    },
+  );
 
   it('returns any statements whole, whatever stands in their quotes', () => {
-    const nasty = fc.string({ unit: fc.constantFrom(';', "'", '"', '$', '\\', '\n', '-', '/', '*', '(', ')', 'a', ' ') });
+    const nasty = fc.string({
+      unit: fc.constantFrom(';', "'", '"', '$', '\\', '\n', '-', '/', '*', '(', ')', 'a', ' '),
+    });
     const literal = nasty.map((text) => `'${text.replaceAll("'", "''")}'`);
     const escaped = nasty.map((text) => `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`);
     const name = nasty.map((text) => `"${text.replaceAll('"', '""')}"`);
     const dollar = nasty.map((text) => `$_q$${text}$_q$`);
     const part = fc.oneof(literal, escaped, name, dollar);
-    const statement = fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => `COMMENT ON x IS ${parts.join(' , ')};`);
+    const statement = fc
+      .array(part, { minLength: 1, maxLength: 5 })
+      .map((parts) => `COMMENT ON x IS ${parts.join(' , ')};`);
     fc.assert(
       fc.property(fc.array(statement, { maxLength: 5 }), (statements) => {
         const dump = statements.map((sql, index) => `${header(`n${index}`)}${sql}\n`).join('\n');

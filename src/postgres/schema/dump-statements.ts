@@ -64,7 +64,9 @@ export function parseDump(dump: string): DumpItem[] {
 }
 
 function toEntry(header: Header, statements: string[], seen: Map<string, number>): DumpEntry {
-  const content = createHash('sha256').update(JSON.stringify([header, statements])).digest('hex');
+  const content = createHash('sha256')
+    .update(JSON.stringify([header, statements]))
+    .digest('hex');
   const occurrence = (seen.get(content) ?? 0) + 1;
   seen.set(content, occurrence);
   return {

@@ -119,7 +119,9 @@ function refuseOnAbort(signal: AbortSignal | undefined, ended: AbortSignal): Pro
 
 /** What pg_dump said, with the server's own error where there was one: its SQLSTATE decides the code. */
 function dumpFailure(said: string, lastError: DatabaseError | null, where: string): Problem {
-  const lines = said.replace(/^[^\n]*exit code \d+\. *\nError message: /, '').replaceAll(/(?<!^)pg_dump: /g, '\npg_dump: ');
+  const lines = said
+    .replace(/^[^\n]*exit code \d+\. *\nError message: /, '')
+    .replaceAll(/(?<!^)pg_dump: /g, '\npg_dump: ');
   if (lastError) return translateError(lastError, `${where}: schema dump`);
   return new Problem('SERVER_FAILED', `${where}: pg_dump failed: ${lines}`.slice(0, 2000));
 }

@@ -54,7 +54,7 @@ function objectRows(condition: string): string {
   return OBJECT_CATALOGS.map(
     (catalog) =>
       `select 'pg_catalog.${catalog}'::pg_catalog.regclass::oid as class_oid, oid as object_oid
-         from pg_catalog.${catalog} where ${condition}`,
+         from pg_catalog.${catalog} where ${condition}${catalog === 'pg_class' ? ` and relkind in ('r', 'p', 'v', 'm', 'S', 'f')` : ''}`,
   ).join('\n union all ');
 }
 
@@ -92,7 +92,9 @@ export const recordCreated = `
      where not exists (select from lockstep.restore_baseline b
                         where b.class_oid = object.class_oid and b.object_oid = object.object_oid)
        and not exists (select from pg_catalog.pg_depend d
-                        where d.classid = object.class_oid and d.objid = object.object_oid and d.deptype in ('e', 'i'))
+                        where d.classid = object.class_oid and d.objid = object.object_oid and d.deptype in ('e', 'i')
+                          -- A partitioned table depends on itself by its key.
+                          and not (d.refclassid = d.classid and d.refobjid = d.objid))
      order by object.object_oid
     on conflict do nothing`;
 

@@ -59,7 +59,10 @@ export function splitPostData(items: DumpItem[]): PostDataSplit {
 function carriesReplicaIdentity(entry: DumpEntry): boolean {
   return entry.statements.some((statement) => {
     const words = leadingTokens(statement, 40).join(' ');
-    return /^ALTER TABLE .* ADD CONSTRAINT .* PRIMARY KEY \(/.test(words) || / REPLICA IDENTITY (USING|FULL|NOTHING)/.test(words);
+    return (
+      /^ALTER TABLE .* ADD CONSTRAINT .* PRIMARY KEY \(/.test(words) ||
+      / REPLICA IDENTITY (USING|FULL|NOTHING)/.test(words)
+    );
   });
 }
 

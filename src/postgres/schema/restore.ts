@@ -71,7 +71,8 @@ export async function openJournal(session: Session): Promise<void> {
 
 async function takeLock(session: Session): Promise<void> {
   const { held } = await session.row<{ held: boolean }>(journal.lockRestore);
-  if (!held) throw new Problem('OBJECT_IN_USE', `${session.where}: another session restores a schema into this database`);
+  if (!held)
+    throw new Problem('OBJECT_IN_USE', `${session.where}: another session restores a schema into this database`);
 }
 
 async function restoreLocked(session: Session, items: DumpItem[], options: RestoreOptions): Promise<RestoreResult> {

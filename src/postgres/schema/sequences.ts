@@ -1,4 +1,5 @@
-import { listSequences, readSequenceValues, setSequences } from '../catalog/sequences.sql.js';
+import { collectSequenceValues, listSequences, readSequenceValues, setSequences } from '../catalog/sequences.sql.js';
+import { PG18 } from '../../shared/server-version.js';
 import type { Session } from '../session.js';
 
 /** One sequence and where it stands. */
@@ -38,12 +39,10 @@ export async function readSequences(session: Session): Promise<SequenceState[]> 
     unlogged: boolean;
     readable: boolean;
   }>(listSequences);
-  const values = new Map<string, { last_value: string | null; is_called: boolean | null }>();
+  const values = new Map<string, ValueRow>();
   const readable = listed.filter((sequence) => sequence.readable).map(({ oid }) => oid);
-  const sql = readSequenceValues(session.versionNum);
   for (const oids of chunks(readable)) {
-    const rows = await session.rows<{ oid: string; last_value: string | null; is_called: boolean | null }>(sql, [oids]);
-    for (const row of rows) values.set(row.oid, row);
+    for (const row of await readValues(session, oids)) values.set(row.oid, row);
   }
   return listed.map(({ oid, schema, name, data_type, unlogged }) => ({
     schema,
@@ -53,6 +52,15 @@ export async function readSequences(session: Session): Promise<SequenceState[]> 
     lastValue: values.get(oid)?.last_value ?? null,
     isCalled: values.get(oid)?.is_called ?? null,
   }));
+}
+
+type ValueRow = { oid: string; last_value: string | null; is_called: boolean | null };
+
+async function readValues(session: Session, oids: string[]): Promise<ValueRow[]> {
+  const sql = readSequenceValues(session.versionNum);
+  if (session.versionNum >= PG18) return session.rows<ValueRow>(sql, [oids]);
+  await session.execute(collectSequenceValues(oids));
+  return session.rows<ValueRow>(sql);
 }
 
 /**
