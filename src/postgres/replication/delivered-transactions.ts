@@ -53,7 +53,7 @@ export class DeliveredTransactions {
   /** Starts recording, beginning with what is still kept. The caller stops it. */
   record(limits: RecordingLimits): Recording {
     const recording = new Recording(limits, () => this.recordings.delete(recording));
-    for (const { transaction, bytes } of this.retained) recording.add(transaction, bytes);
+    for (const { transaction } of this.retained) recording.addHeld(transaction);
     this.recordings.add(recording);
     return recording;
   }

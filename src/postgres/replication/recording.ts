@@ -9,8 +9,9 @@ export interface RecordingLimits {
 
 interface Entry {
   transaction: StreamedTransaction;
+  /** What it counts against the limits while kept whole. */
+  changes: number;
   bytes: number;
-  whole: boolean;
 }
 
 /**
@@ -46,22 +47,29 @@ export class Recording {
     this.entries = [];
     this.changes = 0;
     this.bytes = 0;
-    for (const entry of held) this.add(entry.transaction, entry.bytes);
+    for (const entry of held) this.keep(entry);
   }
 
   add(transaction: StreamedTransaction, bytes: number): void {
+    this.keep({ transaction, changes: transaction.changes.length, bytes });
+  }
+
+  /** A transaction the stream holds anyway: it does not count. */
+  addHeld(transaction: StreamedTransaction): void {
+    this.keep({ transaction, changes: 0, bytes: 0 });
+  }
+
+  private keep(entry: Entry): void {
     if (this.over) return;
-    const whole = this.wanted(transaction);
-    if (whole) {
-      this.changes += transaction.changes.length;
-      this.bytes += bytes;
-    }
-    if (this.changes > this.limits.maxChanges || this.bytes > this.limits.maxBytes) {
-      this.over = true;
-      this.entries = [];
+    if (!this.wanted(entry.transaction)) {
+      this.entries.push({ transaction: header(entry.transaction), changes: 0, bytes: 0 });
       return;
     }
-    this.entries.push({ transaction: whole ? transaction : header(transaction), bytes, whole });
+    this.changes += entry.changes;
+    this.bytes += entry.bytes;
+    this.over = this.changes > this.limits.maxChanges || this.bytes > this.limits.maxBytes;
+    if (this.over) this.entries = [];
+    else this.entries.push(entry);
   }
 
   stop(): void {
