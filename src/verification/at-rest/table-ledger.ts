@@ -1,0 +1,157 @@
+import type { BindMethod } from '../../postgres/replication/bound-pair.js';
+import type { Lsn } from '../../shared/lsn.js';
+import type { TableFinding } from './compare-tables.js';
+import type { Difference, DifferenceCounts } from './difference.js';
+import {
+  overallVerdict,
+  type LinkVerification,
+  type VerificationProgress,
+  type Verdict,
+  type VerifiedTable,
+} from './link-verification.js';
+import type { TouchedKey } from './point-read.js';
+import type { LinkTables } from './read-shapes.js';
+import { tableId, type TableName } from './table-shape.js';
+
+interface Entry {
+  table: TableName;
+  estimatedRows: number;
+  bytes: number;
+  rows: number | null;
+  /** Where the whole table was compared first. */
+  lsn: Lsn | null;
+  counts: DifferenceCounts;
+  differences: Difference[];
+  /** Null: the whole table is still to be compared. */
+  doubtful: readonly TouchedKey[] | null;
+  /** Why the table waits for another bind. */
+  waitsFor: string | null;
+  refusal: string | null;
+}
+
+/** What has been found about each table so far, over however many binds it takes. */
+export class TableLedger {
+  private readonly entries = new Map<string, Entry>();
+  private method: BindMethod | null = null;
+  private stalled: string | null = null;
+  private postponed: string | null = null;
+
+  constructor(private readonly methodReason: string | null) {}
+
+  begin({ comparable, notComparable }: LinkTables): void {
+    for (const shape of comparable)
+      this.entries.set(tableId(shape), entry(shape, shape.estimatedRows, shape.bytes, null));
+    for (const table of notComparable) this.entries.set(tableId(table), entry(table, 0, 0, table.reason));
+  }
+
+  /** Tables that need a bind: not compared yet, or with keys in doubt. */
+  open(): TableName[] {
+    return [...this.entries.values()].filter(isOpen).map(({ table }) => table);
+  }
+
+  /** The keys an earlier bind left in doubt; null when the whole table is to be compared. */
+  doubtfulKeys(table: TableName): readonly TouchedKey[] | null {
+    return this.entries.get(tableId(table))?.doubtful ?? null;
+  }
+
+  refuse(table: TableName, reason: string): void {
+    const found = this.entries.get(tableId(table));
+    if (found) found.refusal = reason;
+  }
+
+  record(finding: TableFinding, method: BindMethod): void {
+    this.method = method;
+    const found = this.entries.get(tableId(finding.shape))!;
+    found.refusal = finding.refusal;
+    found.waitsFor = finding.moved;
+    if (finding.refusal !== null) return;
+    if (finding.moved !== null) {
+      // What earlier binds found of it still stands only for the rows they judged; all of it is read again.
+      Object.assign(found, entry(found.table, found.estimatedRows, found.bytes, null), { waitsFor: finding.moved });
+      return;
+    }
+    found.rows = finding.rows ?? found.rows;
+    found.lsn ??= finding.lsn;
+    found.doubtful = finding.doubtful;
+    const { counts, listed } = finding.differences;
+    for (const kind of ['missing', 'extra', 'different'] as const) found.counts[kind] += counts[kind];
+    found.differences.push(...listed);
+  }
+
+  /** The subscription does not apply: open tables get no verdict but that. */
+  stall(reason: string): void {
+    this.stalled = reason;
+  }
+
+  /** No further bind was possible: open tables stay pending. */
+  postpone(reason: string): void {
+    this.postponed = reason;
+  }
+
+  progress(): VerificationProgress {
+    const progress = { rowsDone: 0, rowsTotal: 0, bytesDone: 0, bytesTotal: 0 };
+    for (const { rows, lsn, refusal, estimatedRows, bytes } of this.entries.values()) {
+      if (refusal !== null) continue;
+      progress.rowsTotal += rows ?? estimatedRows;
+      progress.bytesTotal += bytes;
+      if (lsn === null) continue;
+      progress.rowsDone += rows ?? estimatedRows;
+      progress.bytesDone += bytes;
+    }
+    return progress;
+  }
+
+  conclude(): LinkVerification {
+    const tables = [...this.entries.values()].map((found) => this.verified(found));
+    const verdict = overallVerdict(tables);
+    const lsns = tables.map(({ verifiedLsn }) => verifiedLsn);
+    const complete = lsns.length > 0 && lsns.every((lsn) => lsn !== null);
+    return {
+      verdict,
+      reason:
+        tables.length === 0
+          ? 'the subscription carries no tables'
+          : (tables.find((table) => table.verdict === verdict)?.reason ?? null),
+      verifiedLsn: complete ? lsns.reduce((lowest, lsn) => (lsn < lowest ? lsn : lowest)) : null,
+      method: this.method,
+      methodReason: this.methodReason,
+      tables,
+      differences: [...this.entries.values()].flatMap(({ differences }) => differences),
+    };
+  }
+
+  private verified(found: Entry): VerifiedTable {
+    const { verdict, reason } = this.judge(found);
+    return {
+      ...found.table,
+      verdict,
+      reason,
+      rows: found.rows,
+      verifiedLsn: verdict === 'equal' || verdict === 'different' ? found.lsn : null,
+      differences: found.counts,
+    };
+  }
+
+  private judge(found: Entry): { verdict: Verdict; reason: string | null } {
+    const { missing, extra, different } = found.counts;
+    if (missing + extra + different > 0) return { verdict: 'different', reason: null };
+    if (found.refusal !== null) return { verdict: 'not-comparable', reason: found.refusal };
+    if (!isOpen(found)) return { verdict: 'equal', reason: null };
+    if (this.stalled !== null) return { verdict: 'stalled', reason: this.stalled };
+    const keys = found.doubtful ? `whether ${found.doubtful.length} keys agree could not be told yet` : null;
+    return { verdict: 'pending', reason: this.postponed ?? found.waitsFor ?? keys };
+  }
+}
+
+function isOpen({ refusal, doubtful }: Entry): boolean {
+  return refusal === null && (doubtful === null || doubtful.length > 0);
+}
+
+function entry(table: TableName, estimatedRows: number, bytes: number, refusal: string | null): Entry {
+  const { schema, name } = table;
+  return {
+    ...{ table: { schema, name }, estimatedRows, bytes, rows: null, lsn: null },
+    ...{ counts: { missing: 0, extra: 0, different: 0 }, differences: [] },
+    ...{ doubtful: null, waitsFor: null, refusal },
+  };
+}

@@ -1,0 +1,126 @@
+import type { BoundPair } from '../../postgres/replication/bound-pair.js';
+import { withSession, type Session } from '../../postgres/session.js';
+import type { ConnectionTarget } from '../../postgres/connection.js';
+import { Problem } from '../../problems/problem.js';
+import type { TableName } from './table-shape.js';
+import { compareTables, type TableTask } from './compare-tables.js';
+import type { LinkVerification, VerificationProgress } from './link-verification.js';
+import { readLinkTables, readSubscription, type LinkTables } from './read-shapes.js';
+import { TableLedger } from './table-ledger.js';
+
+/** What verifying needs of a link's readers. */
+export interface VerifiableLink {
+  readonly ends: { publisher: ConnectionTarget; subscriber: ConnectionTarget };
+  readonly subscription: { name: string };
+  readonly positionsReason: string | null;
+  bind(tables: readonly TableName[], options: { deadlineMs: number; signal?: AbortSignal }): Promise<BoundPair>;
+}
+
+export interface VerifyLinkRequest {
+  readers: VerifiableLink;
+  /** Null: every table of the link. */
+  tables: readonly TableName[] | null;
+  /** Tables compared at a time. Default 2. */
+  maxParallel?: number;
+  /** For one bind (waiting until the subscriber has caught up with the snapshot), in milliseconds. Default 60,000. */
+  bindDeadlineMs?: number;
+  /** For hashing one table, in milliseconds. Default 12 hours. */
+  statementDeadlineMs?: number;
+  /** Differences listed per table. Default 1000. */
+  listLimit?: number;
+  signal?: AbortSignal;
+  onProgress?: (progress: VerificationProgress) => Promise<void> | void;
+}
+
+/** Binds after the first one, for keys in doubt and tables that moved; then they stay `pending`. */
+const MOST_FURTHER_BINDS = 10;
+const HALF_A_DAY_MS = 12 * 60 * 60 * 1000;
+
+/**
+ * Compares the tables of a link, exactly, while both sides are written to: all of them in one bound pair of
+ * snapshots; what that pair cannot decide, in further ones. Rejects when a server fails or the signal aborts; that
+ * the link does not move is a verdict (`stalled`), not a rejection.
+ */
+export async function verifyLink(request: VerifyLinkRequest): Promise<LinkVerification> {
+  const { readers, signal } = request;
+  const ledger = new TableLedger(readers.positionsReason);
+  ledger.begin(await currentTables(request));
+  await request.onProgress?.(ledger.progress());
+
+  for (let bind = 0; bind <= MOST_FURTHER_BINDS; bind++) {
+    const open = ledger.open();
+    if (open.length === 0) break;
+    signal?.throwIfAborted();
+    const pair = await bindOrExplain(request, open, ledger);
+    if (!pair) break;
+    try {
+      await compareBound(request, pair, open, ledger);
+    } finally {
+      await pair.release();
+    }
+  }
+  return ledger.conclude();
+}
+
+async function currentTables({ readers, tables }: VerifyLinkRequest): Promise<LinkTables> {
+  return withSession(readers.ends.publisher, { purpose: 'verification' }, (publisher) =>
+    withSession(readers.ends.subscriber, { purpose: 'verification' }, (subscriber) =>
+      readTables(publisher, subscriber, readers, tables),
+    ),
+  );
+}
+
+async function readTables(
+  publisher: Session,
+  subscriber: Session,
+  readers: VerifiableLink,
+  tables: readonly TableName[] | null,
+): Promise<LinkTables> {
+  const subscription = await readSubscription(subscriber, readers.subscription.name);
+  return readLinkTables(publisher, subscriber, subscription, tables);
+}
+
+async function bindOrExplain(
+  { readers, bindDeadlineMs = 60_000, signal }: VerifyLinkRequest,
+  tables: readonly TableName[],
+  ledger: TableLedger,
+): Promise<BoundPair | null> {
+  try {
+    return await readers.bind(tables, { deadlineMs: bindDeadlineMs, ...(signal ? { signal } : {}) });
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!(error instanceof Problem)) throw error;
+    const stalled = error.code === 'PREREQUISITE_FAILED' && error.options.extra?.stalledAt !== undefined;
+    if (stalled) ledger.stall(error.detail);
+    else if (error.code === 'SERVER_TIMEOUT' || error.code === 'LIMIT_REACHED') ledger.postpone(error.detail);
+    else throw error;
+    return null;
+  }
+}
+
+async function compareBound(
+  request: VerifyLinkRequest,
+  pair: BoundPair,
+  open: readonly TableName[],
+  ledger: TableLedger,
+): Promise<void> {
+  // Read again under the locks, inside the snapshots: a table may have changed since the names were read.
+  const { comparable, notComparable } = await readTables(
+    pair.publisher.session,
+    pair.subscriber.session,
+    request.readers,
+    open,
+  );
+  for (const table of notComparable) ledger.refuse(table, table.reason);
+  const tasks: TableTask[] = comparable.map((shape) => ({ shape, only: ledger.doubtfulKeys(shape) }));
+  await compareTables(pair, tasks, {
+    maxParallel: request.maxParallel ?? 2,
+    statementDeadlineMs: request.statementDeadlineMs ?? HALF_A_DAY_MS,
+    listLimit: request.listLimit ?? 1000,
+    ...(request.signal ? { signal: request.signal } : {}),
+    onTable: async (finding) => {
+      ledger.record(finding, pair.method);
+      await request.onProgress?.(ledger.progress());
+    },
+  });
+}

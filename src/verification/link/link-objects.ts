@@ -1,0 +1,110 @@
+import * as sql from '../../postgres/catalog/published-tables.sql.js';
+import type { ConnectionTarget } from '../../postgres/connection.js';
+import { createLogicalSlot, dropLogicalSlot } from '../../postgres/replication/logical-slot.js';
+import { withSession, type Session } from '../../postgres/session.js';
+import { Problem } from '../../problems/problem.js';
+import type { TableName } from '../at-rest/table-shape.js';
+import {
+  createOwnPublication,
+  dropOwnPublications,
+  ownPublications,
+  setOwnPublicationTables,
+  type OwnPublication,
+  type SubscribedTable,
+} from './own-publications.ddl.js';
+
+/** Both ends of a link, and the id by which what we create there is found again. */
+export interface LinkEnds {
+  /** Lower-case letters, digits and `_`, at most 40: part of our slots' and publications' names. */
+  readerId: string;
+  publisher: ConnectionTarget;
+  subscriber: ConnectionTarget;
+}
+
+export function publisherSlotName(readerId: string): string {
+  return `lockstep_v_${readerId}`;
+}
+
+export function subscriberSlotName(readerId: string): string {
+  return `lockstep_s_${readerId}`;
+}
+
+/** The id under which an operation's own slots and publications go. */
+export function readerIdOf(operationId: string): string {
+  return operationId
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]/g, '')
+    .slice(0, 40);
+}
+
+/** Creates (or finds) our slot on the publisher. */
+export async function preparePublisher(
+  ends: LinkEnds,
+  options: { deadlineMs: number; signal?: AbortSignal },
+): Promise<void> {
+  await createLogicalSlot(ends.publisher, publisherSlotName(ends.readerId), options);
+}
+
+/** What could be prepared on a subscriber: its own stream's publications, or why there is none. */
+export type PreparedSubscriber = { publications: string[] } | { publications: null; reason: string };
+
+/**
+ * Creates (or finds, and brings up to date) our publications and slot on the subscriber. Where it cannot have them,
+ * says why; binding then goes by positions.
+ */
+export async function prepareSubscriber(
+  ends: LinkEnds,
+  tables: readonly TableName[],
+  options: { deadlineMs: number; signal?: AbortSignal },
+): Promise<PreparedSubscriber> {
+  return withSession(ends.subscriber, { purpose: 'verification' }, async (session) => {
+    const { level } = await session.row<{ level: string }>(`select pg_catalog.current_setting('wal_level') as level`);
+    if (level !== 'logical') return { publications: null, reason: `wal_level is ${level} on the subscriber` };
+    try {
+      const wanted = ownPublications(ends.readerId, await subscribedTables(session, tables));
+      for (const publication of wanted) await ensurePublication(session, publication);
+      // After the publications: a slot older than a publication cannot decode with it.
+      await createLogicalSlot(ends.subscriber, subscriberSlotName(ends.readerId), options);
+      return { publications: wanted.map(({ name }) => name) };
+    } catch (error) {
+      if (!(error instanceof Problem) || !FALLS_BACK.has(error.code) || options.signal?.aborted) throw error;
+      return { publications: null, reason: error.detail };
+    }
+  });
+}
+
+/** What a subscriber may refuse us for good without being broken. */
+const FALLS_BACK = new Set(['SERVER_PRIVILEGE_MISSING', 'LIMIT_REACHED', 'PREREQUISITE_FAILED']);
+
+async function subscribedTables(session: Session, tables: readonly TableName[]): Promise<SubscribedTable[]> {
+  return session.rows<SubscribedTable & Record<string, unknown>>(sql.replicaIdentityUsableSql(), [
+    tables.map(({ schema }) => schema),
+    tables.map(({ name }) => name),
+  ]);
+}
+
+async function ensurePublication(session: Session, publication: OwnPublication): Promise<void> {
+  const existing = await session.rows(sql.existingPublicationsSql(), [[publication.name]]);
+  if (existing.length === 0) {
+    await session.execute(createOwnPublication(publication));
+  } else if (publication.tables.length > 0) {
+    await session.execute(setOwnPublicationTables(publication));
+  }
+}
+
+/**
+ * Removes our slots and publications of that id from both ends, whoever left them there; nothing of it being there
+ * is fine. Tries both ends before it rejects.
+ */
+export async function dropLinkObjects(ends: LinkEnds): Promise<void> {
+  const outcomes = await Promise.allSettled([
+    withSession(ends.publisher, { purpose: 'verification' }, async (session) => {
+      await dropLogicalSlot(session, publisherSlotName(ends.readerId));
+    }),
+    withSession(ends.subscriber, { purpose: 'verification' }, async (session) => {
+      await dropLogicalSlot(session, subscriberSlotName(ends.readerId));
+      await session.execute(dropOwnPublications(ends.readerId));
+    }),
+  ]);
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
