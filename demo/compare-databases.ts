@@ -33,8 +33,8 @@ export interface Comparison {
  * target is waited for.
  */
 export async function compareDatabases(
-  source: DemoServer,
-  target: DemoServer,
+  source: Pick<DemoServer, 'withClient'>,
+  target: Pick<DemoServer, 'withClient'>,
   database: string,
   withinMs: number,
 ): Promise<Comparison> {

@@ -12,6 +12,8 @@ const SETTINGS: Record<string, string> = {
   max_wal_size: '1GB',
   max_connections: '60',
   max_worker_processes: '16',
+  max_wal_senders: '20',
+  max_replication_slots: '20',
   max_logical_replication_workers: '8',
   max_sync_workers_per_subscription: '3',
 };

@@ -34,7 +34,7 @@ export function broken({ upgrade, verification, clients, ledger, comparison }: O
     ...conditions.filter(([holds]) => !holds).map(([, sentence]) => sentence),
     ...findings,
     ...ledger.mismatches,
-    ...clients.defects,
+    ...new Set(clients.defects),
     ...comparison.differences,
   ];
 }

@@ -25,7 +25,7 @@ export class Screen {
   status(text: string): void {
     if (text === this.shown) return;
     if (this.live) {
-      const room = Math.max(20, (process.stdout.columns ?? 80) - 1);
+      const room = Math.max(20, (process.stdout.columns || 80) - 1);
       process.stdout.write(`\r\x1b[2K${`${this.stamp()}  ${text}`.slice(0, room)}`);
     } else {
       if (performance.now() - this.shownAt < PLAIN_EVERY_MS) return;

@@ -28,7 +28,7 @@ export interface DemoRoles {
 }
 
 export interface DemoOptions {
-  /** Rows in all tables together, roughly. The default is a little above 300,000. */
+  /** Rows in all tables together, roughly; 0 for the schema alone. The default is a little above 300,000. */
   rows?: number;
   /** Prefix of the role names. */
   prefix?: string;

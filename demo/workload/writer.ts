@@ -38,7 +38,7 @@ const TOTAL_WEIGHT = Object.values(MIX).reduce((sum, { weight }) => sum + weight
 export class Writer {
   /** Attempts that ended in an error. */
   failedAttempts = 0;
-  /** Writes that needed more than one attempt. */
+  /** Writes acknowledged after at least one of those. */
   retried = 0;
   longestPauseMs = 0;
   /** Acknowledgements by the server it last moved to; 0 before the first move. */
@@ -89,6 +89,7 @@ export class Writer {
 
   private async commit(write: Write): Promise<void> {
     const { ledger } = this.settings;
+    let failures = 0;
     ledger.begin(write);
     while (performance.now() < this.stopAt) {
       try {
@@ -98,13 +99,14 @@ export class Writer {
           continue;
         }
         const earlier = write.attempts.size > 0 ? await lookUp(client, write) : null;
-        if (earlier === null && write.attempts.size === 1) this.retried++;
         const attempt = earlier ?? (await this.attempt(client, write));
         ledger.acknowledge(write, attempt);
+        if (failures > 0) this.retried++;
         this.noteAcknowledged();
         return;
       } catch (error) {
         this.failedAttempts++;
+        failures++;
         await this.disconnect();
         if (!mayHeal(error)) {
           ledger.abandon(write);
