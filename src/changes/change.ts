@@ -31,7 +31,12 @@ export interface ChangeOptions {
 /** The statements as callers see them; also left in the audit event of the request. */
 export function plan(place: Place, statements: readonly Statement[]): PlannedStatement[] {
   noteSql(...statements.map(({ redactedSql }) => `-- ${place.server}/${place.database}\n${redactedSql}`));
-  return statements.map(({ redactedSql, transactional, lock }) => ({ ...place, sql: redactedSql, transactional, lock }));
+  return statements.map(({ redactedSql, transactional, lock }) => ({
+    ...place,
+    sql: redactedSql,
+    transactional,
+    lock,
+  }));
 }
 
 /** Runs statements composed from a caller's input: what the server says is wrong with them is the caller's mistake. */

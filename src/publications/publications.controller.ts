@@ -6,12 +6,7 @@ import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { pageOfList } from '../changes/list-page.js';
 import { PlanDto } from '../changes/plan.dto.js';
-import {
-  CreatePublicationDto,
-  EffectiveTableDto,
-  PatchPublicationDto,
-  PublicationDto,
-} from './publications.dto.js';
+import { CreatePublicationDto, EffectiveTableDto, PatchPublicationDto, PublicationDto } from './publications.dto.js';
 import { targetOf } from './publication-target.js';
 import { PublicationsService } from './publications.service.js';
 

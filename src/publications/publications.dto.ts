@@ -40,7 +40,8 @@ export class PublicationTableDto {
     type: [String],
     nullable: true,
     example: ['id', 'total'],
-    description: 'Columns sent (15 and newer); null or absent: all. Must hold the replica identity if updates or deletes are published.',
+    description:
+      'Columns sent (15 and newer); null or absent: all. Must hold the replica identity if updates or deletes are published.',
   })
   @IsOptional()
   @IsArray()
@@ -53,7 +54,8 @@ export class PublicationTableDto {
     type: String,
     nullable: true,
     example: 'total > 0',
-    description: 'Row filter (15 and newer); null or absent: every row. Names outside pg_catalog are written with their schema.',
+    description:
+      'Row filter (15 and newer); null or absent: every row. Names outside pg_catalog are written with their schema.',
   })
   @IsOptional()
   @IsString()
@@ -78,7 +80,8 @@ export class PublicationTargetDto {
 
   @ApiPropertyOptional({
     type: [PublicationTableDto],
-    description: 'Exactly these tables (`ONLY`): partitions come with their root, inheritance children do not. Needed with kind `tables`.',
+    description:
+      'Exactly these tables (`ONLY`): partitions come with their root, inheritance children do not. Needed with kind `tables`.',
   })
   @ValidateIf(({ kind }: PublicationTargetDto, value) => kind === 'tables' || value !== undefined)
   @IsArray()

@@ -26,7 +26,8 @@ export class ReplicationSlotsController {
   @Post()
   @ApiOperation({
     summary: 'Create a replication slot',
-    description: 'A logical slot waits for every transaction that has written; past the deadline `blockers` names them.',
+    description:
+      'A logical slot waits for every transaction that has written; past the deadline `blockers` names them.',
   })
   @ApiCreatedResponse({ type: ReplicationSlotDto })
   async create(

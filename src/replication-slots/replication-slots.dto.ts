@@ -93,13 +93,21 @@ export class ReplicationSlotDto {
   @ApiProperty({ type: String, nullable: true, description: "End of the server's WAL when the slot was read." })
   currentLsn: string | null;
 
-  @ApiProperty({ type: Number, nullable: true, description: 'WAL kept for the slot; null when none is, or it is lost.' })
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    description: 'WAL kept for the slot; null when none is, or it is lost.',
+  })
   retainedBytes: number | null;
 
   @ApiProperty({ enum: WAL_STATES, nullable: true })
   walStatus: (typeof WAL_STATES)[number] | null;
 
-  @ApiProperty({ type: Number, nullable: true, description: 'Bytes until the slot is at risk; negative: it is; null: no limit, or lost.' })
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    description: 'Bytes until the slot is at risk; negative: it is; null: no limit, or lost.',
+  })
   safeWalSize: number | null;
 
   @ApiProperty({ type: Number, nullable: true })

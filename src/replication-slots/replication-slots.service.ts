@@ -113,14 +113,18 @@ export class ReplicationSlotsService {
     const blockers = running.filter(({ ageSeconds }) => ageSeconds === null || ageSeconds * 1000 >= waitedMs);
     const first = blockers[0];
     const who = first?.pid ? `process ${first.pid} (${first.user ?? 'unknown user'})` : 'a prepared transaction';
-    return new Problem('SERVER_TIMEOUT', `the slot was not created within ${waitedMs} ms: a transaction is in the way`, {
-      sqlstate: '57014',
-      hint: first
-        ? `End ${who}, running for ${Math.round(first.ageSeconds ?? 0)} s, or wait for it; then try again.`
-        : 'Try again; whatever was in the way has ended meanwhile.',
-      extra: { blockers },
-      cause: error,
-    });
+    return new Problem(
+      'SERVER_TIMEOUT',
+      `the slot was not created within ${waitedMs} ms: a transaction is in the way`,
+      {
+        sqlstate: '57014',
+        hint: first
+          ? `End ${who}, running for ${Math.round(first.ageSeconds ?? 0)} s, or wait for it; then try again.`
+          : 'Try again; whatever was in the way has ended meanwhile.',
+        extra: { blockers },
+        cause: error,
+      },
+    );
   }
 
   private async inServer<T>(server: string, work: (session: Session, database: string) => Promise<T>): Promise<T> {

@@ -1,20 +1,19 @@
-import { buildConninfo } from '../postgres/ddl/conninfo.js';
 import type { ConnectionTarget } from '../postgres/connection.js';
-import type { ServerAddress } from './publisher-lookup.js';
+import { buildConninfo } from '../postgres/ddl/conninfo.js';
 
 /**
- * The connection string a subscriber uses to reach a registered server: its advertised address with the login it was
- * registered with. `sslmode` is the registered one, never weaker; a CA given as text does not travel, so that
- * verify-ca and verify-full use the root certificates the subscriber has. Holds the password.
+ * The connection string by which a subscriber reaches a registered server, from that server's advertised target.
+ * `sslmode` is the registered one, never weaker; a CA given as text does not travel, so that verify-ca and
+ * verify-full use the root certificates the subscriber has. Holds the password.
  */
-export function publisherConninfo(target: ConnectionTarget, address: ServerAddress): string {
+export function publisherConninfo({ host, port, database, user, password, tls }: ConnectionTarget): string {
   return buildConninfo({
-    host: address.advertisedHost ?? address.host,
-    port: String(address.advertisedPort ?? address.port),
-    dbname: target.database,
-    user: target.user,
-    password: target.password,
-    sslmode: target.tls.mode,
+    host,
+    port: String(port),
+    dbname: database,
+    user,
+    password,
+    sslmode: tls.mode,
     connect_timeout: '10',
   });
 }

@@ -10,7 +10,7 @@ export interface SubscriptionLag {
   reason: string | null;
 }
 
-const NO_SECONDS = 'seconds need the history of the publisher\'s WAL positions, which is not recorded yet';
+const NO_SECONDS = "seconds need the history of the publisher's WAL positions, which is not recorded yet";
 
 export function unknownLag(why: string): SubscriptionLag {
   return { bytes: null, seconds: null, reason: why };

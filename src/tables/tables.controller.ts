@@ -38,7 +38,10 @@ export class TablesController {
   }
 
   @Put('tables/:schema/:table/replica-identity')
-  @ApiOperation({ summary: 'Set the replica identity of a table', description: 'Of this table alone, not of its partitions.' })
+  @ApiOperation({
+    summary: 'Set the replica identity of a table',
+    description: 'Of this table alone, not of its partitions.',
+  })
   @ApiOkResponse({ type: TableDto })
   async setReplicaIdentity(
     @NameParam('server') server: string,

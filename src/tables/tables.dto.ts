@@ -55,7 +55,11 @@ export class TableDto extends TableNameDto {
   @ApiProperty({ type: Number, nullable: true, description: "The planner's estimate; null: never analyzed." })
   rowsEstimate: number | null;
 
-  @ApiProperty({ type: Number, nullable: true, description: 'With indexes and TOAST; null while somebody locks the table.' })
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    description: 'With indexes and TOAST; null while somebody locks the table.',
+  })
   totalBytes: number | null;
 
   @ApiProperty()

@@ -3,5 +3,10 @@ import { ServersModule } from '../servers/servers.module.js';
 import { TablesController } from './tables.controller.js';
 import { TablesService } from './tables.service.js';
 
-@Module({ imports: [ServersModule], controllers: [TablesController], providers: [TablesService], exports: [TablesService] })
+@Module({
+  imports: [ServersModule],
+  controllers: [TablesController],
+  providers: [TablesService],
+  exports: [TablesService],
+})
 export class TablesModule {}

@@ -51,7 +51,10 @@ export class TablesService {
 async function requireTable(session: Session, table: TableName): Promise<Table> {
   const found = await readTable(session, table);
   if (found) return found;
-  throw new Problem('NOT_FOUND', `there is no table ${JSON.stringify(table.name)} in schema ${JSON.stringify(table.schema)}`);
+  throw new Problem(
+    'NOT_FOUND',
+    `there is no table ${JSON.stringify(table.name)} in schema ${JSON.stringify(table.schema)}`,
+  );
 }
 
 function asUnfitIndex(error: unknown): unknown {

@@ -1,4 +1,5 @@
 import type { Session } from '../session.js';
+import { SUBSCRIPTION_DATABASES } from './subscription-databases.sql.js';
 import type { SubscriptionRow, TableRow, WorkerRow } from './subscription-rows.js';
 import {
   ORIGIN_PROGRESS,
@@ -195,4 +196,10 @@ function decodeWorker(row: WorkerRow): SubscriptionWorker {
     lastMessageAt: row.last_message_at?.toISOString() ?? null,
     startedAt: row.started_at?.toISOString() ?? null,
   };
+}
+
+/** Databases of the session's server that hold a subscription. */
+export async function readSubscriptionDatabases(session: Session): Promise<string[]> {
+  const rows = await session.rows<{ database: string }>(variantFor(SUBSCRIPTION_DATABASES, session.versionNum));
+  return rows.map(({ database }) => database);
 }

@@ -1,0 +1,80 @@
+import { registerSecret } from '../observability/redact.js';
+import type { Subscription } from '../postgres/catalog/subscriptions.js';
+import { parseConninfo } from '../postgres/ddl/conninfo.js';
+import type { Statement } from '../postgres/ddl/statement.js';
+import {
+  SUBSCRIPTION_OPTION_RULES,
+  givenOptions,
+  type SubscriptionOptions,
+} from '../postgres/ddl/subscription-options.js';
+import {
+  changeSubscriptionOwner,
+  renameSubscription,
+  setSubscriptionConnection,
+  setSubscriptionOptions,
+  setSubscriptionPublications,
+} from '../postgres/ddl/subscription.ddl.js';
+import { Problem } from '../problems/problem.js';
+
+/** What a PATCH may change; everything not named stays. */
+export interface SubscriptionPatch {
+  name?: string;
+  owner?: string;
+  /** A secret. */
+  connection?: string;
+  publications?: string[];
+  /** Whether tables that come with new publications are copied; default true. */
+  copyData?: boolean;
+  options?: SubscriptionOptions;
+}
+
+/** In the order they run: options, connection, owner, publications (which asks the publisher), name. */
+export function patchStatements(current: Subscription, patch: SubscriptionPatch, versionNum: number): Statement[] {
+  const { name } = current;
+  const statements: Statement[] = [];
+  const options = changedOptions(current, patch.options ?? {});
+  const optionStatements = setSubscriptionOptions(name, options, versionNum);
+  requireStateFor(current, options);
+  statements.push(...optionStatements);
+  if (patch.connection !== undefined) {
+    const { password } = parseConninfo(patch.connection);
+    if (password !== undefined) registerSecret(password);
+    statements.push(...setSubscriptionConnection(name, patch.connection));
+  }
+  if (patch.owner !== undefined && patch.owner !== current.owner) {
+    statements.push(...changeSubscriptionOwner(name, patch.owner));
+  }
+  if (patch.publications !== undefined && !sameSet(patch.publications, current.publications)) {
+    // Only an enabled subscription can ask the publisher for its tables; a disabled one is refreshed once enabled.
+    const refresh = { refresh: current.enabled, ...(patch.copyData === undefined ? {} : { copyData: patch.copyData }) };
+    statements.push(...setSubscriptionPublications(name, patch.publications, refresh));
+  }
+  if (patch.name !== undefined && patch.name !== name) statements.push(...renameSubscription(name, patch.name));
+  return statements;
+}
+
+function changedOptions(current: Subscription, options: SubscriptionOptions): SubscriptionOptions {
+  const settings: Record<string, unknown> = { ...current.settings };
+  const changed = givenOptions(options).filter((option) => settings[option] !== options[option]);
+  return Object.fromEntries(changed.map((option) => [option, options[option]]));
+}
+
+function requireStateFor(current: Subscription, options: SubscriptionOptions): void {
+  const needing = givenOptions(options).filter(
+    (option) => SUBSCRIPTION_OPTION_RULES[option].needsDisabled && (option !== 'slotName' || options.slotName === null),
+  );
+  if (needing.length === 0 || (!current.enabled && current.workers.length === 0)) return;
+  const why = current.enabled ? 'it is enabled' : 'its worker has not ended yet';
+  throw new Problem(
+    'WRONG_STATE',
+    `${needing.join(', ')} can be changed only while the subscription is disabled: ${why}`,
+    {
+      hint: current.enabled ? 'Disable it, change it, enable it again.' : 'Try again in a moment.',
+      retryable: !current.enabled,
+    },
+  );
+}
+
+function sameSet(one: string[], other: string[]): boolean {
+  return one.length === other.length && one.every((item) => other.includes(item));
+}

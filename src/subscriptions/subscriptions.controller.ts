@@ -1,0 +1,182 @@
+import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
+import {
+  ApiBody,
+  ApiCreatedResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiPropertyOptional,
+  ApiTags,
+} from '@nestjs/swagger';
+import { IsIn, IsOptional } from 'class-validator';
+import type { Response } from 'express';
+import { DryRun } from '../api/dry-run.js';
+import { NameParam } from '../api/name-param.js';
+import { ApiPage, type Page, PageQuery } from '../api/page.js';
+import { pageOfList } from '../changes/list-page.js';
+import { PlanDto } from '../changes/plan.dto.js';
+import { parseLsn } from '../shared/lsn.js';
+import { DroppedSubscriptionDto, SubscriptionDto } from './subscription.dto.js';
+import {
+  CreateSubscriptionDto,
+  PatchSubscriptionDto,
+  RefreshSubscriptionDto,
+  SkipTransactionDto,
+} from './subscriptions.dto.js';
+import { SubscriptionsService } from './subscriptions.service.js';
+
+const SLOT_CHOICES = ['drop', 'keep'] as const;
+
+export class DropSubscriptionQuery {
+  @ApiPropertyOptional({
+    enum: SLOT_CHOICES,
+    default: 'drop',
+    description: '`drop`: also the slot on the publisher; `keep`: leave the slot there, for a publisher that is gone.',
+  })
+  @IsOptional()
+  @IsIn(SLOT_CHOICES)
+  slot: (typeof SLOT_CHOICES)[number] = 'drop';
+}
+
+@ApiTags('subscriptions')
+@Controller('v1/servers/:server/databases/:database/subscriptions')
+export class SubscriptionsController {
+  constructor(private readonly subscriptions: SubscriptionsService) {}
+
+  @Get()
+  @ApiOperation({ summary: 'List subscriptions' })
+  @ApiPage(SubscriptionDto)
+  async list(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @Query() query: PageQuery,
+  ): Promise<Page<SubscriptionDto>> {
+    return pageOfList(await this.subscriptions.list(server, database), query, ({ name }) => [name]);
+  }
+
+  @Post()
+  @ApiOperation({
+    summary: 'Create a subscription',
+    description:
+      'With a registered publisher the slot is created first, with a deadline; without one, by the subscriber.',
+  })
+  @ApiCreatedResponse({ type: SubscriptionDto })
+  async create(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @Body() body: CreateSubscriptionDto,
+    @DryRun() dryRun: boolean,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<SubscriptionDto | PlanDto> {
+    const { slotDeadlineMs, ...request } = body;
+    const options = { dryRun, ...(slotDeadlineMs === undefined ? {} : { slotDeadlineMs }) };
+    const { statements, result } = await this.subscriptions.create(server, database, request, options);
+    if (result === null) {
+      response.status(200);
+      return { statements };
+    }
+    response.location(`${response.req.path}/${encodeURIComponent(result.name)}`);
+    return result;
+  }
+
+  @Get(':subscription')
+  @ApiOperation({ summary: 'One subscription', description: 'As both ends see it now.' })
+  @ApiOkResponse({ type: SubscriptionDto })
+  get(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @NameParam('subscription') subscription: string,
+  ): Promise<SubscriptionDto> {
+    return this.subscriptions.get(server, database, subscription);
+  }
+
+  @Patch(':subscription')
+  @ApiOperation({ summary: 'Change a subscription', description: 'Everything not named stays.' })
+  @ApiOkResponse({ type: SubscriptionDto })
+  async patch(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @NameParam('subscription') subscription: string,
+    @Body() body: PatchSubscriptionDto,
+    @DryRun() dryRun: boolean,
+  ): Promise<SubscriptionDto | PlanDto> {
+    return answer(await this.subscriptions.patch(server, database, subscription, body, { dryRun }));
+  }
+
+  @Post(':subscription/enable')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Enable a subscription' })
+  @ApiOkResponse({ type: SubscriptionDto })
+  async enable(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @NameParam('subscription') subscription: string,
+    @DryRun() dryRun: boolean,
+  ): Promise<SubscriptionDto | PlanDto> {
+    return answer(await this.subscriptions.enable(server, database, subscription, { dryRun }));
+  }
+
+  @Post(':subscription/disable')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Disable a subscription', description: 'Waits, up to 10 s, until its workers have ended.' })
+  @ApiOkResponse({ type: SubscriptionDto })
+  async disable(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @NameParam('subscription') subscription: string,
+    @DryRun() dryRun: boolean,
+  ): Promise<SubscriptionDto | PlanDto> {
+    return answer(await this.subscriptions.disable(server, database, subscription, { dryRun }));
+  }
+
+  @Post(':subscription/refresh')
+  @HttpCode(200)
+  @ApiOperation({ summary: "Take up the publications' current tables", description: 'Needs an enabled subscription.' })
+  @ApiBody({ type: RefreshSubscriptionDto, required: false })
+  @ApiOkResponse({ type: SubscriptionDto })
+  async refresh(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @NameParam('subscription') subscription: string,
+    @Body() body: RefreshSubscriptionDto,
+    @DryRun() dryRun: boolean,
+  ): Promise<SubscriptionDto | PlanDto> {
+    const options = { dryRun, ...(body.copyData === undefined ? {} : { copyData: body.copyData }) };
+    return answer(await this.subscriptions.refresh(server, database, subscription, options));
+  }
+
+  @Post(':subscription/skip')
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Skip one transaction',
+    description: 'The whole transaction is lost on the subscriber. 15 and newer.',
+  })
+  @ApiOkResponse({ type: SubscriptionDto })
+  async skip(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @NameParam('subscription') subscription: string,
+    @Body() { lsn }: SkipTransactionDto,
+    @DryRun() dryRun: boolean,
+  ): Promise<SubscriptionDto | PlanDto> {
+    const position = lsn === null ? null : parseLsn(lsn);
+    return answer(await this.subscriptions.skip(server, database, subscription, position, { dryRun }));
+  }
+
+  @Delete(':subscription')
+  @ApiOperation({ summary: 'Drop a subscription' })
+  @ApiOkResponse({ type: DroppedSubscriptionDto })
+  async drop(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @NameParam('subscription') subscription: string,
+    @Query() { slot }: DropSubscriptionQuery,
+    @DryRun() dryRun: boolean,
+  ): Promise<DroppedSubscriptionDto | PlanDto> {
+    const { statements, result } = await this.subscriptions.drop(server, database, subscription, slot, { dryRun });
+    return result ?? { statements };
+  }
+}
+
+function answer({ statements, result }: { statements: PlanDto['statements']; result: SubscriptionDto | null }) {
+  return result ?? { statements };
+}

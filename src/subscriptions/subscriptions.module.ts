@@ -1,0 +1,17 @@
+import { Module } from '@nestjs/common';
+import { ReplicationSlotsModule } from '../replication-slots/replication-slots.module.js';
+import { ServersModule } from '../servers/servers.module.js';
+import { LinksController } from './links.controller.js';
+import { LinksService } from './links.service.js';
+import { PublisherEnds } from './publisher-ends.js';
+import { SubscriptionCreation } from './subscription-creation.js';
+import { SubscriptionsController } from './subscriptions.controller.js';
+import { SubscriptionsService } from './subscriptions.service.js';
+
+@Module({
+  imports: [ServersModule, ReplicationSlotsModule],
+  controllers: [SubscriptionsController, LinksController],
+  providers: [SubscriptionsService, SubscriptionCreation, PublisherEnds, LinksService],
+  exports: [SubscriptionsService, LinksService],
+})
+export class SubscriptionsModule {}
