@@ -9,7 +9,7 @@ interface ProblemDocument {
 }
 
 /** An answer of Lockstep that is not a success, with its problem document. */
-export class ApiProblem extends Error {
+class ApiProblem extends Error {
   constructor(
     readonly status: number,
     readonly document: ProblemDocument,
@@ -20,7 +20,7 @@ export class ApiProblem extends Error {
   }
 }
 
-export interface ServerSentEvent {
+interface ServerSentEvent {
   id: string;
   type: string;
   data: Record<string, unknown>;

@@ -54,7 +54,7 @@ export function summary(outcome: Outcome): string {
     ],
     ['fence', `${upgrade.switchover?.fenceProof ?? 'not proven'} at ${upgrade.switchover?.fenceLsn ?? 'no LSN'}`],
     ['write pause, server', ms(upgrade.switchover?.writePauseMs)],
-    ['write pause, clients', `median ${ms(pauses[Math.floor(pauses.length / 2)])}, worst ${ms(pauses.at(-1))}`],
+    ['write pause, clients', `median ${ms(pauses[Math.floor((pauses.length - 1) / 2)])}, worst ${ms(pauses.at(-1))}`],
     [
       'acknowledged writes',
       `${count(ledger.acknowledged)}, ${count(clients.acknowledgedSinceMove)} of them on the target`,

@@ -10,7 +10,7 @@ const SHARE = {
   specimens: 0.002,
 };
 
-export const ACCOUNTS = 200;
+const ACCOUNTS = 200;
 
 /** Statements that fill the demo database with about `rows` rows in all, each one set-based; none for 0 rows. */
 export function rowStatements(rows: number): string[] {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AVAILABLE_MAJORS, TestServer } from '../../test/support/postgres-fleet.js';
-import { createDemoDatabase, demoRoles } from './schema.js';
+import { demoRoles, loadDemo } from './schema.js';
 
 describe.each(AVAILABLE_MAJORS)('the demo schema on PostgreSQL %i', (major) => {
   const database = 'demo_schema';
@@ -8,8 +8,7 @@ describe.each(AVAILABLE_MAJORS)('the demo schema on PostgreSQL %i', (major) => {
 
   beforeAll(async () => {
     server = await TestServer.shared(major);
-    await server.run('postgres', `drop database if exists ${database} with (force)`);
-    await createDemoDatabase(server.target(), database, { rows: 3000 });
+    await loadDemo(server.target(await server.freshDatabase(database)), { rows: 3000 });
   });
   afterAll(() => server?.stop());
 
