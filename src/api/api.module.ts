@@ -3,18 +3,20 @@ import { APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import { AuditInterceptor } from '../security/audit.interceptor.js';
 import { AuthGuard } from '../security/auth.guard.js';
 import { SecurityModule } from '../security/security.module.js';
-import { DryRunGuard } from './dry-run.js';
+import { DryRunInterceptor } from './dry-run.js';
 import { IdempotencyInterceptor } from './idempotency/idempotency.interceptor.js';
 import { IdempotencyRepository } from './idempotency/idempotency.repository.js';
+import { InFlightRequests } from './in-flight-requests.js';
 
-/** What every request passes, in this order: token, dry run, audit, idempotency. `configureApi` adds the rest. */
+/** What every request passes, in this order: token, audit, dry run, idempotency. `configureApi` adds the rest. */
 @Module({
   imports: [SecurityModule],
   providers: [
     IdempotencyRepository,
+    InFlightRequests,
     { provide: APP_GUARD, useClass: AuthGuard },
-    { provide: APP_GUARD, useClass: DryRunGuard },
     { provide: APP_INTERCEPTOR, useClass: AuditInterceptor },
+    { provide: APP_INTERCEPTOR, useClass: DryRunInterceptor },
     { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
   ],
 })

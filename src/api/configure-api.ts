@@ -8,6 +8,7 @@ import { ProblemFilter } from '../problems/problem.filter.js';
 import { InputPipe } from '../problems/validation.pipe.js';
 import { BODY_LIMIT, bodyErrorMiddleware, plainTextMiddleware } from './body.js';
 import { dryRunMiddleware } from './dry-run.js';
+import { InFlightRequests } from './in-flight-requests.js';
 import { methodNotAllowedMiddleware } from './method-not-allowed.js';
 
 /** What `NestFactory.create` must be given for `configureApi` to work: bodies are parsed by our own middleware. */
@@ -20,6 +21,7 @@ export function configureApi(app: NestExpressApplication): void {
   app.disable('x-powered-by');
   app.use(requestContextMiddleware);
   app.use(requestLogMiddleware(logger.pino));
+  app.use(app.get(InFlightRequests).track);
   app.use(
     helmet({
       // Served over plain HTTP by default: browsers must not be told to turn every link into https.

@@ -1,6 +1,13 @@
-import { type CanActivate, createParamDecorator, type ExecutionContext, Injectable } from '@nestjs/common';
+import {
+  type CallHandler,
+  createParamDecorator,
+  type ExecutionContext,
+  Injectable,
+  type NestInterceptor,
+} from '@nestjs/common';
 import { ApiQuery } from '@nestjs/swagger';
 import type { NextFunction, Request, Response } from 'express';
+import type { Observable } from 'rxjs';
 import { Problem } from '../problems/problem.js';
 import { invalidInput } from '../problems/validation.pipe.js';
 
@@ -62,10 +69,10 @@ export function DryRun(): ParameterDecorator {
 
 /** A dry run that is silently a real run would be a disaster: handlers that cannot do one refuse it. */
 @Injectable()
-export class DryRunGuard implements CanActivate {
-  canActivate(context: ExecutionContext): boolean {
-    if (!isDryRun(context.switchToHttp().getRequest<Request>())) return true;
-    if (Reflect.getMetadata(SUPPORTS_DRY_RUN, context.getHandler()) === true) return true;
+export class DryRunInterceptor implements NestInterceptor {
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    if (!isDryRun(context.switchToHttp().getRequest<Request>())) return next.handle();
+    if (Reflect.getMetadata(SUPPORTS_DRY_RUN, context.getHandler()) === true) return next.handle();
     throw new Problem('NOT_AVAILABLE', 'This action has no dry run; nothing was done', {
       errors: [{ pointer: 'query:dryRun', detail: 'is not available here' }],
     });

@@ -76,7 +76,8 @@ export class JsonLogger implements LoggerService {
     for (const part of [message, ...rest]) {
       if (part instanceof Error) fields.err = part;
       else if (typeof part === 'object' && part !== null) Object.assign(fields, part);
-      else if (part !== undefined) texts.push(String(part));
+      else if (typeof part === 'string') texts.push(part);
+      else if (part !== undefined) texts.push(JSON.stringify(part) ?? typeof part);
     }
     const [text, ...more] = texts;
     const context = more.pop();

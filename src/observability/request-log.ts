@@ -32,7 +32,8 @@ export function requestLogMiddleware(logger: Logger) {
     const { method, url = '/' } = request;
     response.once('close', () => {
       const status = response.statusCode;
-      const level = status >= 500 ? 'error' : PROBES.test(url) ? 'debug' : 'info';
+      // 502 to 504 tell of a managed server, not of us.
+      const level = status === 500 ? 'error' : PROBES.test(url) ? 'debug' : 'info';
       const durationMs = Math.round(performance.now() - startedAt);
       logger[level](
         { method, url, status, durationMs, ...(response.writableFinished ? {} : { aborted: true }) },

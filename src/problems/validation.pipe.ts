@@ -47,9 +47,14 @@ export function invalidInput(errors: InputError[]): Problem {
   return new Problem('INVALID_INPUT', `${shown.join('; ')}${rest}`, { errors });
 }
 
+/** Rules about the type: where one fails, the other rules of the field say nothing of interest. */
+const TYPE_RULES = ['isString', 'isInt', 'isNumber', 'isBoolean', 'isObject', 'isArray', 'isIdentifier'];
+
 function faultsOf(error: ValidationError, parents: string[]): InputError[] {
   const path = [...parents, error.property];
-  const own = Object.entries(error.constraints ?? {}).map(([rule, message]) => ({
+  const constraints = Object.entries(error.constraints ?? {});
+  const typeFault = constraints.find(([rule]) => TYPE_RULES.includes(rule));
+  const own = (typeFault ? [typeFault] : constraints).map(([rule, message]) => ({
     pointer: pointerTo(path),
     detail: rule === 'whitelistValidation' ? 'is not a known field' : withoutName(message, error.property),
   }));

@@ -3,7 +3,7 @@ import { Type } from 'class-transformer';
 import {
   IsIn,
   IsInt,
-  IsNotEmptyObject,
+  IsObject,
   IsOptional,
   IsString,
   Length,
@@ -44,6 +44,7 @@ export class TlsDto {
 export class RegisterServerDto {
   @ApiProperty({ maxLength: 63, example: 'orders-14', description: 'Any characters, at most 63 bytes.' })
   @IsIdentifier()
+  @Matches(/^(?!\.{1,2}$)/, { message: 'must not be "." or "..", which paths cannot carry' })
   name: string;
 
   @ApiProperty({ maxLength: 255, example: '127.0.0.1' })
@@ -74,7 +75,7 @@ export class RegisterServerDto {
 
   @ApiPropertyOptional({ type: TlsDto, description: 'Default: `prefer`.' })
   @ValidateIf(given)
-  @IsNotEmptyObject({}, { message: 'must be an object' })
+  @IsObject({ message: 'must be an object' })
   @ValidateNested()
   @Type(() => TlsDto)
   tls?: TlsDto;
@@ -133,7 +134,7 @@ export class ChangeServerDto {
 
   @ApiPropertyOptional({ type: TlsDto, description: 'Replaces mode and CA together.' })
   @ValidateIf(given)
-  @IsNotEmptyObject({}, { message: 'must be an object' })
+  @IsObject({ message: 'must be an object' })
   @ValidateNested()
   @Type(() => TlsDto)
   tls?: TlsDto;
