@@ -73,6 +73,11 @@ where (s.setrole = 0 or s.setrole = (select oid from pg_catalog.pg_roles where r
   and e.name = any ($2::text[])
 order by e.name, s.setrole <> 0 desc, s.setdatabase <> 0 desc`;
 
+/** Settings ($1) in the configuration files: what Lockstep's own session pins cannot be seen in pg_settings. */
+export const FILE_SETTINGS = `
+select name as object, setting as value from pg_catalog.pg_file_settings
+where applied and name = any ($1::text[]) order by name`;
+
 /** Settings stored for this database, which a schema dump does not carry. */
 export const DATABASE_SETTINGS = `
 select coalesce(r.rolname::text || ' in database', 'database') || ': ' || e as object
