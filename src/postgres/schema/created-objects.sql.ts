@@ -18,21 +18,23 @@ export const foreignDependents = `
       from pg_catalog.pg_depend d
       join ours o on d.refclassid = o.class_oid and d.refobjid = o.object_oid
      where d.deptype in ('a', 'i', 'P', 'S', 'e') or d.classid = 'pg_catalog.pg_user_mapping'::pg_catalog.regclass
-  ), falling(class_oid, object_oid) as (
-    select $1::oid, $2::oid
+  ), falling(class_oid, object_oid, sub_id) as (
+    select $1::oid, $2::oid, 0
     union
-    select next.class_oid, next.object_oid
+    -- What falls further with something of theirs need not be named.
+    select next.*
       from falling f
+      join ours o on o.class_oid = f.class_oid and o.object_oid = f.object_oid
      cross join lateral (
-       select d.classid, d.objid from pg_catalog.pg_depend d
+       select d.classid, d.objid, d.objsubid from pg_catalog.pg_depend d
         where d.refclassid = f.class_oid and d.refobjid = f.object_oid
        union all
        -- A view falls with its rule.
-       select 'pg_catalog.pg_class'::pg_catalog.regclass::oid, w.ev_class from pg_catalog.pg_rewrite w
+       select 'pg_catalog.pg_class'::pg_catalog.regclass::oid, w.ev_class, 0 from pg_catalog.pg_rewrite w
         where f.class_oid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and w.oid = f.object_oid and w.rulename = '_RETURN'
-     ) as next(class_oid, object_oid)
+     ) as next
   )
-  select distinct pg_catalog.pg_describe_object(f.class_oid, f.object_oid, 0) as description
+  select distinct pg_catalog.pg_describe_object(f.class_oid, f.object_oid, f.sub_id) as description
     from falling f
    where not exists (select from ours o where o.class_oid = f.class_oid and o.object_oid = f.object_oid)
    order by 1`;

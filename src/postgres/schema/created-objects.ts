@@ -2,7 +2,7 @@ import { Problem } from '../../problems/problem.js';
 import { identifier } from '../quoting.js';
 import type { Session } from '../session.js';
 import * as sql from './created-objects.sql.js';
-import { dropJournal, journalExists } from './restore-journal.sql.js';
+import { dropJournal, dropRoleJournal, journalExists } from './restore-journal.sql.js';
 
 /** An object on the target that the restore created, as the journal has it. */
 export interface CreatedObject {
@@ -46,14 +46,26 @@ export async function dropCreated(session: Session): Promise<DropReport> {
   const left = await dropKnots(session);
   await restoreSystemObjects(session);
   const dropped = atFirst - (await createdObjects(session)).length;
-  if (left.length === 0) await removeJournal(session);
+  if (left.length === 0) {
+    await session.execute(dropJournal);
+    await dropEmptySchema(session);
+  }
   return { dropped, left };
 }
 
-/** Removes the journal and, where nothing else of ours is in it, Lockstep's schema: the end of a finalized upgrade. */
+/**
+ * The end of a finalized upgrade: what was restored is the user's now. Removes the journals of objects and roles and,
+ * where nothing else is in it, Lockstep's schema.
+ */
 export async function removeJournal(session: Session): Promise<void> {
   await session.execute(dropJournal);
-  await ignoring(['2BP01', '3F000'], () => session.execute('drop schema lockstep'));
+  await session.execute(dropRoleJournal);
+  await dropEmptySchema(session);
+}
+
+/** Drops Lockstep's schema on the target if nothing is in it. */
+export async function dropEmptySchema(session: Session): Promise<void> {
+  await ignoring([DEPENDENTS_STILL_EXIST, '3F000'], () => session.execute('drop schema lockstep'));
 }
 
 const DEPENDENTS_STILL_EXIST = '2BP01';

@@ -1,14 +1,18 @@
 import { comparableSchema, schemaFingerprint } from '../catalog/schema-fingerprint.sql.js';
 import type { Session } from '../session.js';
 
-/** The schema of one database at one moment: `kind name` of each object -> hash of its definition. Plain data. */
-export type SchemaFingerprint = Record<string, string>;
+/** The schema of one database at one moment. Plain data. */
+export interface SchemaFingerprint {
+  /** Each object as `kind name`, e.g. `table sales.orders`, with a hash of all that defines it; in a fixed order. */
+  entries: { object: string; hash: string }[];
+}
 
 export interface SchemaDifference {
+  /** `removed`: the source has it and the target does not; `added`: the reverse. */
   kind: 'added' | 'removed' | 'changed';
   /** E.g. `table sales.orders`, `constraint orders_pkey on sales.orders`. */
   object: string;
-  /** The definitions where they are comparable text. */
+  /** The definitions on source and target. */
   expected?: string;
   actual?: string;
 }
@@ -17,28 +21,32 @@ export interface SchemaDifference {
  * Takes the fingerprint of everything a definition or grant can change; Lockstep's own schema is left out. Two of them
  * compare only when both come from the same server at the same version. 1,000 tables take some 0.2 s.
  */
-export async function takeFingerprint(session: Session): Promise<SchemaFingerprint> {
+export async function readFingerprint(session: Session): Promise<SchemaFingerprint> {
   const sql = schemaFingerprint(session.versionNum);
   const rows = await session.rows<{ kind: string; name: string; hash: string }>(sql);
-  return Object.fromEntries(rows.map(({ kind, name, hash }) => [`${kind} ${name}`, hash]));
+  return { entries: rows.map(({ kind, name, hash }) => ({ object: `${kind} ${name}`, hash })) };
 }
 
-/** What changed between two fingerprints of the same server, by name. Empty means no definition changed. */
-export function compareFingerprints(before: SchemaFingerprint, after: SchemaFingerprint): SchemaDifference[] {
-  const differences: SchemaDifference[] = [];
-  for (const [object, hash] of Object.entries(before)) {
-    if (after[object] === undefined) differences.push({ kind: 'removed', object });
-    else if (after[object] !== hash) differences.push({ kind: 'changed', object });
+/**
+ * What changed between two fingerprints of the same server, e.g. `changed table sales.orders`, `added index sales.i`.
+ * Empty means no definition changed.
+ */
+export function compareFingerprints(before: SchemaFingerprint, after: SchemaFingerprint): string[] {
+  const [then, now] = [before, after].map(({ entries }) => new Map(entries.map(({ object, hash }) => [object, hash])));
+  const differences: string[] = [];
+  for (const [object, hash] of then!) {
+    const current = now!.get(object);
+    if (current !== hash) differences.push(`${current === undefined ? 'removed' : 'changed'} ${object}`);
   }
-  for (const object of Object.keys(after)) {
-    if (before[object] === undefined) differences.push({ kind: 'added', object });
+  for (const object of now!.keys()) {
+    if (!then!.has(object)) differences.push(`added ${object}`);
   }
   return differences;
 }
 
 /**
  * Compares what is comparable between two versions: relations, columns with type and nullability, constraints, indexes,
- * triggers, rules, policies, functions and types. `removed` is missing on the target, `added` is there only.
+ * triggers, rules, policies, functions and types. Empty proves that the target's schema is complete.
  */
 export async function compareSchemas(source: Session, target: Session): Promise<SchemaDifference[]> {
   const [expected, actual] = await Promise.all([comparable(source), comparable(target)]);

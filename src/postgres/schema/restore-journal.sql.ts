@@ -24,21 +24,12 @@ export const createJournal = `
     acl aclitem[],
     comment text,
     primary key (class_oid, object_oid)
-  );
-  create table if not exists lockstep.restore_role (
-    role_oid oid primary key,
-    role_name name not null,
-    wanted_login boolean not null
-  );
-  create table if not exists lockstep.restore_membership (
-    role_oid oid not null,
-    member_oid oid not null,
-    primary key (role_oid, member_oid)
   );`;
 
 export const dropJournal = `
-  drop table if exists lockstep.restore_journal, lockstep.restore_created, lockstep.restore_baseline,
-    lockstep.restore_role, lockstep.restore_membership;`;
+  drop table if exists lockstep.restore_journal, lockstep.restore_created, lockstep.restore_baseline`;
+
+export const dropRoleJournal = `drop table if exists lockstep.restore_role`;
 
 export const journalExists = `select pg_catalog.to_regclass('lockstep.restore_journal') is not null as present`;
 

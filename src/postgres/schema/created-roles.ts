@@ -1,0 +1,45 @@
+import { Problem } from '../../problems/problem.js';
+import * as sql from '../catalog/roles.sql.js';
+import { identifier } from '../quoting.js';
+import type { Session } from '../session.js';
+import { dropEmptySchema } from './created-objects.js';
+import { createdRoles } from './roles.js';
+
+/** Lets the created roles log in that may on the source; returns their names. Repeating it changes nothing. */
+export async function allowLogins(target: Session): Promise<string[]> {
+  const waiting = (await createdRoles(target)).filter(({ wantedLogin, login }) => wantedLogin && !login);
+  await target.transaction(async () => {
+    for (const { name } of waiting) await target.execute(`alter role ${identifier(name)} login`);
+  });
+  return waiting.map(({ name }) => name);
+}
+
+/**
+ * Drops the roles we created (abort), after `dropCreated` took away what they owned. A role that owns or is granted
+ * something we did not create stays and is named with the reason. May be called again at any time.
+ */
+export async function dropCreatedRoles(
+  target: Session,
+): Promise<{ dropped: string[]; left: { role: string; because: string }[] }> {
+  const dropped: string[] = [];
+  const left: { role: string; because: string }[] = [];
+  const roles = await createdRoles(target);
+  for (const { name } of roles) {
+    try {
+      await target.execute(`drop role ${identifier(name)}`);
+      dropped.push(name);
+    } catch (error) {
+      if (!(error instanceof Problem) || error.options.sqlstate === undefined) throw error;
+      left.push({ role: name, because: error.detail });
+    }
+  }
+  const { present } = await target.row<{ present: boolean }>(sql.roleJournalExists);
+  if (present) {
+    await target.execute(sql.forgetRole);
+    if (left.length === 0) {
+      await target.execute('drop table lockstep.restore_role');
+      await dropEmptySchema(target);
+    }
+  }
+  return { dropped, left };
+}
