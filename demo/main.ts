@@ -24,8 +24,13 @@ const WAY_BACK_WITHIN_MS = 20_000;
 
 const screen = new Screen();
 
-/** Runs the demo up to the table at the end. Answers what did not hold, and what the tour by hand goes on with. */
-async function perform(stage: Stage, signal: AbortSignal) {
+interface Cast {
+  source: DemoServer;
+  target: DemoServer;
+  lockstep: LockstepProcess;
+}
+
+async function setUp(stage: Stage): Promise<Cast> {
   screen.line('starting PostgreSQL 14 and 18 and Lockstep');
   const [source, target, lockstep] = await Promise.all([
     DemoServer.start(stage, 14).then(async (server) => {
@@ -38,9 +43,13 @@ async function perform(stage: Stage, signal: AbortSignal) {
     }),
     LockstepProcess.start(stage),
   ]);
-  const { api } = lockstep;
   screen.line(`Lockstep is ready at ${lockstep.url}; database "${DATABASE}" is loaded`);
+  return { source, target, lockstep };
+}
 
+/** Runs the demo up to the table at the end. Answers what did not hold. */
+async function perform({ source, target, lockstep }: Cast, stage: Stage, signal: AbortSignal): Promise<string[]> {
+  const { api } = lockstep;
   let writeTo: Endpoint | null = source.endpoint(DATABASE);
   const workload = new Workload({ writeTo: () => writeTo, writers: WRITERS, perSecond: WRITES_PER_SECOND });
   stage.onClose(() => workload.stop(0));
@@ -90,7 +99,7 @@ async function perform(stage: Stage, signal: AbortSignal) {
   const failures = broken(outcome);
   if (!report.includes(UPGRADE)) failures.push('the report does not name the upgrade');
   screen.plain(`\n${summary(outcome)}\n`);
-  return { failures, lockstep, source: { name: SOURCE, server: source }, target: { name: TARGET, server: target } };
+  return failures;
 }
 
 function clientsOn(endpoint: Endpoint | null, source: DemoServer): string {
@@ -112,17 +121,26 @@ async function main(): Promise<number> {
   });
   interrupted.catch(() => undefined);
   const stage = new Stage();
+  let cast: Cast | null = null;
   try {
-    const { failures, ...tour } = await Promise.race([perform(stage, stop.signal), interrupted]);
+    cast = await Promise.race([setUp(stage), interrupted]);
+    const failures = await Promise.race([perform(cast, stage, stop.signal), interrupted]);
     for (const failure of failures.slice(0, 20)) screen.plain(`  did not hold: ${failure}`);
     screen.line(failures.length === 0 ? 'all held' : `${failures.length} things did not hold`);
-    if (stay) await handTour({ stage, screen, ...tour }, stop.signal);
+    if (stay) {
+      const source = { name: SOURCE, server: cast.source };
+      const target = { name: TARGET, server: cast.target };
+      await handTour({ stage, screen, lockstep: cast.lockstep, source, target }, stop.signal);
+    }
     return failures.length === 0 ? 0 : 1;
   } catch (error) {
-    const text =
-      error instanceof Error && !(error instanceof Interrupted) ? (error.stack ?? error.message) : String(error);
-    screen.line(stop.signal.aborted ? 'interrupted' : text);
-    return stop.signal.aborted ? 130 : 1;
+    if (stop.signal.aborted) {
+      screen.line('interrupted');
+      return 130;
+    }
+    screen.line(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    if (cast) screen.plain(`The end of Lockstep's log:\n${cast.lockstep.logTail()}`);
+    return 1;
   } finally {
     await stage.close();
   }
