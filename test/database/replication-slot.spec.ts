@@ -1,0 +1,118 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Client, type ClientConfig } from 'pg';
+import { ChangeStream } from '../../src/postgres/replication/change-stream.js';
+import { createLogicalSlot, dropLogicalSlot, logicalSlotStatus } from '../../src/postgres/replication/logical-slot.js';
+import type { TransactionBlocker } from '../../src/postgres/replication/slot-blockers.js';
+import { eventually } from '../support/eventually.js';
+import { TestServer } from '../support/postgres-fleet.js';
+
+// A transaction anywhere in the cluster holds up every slot being created there, hence servers of its own.
+describe.each([14, 18])('logical slots, PostgreSQL %i', (major) => {
+  let server: TestServer;
+  const database = 'slots';
+
+  beforeAll(async () => {
+    server = await TestServer.start(major);
+    await server.freshDatabase(database);
+    await server.run(database, 'create table t (id int); create publication p for table t');
+  });
+
+  afterEach(() => server.withSession(database, (session) => dropLogicalSlot(session, 'one')));
+  afterAll(() => server.stop());
+
+  const status = () => server.withSession(database, (session) => logicalSlotStatus(session, 'one'));
+  const create = (deadlineMs = 20_000, signal?: AbortSignal) =>
+    createLogicalSlot(server.target(database), 'one', signal ? { deadlineMs, signal } : { deadlineMs });
+
+  it('creates once, finds it the next time, drops once', async () => {
+    expect((await create()).created).toBe(true);
+    const again = await create();
+    expect(again).toMatchObject({ created: false, status: { plugin: 'pgoutput', database, active: false } });
+    expect(again.status.confirmedFlushLsn).not.toBeNull();
+    await server.withSession(database, async (session) => {
+      expect(await dropLogicalSlot(session, 'one')).toBe(true);
+      expect(await dropLogicalSlot(session, 'one')).toBe(false);
+    });
+  });
+
+  it('refuses a slot of that name with another plugin, and a name no slot can have', async () => {
+    await server.run(database, `select pg_create_logical_replication_slot('one', 'test_decoding')`);
+    await expect(create()).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
+    await expect(createLogicalSlot(server.target(database), 'One"', { deadlineMs: 1 })).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+    });
+  });
+
+  it('names the open and the prepared transaction it waits for, and leaves nothing behind', async () => {
+    const blocker = await server.open('postgres');
+    try {
+      await server.run(database, `begin; insert into t values (1); prepare transaction 'held'`);
+      await blocker.execute('begin; select pg_current_xact_id()');
+      const problem: { options: { extra: { blockers: TransactionBlocker[] } } } = await create(1_500).catch(
+        (error) => error,
+      );
+      expect(problem).toMatchObject({ code: 'PREREQUISITE_FAILED', retryable: true });
+      expect(problem).toHaveProperty('detail', expect.stringContaining(`pid ${blocker.backendPid}`));
+      expect(problem).toHaveProperty('detail', expect.stringContaining('"held"'));
+      const found = problem.options.extra.blockers;
+      expect(found).toContainEqual(
+        expect.objectContaining({
+          kind: 'session',
+          pid: blocker.backendPid,
+          user: server.user,
+          state: 'idle in transaction',
+        }),
+      );
+      expect(found).toContainEqual(expect.objectContaining({ kind: 'prepared-transaction', gid: 'held', database }));
+      expect(await status()).toBeNull();
+    } finally {
+      await blocker.close();
+      await server.run(database, `rollback prepared 'held'`);
+    }
+    expect((await create()).created).toBe(true);
+  });
+
+  it('leaves nothing behind when cancelled', async () => {
+    const blocker = await server.open('postgres');
+    try {
+      await blocker.execute('begin; select pg_current_xact_id()');
+      const cancel = new AbortController();
+      const creating = create(30_000, cancel.signal);
+      const outcome = expect(creating).rejects.toMatchObject({ code: 'SERVER_TIMEOUT' });
+      await eventually(status, { within: 10_000 });
+      cancel.abort();
+      await outcome;
+      expect(await status()).toBeNull();
+    } finally {
+      await blocker.close();
+    }
+  });
+
+  it('ends our own walsender to drop its slot, but nobody else’s', async () => {
+    await create();
+    const stream = new ChangeStream({ target: server.target(database), slotName: 'one', publications: ['p'] });
+    await stream.start();
+    expect(await status()).toMatchObject({ active: true, activeApplication: 'lockstep stream one' });
+    await server.withSession(database, async (session) => {
+      expect(await dropLogicalSlot(session, 'one')).toBe(true);
+    });
+    await stream.close();
+
+    await create();
+    const { host, port, user, password } = server;
+    const options = { host, port, user, password, database, application_name: 'other', replication: 'database' };
+    const foreign = new Client(options as ClientConfig);
+    foreign.on('error', () => {});
+    await foreign.connect();
+    void foreign
+      .query(`START_REPLICATION SLOT "one" LOGICAL 0/0 (proto_version '1', publication_names 'p')`)
+      .catch(() => {});
+    await eventually(async () => (await status())?.active, { within: 5_000 });
+    await server.withSession(database, async (session) => {
+      await expect(dropLogicalSlot(session, 'one')).rejects.toMatchObject({ code: 'SLOT_ACTIVE' });
+    });
+    expect(await status()).toMatchObject({ active: true, activeApplication: 'other' });
+    await foreign.end();
+    await eventually(async () => !(await status())?.active, { within: 5_000 });
+  });
+});
