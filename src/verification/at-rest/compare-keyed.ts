@@ -11,7 +11,7 @@ export interface ComparedTable {
   /** Rows the publisher has at the bound LSN. */
   rows: number;
   /** Keys on which the verdict waits for another bind. */
-  doubtful: TouchedKey[];
+  doubtful: string[][];
 }
 
 /**

@@ -25,27 +25,35 @@ export interface ComparedPoints {
   subscriber: ReadRow[];
   /** Rows the publisher has among the touched keys at the bound LSN, as far as known. */
   expectedRows: number;
-  /** Not judged: they need another bind. */
-  doubtful: TouchedKey[];
+  /** Keys that were not judged and need another bind, in the publisher's form. */
+  doubtful: string[][];
 }
 
 /**
  * Compares, by key, the rows that the bound transactions touched, and those of `further` keys: the publisher's rows
- * rolled forward against the subscriber's rows, text by text. Differences go to `differences`.
+ * rolled forward against the subscriber's rows, text by text. Differences go to `differences`. Keys are in the
+ * publisher's form.
  */
 export async function comparePoints(
   sessions: SnapshotSessions,
   shape: TableShape,
   bound: BoundTransactions,
-  further: readonly TouchedKey[],
+  further: readonly string[][],
   differences: Differences,
 ): Promise<ComparedPoints> {
   const positions = keyPositions(shape);
   const changes = rowChanges(bound.rollForward, shape);
   const doubts = rowChanges(bound.inDoubt, shape);
-  const form = await SubscriberForm.of(shape, sessions.subscriber, imagesOf([...changes, ...doubts]));
+  const form = await SubscriberForm.of(shape, sessions.subscriber, [
+    ...imagesOf([...changes, ...doubts]),
+    ...further.map((key) => imageOfKey(key, shape, positions)),
+  ]);
 
-  const keys = new Map<string, TouchedKey>(further.map((key) => [keyText(key.subscriber), key]));
+  const keys = new Map<string, TouchedKey>();
+  for (const publisher of further) {
+    const subscriber = form.applyToKey(publisher, positions);
+    keys.set(keyText(subscriber), { publisher, subscriber });
+  }
   for (const key of touchedKeys(changes, form, positions)) keys.set(keyText(key.subscriber), key);
   const doubtful = new Set<string>();
   for (const key of touchedKeys(doubts, form, positions)) {
@@ -73,7 +81,12 @@ export async function comparePoints(
     if (row) expectedRows++;
     if (!doubtful.has(text)) judge(key.subscriber, row, actual.get(text) ?? [], differences);
   }
-  return { publisher, subscriber, expectedRows, doubtful: [...doubtful].map((text) => keys.get(text)!) };
+  return { publisher, subscriber, expectedRows, doubtful: [...doubtful].map((text) => keys.get(text)!.publisher) };
+}
+
+/** A row that holds only the key. */
+function imageOfKey(key: readonly string[], shape: TableShape, positions: readonly number[]): RowValues {
+  return shape.columns.map((_, position) => key[positions.indexOf(position)] ?? null);
 }
 
 /** The keys before and after each change, in both forms. */

@@ -6,14 +6,13 @@ import { compareKeyed } from './compare-keyed.js';
 import { compareKeyless } from './compare-keyless.js';
 import { comparePoints, type SnapshotSessions } from './compare-points.js';
 import { Differences } from './difference.js';
-import type { TouchedKey } from './point-read.js';
 import { TableMoved } from './row-changes.js';
 import type { TableShape } from './table-shape.js';
 
 /** What is to be done with one table in a bound pair: all of it, or only keys that an earlier pair left in doubt. */
 export interface TableTask {
   shape: TableShape;
-  only: readonly TouchedKey[] | null;
+  only: readonly string[][] | null;
 }
 
 /** What one bound pair says about a table. */
@@ -24,7 +23,7 @@ export interface TableFinding {
   rows: number | null;
   differences: Differences;
   /** Keys that need another bind. */
-  doubtful: TouchedKey[];
+  doubtful: string[][];
   /** The table as a whole needs another bind, for this reason. */
   moved: string | null;
   /** The servers refused to compare it. */

@@ -1,5 +1,6 @@
 import {
   UNCHANGED,
+  type Change,
   type ColumnValue,
   type Relation,
   type StreamedTransaction,
@@ -30,36 +31,16 @@ export class TableMoved extends Error {
  */
 export function rowChanges(transactions: readonly StreamedTransaction[], shape: TableShape): RowChange[] {
   const changes: RowChange[] = [];
-  const order = new ColumnOrder(shape);
+  const reader = new ChangeReader(shape);
   for (const transaction of transactions) {
+    if (transaction.overflow) throw new TableMoved('a transaction was too large to be followed row by row');
     for (const change of transaction.changes) {
       if (change.kind === 'truncate') {
         if (change.relations.some((relation) => isOf(relation, shape))) {
           throw new TableMoved('the table was truncated while it was being compared');
         }
-        continue;
-      }
-      if (!isOf(change.relation, shape)) continue;
-      const { relation } = change;
-      switch (change.kind) {
-        case 'insert':
-          changes.push({ kind: 'insert', row: order.apply(relation, change.new) });
-          break;
-        case 'update':
-          changes.push({
-            kind: 'update',
-            old: change.old && order.apply(relation, change.old.tuple),
-            oldIsWhole: change.old?.kind === 'full',
-            row: order.apply(relation, change.new),
-          });
-          break;
-        case 'delete':
-          changes.push({
-            kind: 'delete',
-            old: order.apply(relation, change.old.tuple),
-            oldIsWhole: change.old.kind === 'full',
-          });
-          break;
+      } else if (isOf(change.relation, shape)) {
+        changes.push(reader.read(change));
       }
     }
   }
@@ -70,13 +51,39 @@ export function isOf(relation: Relation, shape: { schema: string; name: string }
   return relation.name === shape.name && relation.schema === shape.schema;
 }
 
-/** Brings tuples from the relation's column order into the shape's. */
-class ColumnOrder {
+export type StreamedRowChange = Exclude<Change, { kind: 'truncate' }>;
+
+/** Reads streamed changes of one table, bringing tuples from the relation's column order into the shape's. */
+export class ChangeReader {
   private readonly known = new Map<Relation, number[]>();
 
-  constructor(private readonly shape: TableShape) {}
+  constructor(
+    private readonly shape: TableShape,
+    /** The subscriber's table may have columns of its own. */
+    private readonly furtherColumns: 'refused' | 'ignored' = 'refused',
+  ) {}
 
-  apply(relation: Relation, tuple: Tuple): RowValues {
+  /** Throws TableMoved when the relation's columns are not the shape's. */
+  read(change: StreamedRowChange): RowChange {
+    const { relation } = change;
+    switch (change.kind) {
+      case 'insert':
+        return { kind: 'insert', row: this.order(relation, change.new) };
+      case 'update':
+        return {
+          kind: 'update',
+          old: change.old && this.order(relation, change.old.tuple),
+          oldIsWhole: change.old?.kind === 'full',
+          row: this.order(relation, change.new),
+        };
+      case 'delete': {
+        const { kind, tuple } = change.old;
+        return { kind: 'delete', old: this.order(relation, tuple), oldIsWhole: kind === 'full' };
+      }
+    }
+  }
+
+  private order(relation: Relation, tuple: Tuple): RowValues {
     return this.positions(relation).map((position) => tuple[position] ?? null);
   }
 
@@ -85,7 +92,8 @@ class ColumnOrder {
     if (!positions) {
       const byName = new Map(relation.columns.map((column, position) => [column.name, position]));
       positions = this.shape.columns.map((column) => byName.get(column.name) ?? -1);
-      if (positions.includes(-1) || byName.size !== positions.length) {
+      const further = this.furtherColumns === 'refused' && byName.size !== positions.length;
+      if (positions.includes(-1) || further) {
         throw new TableMoved('the columns of the table changed while it was being compared');
       }
       this.known.set(relation, positions);

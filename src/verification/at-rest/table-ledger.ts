@@ -9,9 +9,11 @@ import {
   type Verdict,
   type VerifiedTable,
 } from './link-verification.js';
-import type { TouchedKey } from './point-read.js';
 import type { LinkTables } from './read-shapes.js';
 import { tableId, type TableName } from './table-shape.js';
+
+/** Keys in the publisher's form, by quoted table name. */
+export type KeysByTable = ReadonlyMap<string, readonly string[][]>;
 
 interface Entry {
   table: TableName;
@@ -22,8 +24,10 @@ interface Entry {
   lsn: Lsn | null;
   counts: DifferenceCounts;
   differences: Difference[];
-  /** Null: the whole table is still to be compared. */
-  doubtful: readonly TouchedKey[] | null;
+  /** The rows to be compared, by key; null: all of them. */
+  asked: readonly string[][] | null;
+  /** Keys still to be compared; null: the whole table. */
+  doubtful: readonly string[][] | null;
   /** Why the table waits for another bind. */
   waitsFor: string | null;
   refusal: string | null;
@@ -38,10 +42,16 @@ export class TableLedger {
 
   constructor(private readonly methodReason: string | null) {}
 
-  begin({ comparable, notComparable }: LinkTables): void {
-    for (const shape of comparable)
-      this.entries.set(tableId(shape), entry(shape, shape.estimatedRows, shape.bytes, null));
-    for (const table of notComparable) this.entries.set(tableId(table), entry(table, 0, 0, table.reason));
+  /** `keys` (by quoted table name, in the publisher's form) narrows the comparison to those rows. */
+  begin({ comparable, notComparable }: LinkTables, keys: KeysByTable | null): void {
+    for (const shape of comparable) {
+      this.entries.set(
+        tableId(shape),
+        entry(shape, shape.estimatedRows, shape.bytes, keys?.get(tableId(shape)) ?? null),
+      );
+    }
+    for (const table of notComparable)
+      this.entries.set(tableId(table), { ...entry(table, 0, 0, null), refusal: table.reason });
   }
 
   /** Tables that need a bind: not compared yet, or with keys in doubt. */
@@ -50,7 +60,7 @@ export class TableLedger {
   }
 
   /** The keys an earlier bind left in doubt; null when the whole table is to be compared. */
-  doubtfulKeys(table: TableName): readonly TouchedKey[] | null {
+  doubtfulKeys(table: TableName): readonly string[][] | null {
     return this.entries.get(tableId(table))?.doubtful ?? null;
   }
 
@@ -67,7 +77,8 @@ export class TableLedger {
     if (finding.refusal !== null) return;
     if (finding.moved !== null) {
       // What earlier binds found of it still stands only for the rows they judged; all of it is read again.
-      Object.assign(found, entry(found.table, found.estimatedRows, found.bytes, null), { waitsFor: finding.moved });
+      const { table, estimatedRows, bytes, asked } = found;
+      Object.assign(found, entry(table, estimatedRows, bytes, asked), { waitsFor: finding.moved });
       return;
     }
     found.rows = finding.rows ?? found.rows;
@@ -147,11 +158,11 @@ function isOpen({ refusal, doubtful }: Entry): boolean {
   return refusal === null && (doubtful === null || doubtful.length > 0);
 }
 
-function entry(table: TableName, estimatedRows: number, bytes: number, refusal: string | null): Entry {
+function entry(table: TableName, estimatedRows: number, bytes: number, asked: readonly string[][] | null): Entry {
   const { schema, name } = table;
   return {
     ...{ table: { schema, name }, estimatedRows, bytes, rows: null, lsn: null },
     ...{ counts: { missing: 0, extra: 0, different: 0 }, differences: [] },
-    ...{ doubtful: null, waitsFor: null, refusal },
+    ...{ asked, doubtful: asked, waitsFor: null, refusal: null },
   };
 }

@@ -6,7 +6,7 @@ import type { TableName } from './table-shape.js';
 import { compareTables, type TableTask } from './compare-tables.js';
 import type { LinkVerification, VerificationProgress } from './link-verification.js';
 import { readLinkTables, readSubscription, type LinkTables } from './read-shapes.js';
-import { TableLedger } from './table-ledger.js';
+import { type KeysByTable, TableLedger } from './table-ledger.js';
 
 /** What verifying needs of a link's readers. */
 export interface VerifiableLink {
@@ -20,6 +20,8 @@ export interface VerifyLinkRequest {
   readers: VerifiableLink;
   /** Null: every table of the link. */
   tables: readonly TableName[] | null;
+  /** Compare only the rows with these keys, in tables that have one; no table named here is read as a whole. */
+  keys?: KeysByTable;
   /** Tables compared at a time. Default 2. */
   maxParallel?: number;
   /** For one bind (waiting until the subscriber has caught up with the snapshot), in milliseconds. Default 60,000. */
@@ -44,7 +46,7 @@ const HALF_A_DAY_MS = 12 * 60 * 60 * 1000;
 export async function verifyLink(request: VerifyLinkRequest): Promise<LinkVerification> {
   const { readers, signal } = request;
   const ledger = new TableLedger(readers.positionsReason);
-  ledger.begin(await currentTables(request));
+  ledger.begin(await currentTables(readers.ends, readers.subscription.name, request.tables), request.keys ?? null);
   await request.onProgress?.(ledger.progress());
 
   for (let bind = 0; bind <= MOST_FURTHER_BINDS; bind++) {
@@ -62,10 +64,15 @@ export async function verifyLink(request: VerifyLinkRequest): Promise<LinkVerifi
   return ledger.conclude();
 }
 
-async function currentTables({ readers, tables }: VerifyLinkRequest): Promise<LinkTables> {
-  return withSession(readers.ends.publisher, { purpose: 'verification' }, (publisher) =>
-    withSession(readers.ends.subscriber, { purpose: 'verification' }, (subscriber) =>
-      readTables(publisher, subscriber, readers, tables),
+/** The tables a link carries now, read in sessions of their own. */
+export async function currentTables(
+  ends: VerifiableLink['ends'],
+  subscription: string,
+  tables: readonly TableName[] | null = null,
+): Promise<LinkTables> {
+  return withSession(ends.publisher, { purpose: 'verification' }, (publisher) =>
+    withSession(ends.subscriber, { purpose: 'verification' }, (subscriber) =>
+      readTables(publisher, subscriber, subscription, tables),
     ),
   );
 }
@@ -73,11 +80,10 @@ async function currentTables({ readers, tables }: VerifyLinkRequest): Promise<Li
 async function readTables(
   publisher: Session,
   subscriber: Session,
-  readers: VerifiableLink,
+  name: string,
   tables: readonly TableName[] | null,
 ): Promise<LinkTables> {
-  const subscription = await readSubscription(subscriber, readers.subscription.name);
-  return readLinkTables(publisher, subscriber, subscription, tables);
+  return readLinkTables(publisher, subscriber, await readSubscription(subscriber, name), tables);
 }
 
 async function bindOrExplain(
@@ -108,7 +114,7 @@ async function compareBound(
   const { comparable, notComparable } = await readTables(
     pair.publisher.session,
     pair.subscriber.session,
-    request.readers,
+    request.readers.subscription.name,
     open,
   );
   for (const table of notComparable) ledger.refuse(table, table.reason);

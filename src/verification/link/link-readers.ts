@@ -29,6 +29,10 @@ export interface OpenLinkReaders extends LinkEnds {
   /** For creating the slots (which wait for running transactions) and connecting, in milliseconds. */
   deadlineMs: number;
   signal?: AbortSignal;
+  /** Given also what an earlier process of this id left unconfirmed. */
+  onPublisherTransaction?: TransactionListener;
+  /** As `onPublisherTransaction` for the subscriber's own stream; never called when there is none. */
+  onSubscriberTransaction?: TransactionListener;
 }
 
 /** Given each transaction of a stream, in commit order; must not throw. */
@@ -39,8 +43,6 @@ export type TransactionListener = (transaction: StreamedTransaction) => void;
  * id left and goes on from there; `close` keeps the slots, `drop` removes everything.
  */
 export class LinkReaders {
-  private readonly publisherListeners = new Set<TransactionListener>();
-  private readonly subscriberListeners = new Set<TransactionListener>();
   private readonly origins = new OriginPositions();
   private readonly publisherStream: ChangeStream;
   private readonly subscriberStream: ChangeStream | null;
@@ -52,7 +54,9 @@ export class LinkReaders {
     /** Why binding goes by positions; null when the subscriber has a stream of its own. */
     readonly positionsReason: string | null,
   ) {
-    const { readerId, publisher, subscriber } = request;
+    const { readerId, publisher, subscriber, listeners } = request;
+    if (listeners?.publisher) this.publisherListeners.add(listeners.publisher);
+    if (listeners?.subscriber) this.subscriberListeners.add(listeners.subscriber);
     this.publisherStream = new ChangeStream({
       target: publisher,
       slotName: publisherSlotName(readerId),
@@ -143,18 +147,6 @@ export class LinkReaders {
     });
   }
 
-  /** Calls `listener` for every publisher transaction from now on; returns how to stop that. */
-  onPublisherTransaction(listener: TransactionListener): () => void {
-    this.publisherListeners.add(listener);
-    return () => this.publisherListeners.delete(listener);
-  }
-
-  /** As `onPublisherTransaction` for the subscriber's own stream; never called when there is none. */
-  onSubscriberTransaction(listener: TransactionListener): () => void {
-    this.subscriberListeners.add(listener);
-    return () => this.subscriberListeners.delete(listener);
-  }
-
   /** Lets both servers forget publisher transactions up to `lsn` and what the subscriber made of them. */
   confirm(lsn: Lsn): void {
     this.publisherStream.confirm(lsn);
@@ -174,12 +166,12 @@ export class LinkReaders {
   }
 
   private publisherTransaction(transaction: StreamedTransaction): void {
-    for (const listener of this.publisherListeners) listener(transaction);
+    this.request.onPublisherTransaction?.(transaction);
     if (this.request.confirm === 'as-read') this.publisherStream.confirm(transaction.endLsn);
   }
 
   private subscriberTransaction(transaction: StreamedTransaction): void {
-    for (const listener of this.subscriberListeners) listener(transaction);
+    this.request.onSubscriberTransaction?.(transaction);
     if (this.request.confirm === 'as-read') this.subscriberStream!.confirm(transaction.endLsn);
     else this.origins.add(transaction, `pg_${this.subscription.oid}`);
   }

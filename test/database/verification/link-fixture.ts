@@ -56,6 +56,7 @@ export class LinkFixture {
     readonly publisher: TestServer,
     readonly subscriber: TestServer,
     readonly database: string,
+    readonly subscription: string,
     readonly readers: LinkReaders,
   ) {}
 
@@ -88,7 +89,7 @@ export class LinkFixture {
       confirm: 'as-read',
       deadlineMs: 30_000,
     });
-    return new LinkFixture(publisher, subscriber, database, readers);
+    return new LinkFixture(publisher, subscriber, database, slot, readers);
   }
 
   verify(options: Partial<Parameters<typeof verifyLink>[0]> = {}): Promise<LinkVerification> {

@@ -1,0 +1,62 @@
+import { UNCHANGED } from '../../postgres/replication/streamed-transaction.js';
+import type { Lsn } from '../../shared/lsn.js';
+import { TableMoved, type RowChange, type RowValues } from '../at-rest/row-changes.js';
+
+interface RowDelta {
+  /** End LSN of the publisher's transaction. */
+  lsn: Lsn;
+  /** The row, as JSON of its output texts. */
+  image: string;
+  count: 1 | -1;
+}
+
+/** Rows that came (+1) and went (-1) in a table without a key, as one side's stream told it. */
+export class RowDeltas {
+  private deltas: RowDelta[] = [];
+
+  get size(): number {
+    return this.deltas.length;
+  }
+
+  /** Whether a row ever went: needs whole old rows, which an inserts-only stream does not carry. */
+  get anyGone(): boolean {
+    return this.deltas.some(({ count }) => count === -1);
+  }
+
+  /** Throws TableMoved when the stream does not carry the whole old row. */
+  add(change: RowChange, lsn: Lsn): void {
+    const old = change.kind === 'insert' ? null : change.old;
+    if (change.kind !== 'insert') {
+      if (!old || !change.oldIsWhole)
+        throw new TableMoved('the stream does not carry whole old rows of a table without a key');
+      this.deltas.push({ lsn, image: imageText(old), count: -1 });
+    }
+    if (change.kind !== 'delete') {
+      const row = change.row.map((value, position) => (value === UNCHANGED ? (old?.[position] ?? null) : value));
+      this.deltas.push({ lsn, image: imageText(row), count: 1 });
+    }
+  }
+
+  forget(upTo: Lsn): void {
+    if (this.deltas.length > 0) this.deltas = this.deltas.filter(({ lsn }) => lsn > upTo);
+  }
+
+  clear(): void {
+    this.deltas = [];
+  }
+
+  /** Net count of each row over the transactions up to `upTo`; rows that came and went equally often are left out. */
+  net(upTo: Lsn): { row: (string | null)[]; count: number }[] {
+    const counts = new Map<string, number>();
+    for (const { lsn, image, count } of this.deltas) {
+      if (lsn <= upTo) counts.set(image, (counts.get(image) ?? 0) + count);
+    }
+    return [...counts]
+      .filter(([, count]) => count !== 0)
+      .map(([image, count]) => ({ row: JSON.parse(image) as (string | null)[], count }));
+  }
+}
+
+function imageText(row: RowValues): string {
+  return JSON.stringify(row);
+}
