@@ -5,7 +5,9 @@ import { EngineModule } from './engine/engine.module.js';
 import { HealthModule } from './observability/health.module.js';
 import { ObservabilityModule } from './observability/observability.module.js';
 import { OperationsApiModule } from './operations/operations-api.module.js';
+import { ServersModule } from './servers/servers.module.js';
 import { StorageModule } from './storage/storage.module.js';
+import { UpgradesModule } from './upgrades/upgrades.module.js';
 
 @Module({
   imports: [
@@ -16,6 +18,8 @@ import { StorageModule } from './storage/storage.module.js';
     EngineModule,
     OperationsApiModule,
     HealthModule,
+    ServersModule,
+    UpgradesModule,
   ],
 })
 export class AppModule {}

@@ -16,7 +16,7 @@ import { ApiPage, cursorKey, type Page, pageOf, PageQuery } from '../api/page.js
 import { Engine } from '../engine/engine.js';
 import { Problem } from '../problems/problem.js';
 import { OperationDto } from './operation.dto.js';
-import { operationStream } from './operation-stream.js';
+import { eventStream, lastEventId } from './event-stream.js';
 import { isFinished, OperationsService } from './operations.service.js';
 
 @ApiTags('operations')
@@ -56,16 +56,15 @@ export class OperationsController {
   @ApiHeader({ name: 'Last-Event-ID', required: false, description: 'Sequence number of the last event seen.' })
   async events(
     @Param('id', ParseUUIDPipe) id: string,
-    @Headers('last-event-id') lastEventId?: string,
+    @Headers('last-event-id') last?: string,
   ): Promise<Observable<MessageEvent>> {
-    const after = lastEventId === undefined || lastEventId === '' ? 0 : Number(lastEventId);
-    if (!Number.isSafeInteger(after) || after < 0) {
-      throw new Problem('INVALID_INPUT', 'Last-Event-ID is not a sequence number of this stream', {
-        errors: [{ pointer: 'header:Last-Event-ID', detail: 'must be a whole number' }],
-      });
-    }
+    const after = lastEventId(last);
     await this.operations.get(id);
-    return operationStream(this.operations, id, after);
+    return eventStream({
+      after,
+      ended: () => this.operations.hasEnded(id),
+      read: (seq, limit) => this.operations.eventsAfter(id, seq, limit),
+    });
   }
 
   @Post(':id/cancel')

@@ -27,6 +27,11 @@ export class OperationsService extends Operations {
     return id;
   }
 
+  async hasEnded(id: string): Promise<boolean> {
+    const operation = await this.repository.find(id);
+    return operation === null || isFinished(operation);
+  }
+
   async progress(id: string, progress: OperationProgress): Promise<void> {
     const now = Date.now();
     if (now - (this.lastProgressEvent.get(id) ?? 0) < PROGRESS_EVENT_EVERY_MS) {

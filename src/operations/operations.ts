@@ -14,6 +14,8 @@ export interface OperationProgress {
 export abstract class Operations {
   /** Creates the operation in state `queued`; the id is a UUID unless given. */
   abstract create(input: { id?: string; kind: string; subject: { type: string; id: string } }): Promise<string>;
+  /** Whether it has succeeded, failed or been cancelled; an unknown one counts as ended. */
+  abstract hasEnded(id: string): Promise<boolean>;
   abstract progress(id: string, progress: OperationProgress): Promise<void>;
   /** Appends an event of a feature's own type, e.g. `step-finished`; `data` is JSON without secrets. */
   abstract event(id: string, type: string, data: Record<string, unknown>): Promise<void>;

@@ -40,6 +40,10 @@ export interface UpgradeFacts {
   /** Publisher LSN up to which both sides were shown equal. */
   verifiedLsn?: string;
   verificationId?: string;
+  /** The readers' slots were made: from here a missing one is a loss. */
+  readersOpened?: boolean;
+  /** Verdict of the last verification. */
+  verdict?: string;
   sequences?: { total: number; moved: number };
   keysChecked?: number;
   leftovers?: string[];

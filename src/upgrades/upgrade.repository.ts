@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { UpgradeFacts } from './facts.js';
 import { UpgradeEntity } from './upgrade.entity.js';
-import type { StepState, UpgradePhase } from './upgrade-request.js';
+import type { Gate, StepState, UpgradePhase } from './upgrade-request.js';
 
 export interface StepRow {
   name: string;
@@ -24,7 +24,10 @@ const ENDED: UpgradePhase[] = ['finalized', 'aborted'];
 
 /** Columns a patch may set; undefined leaves, null clears. */
 export type UpgradePatch = Partial<
-  Pick<UpgradeEntity, 'phase' | 'awaiting' | 'writeTo' | 'preflight' | 'verification' | 'problem' | 'operationId'>
+  Pick<
+    UpgradeEntity,
+    'phase' | 'awaiting' | 'writeTo' | 'preflight' | 'verification' | 'problem' | 'operationId' | 'openingAt'
+  >
 >;
 
 @Injectable()
@@ -109,7 +112,20 @@ export class UpgradeRepository {
   }
 
   async forget(name: string, facts: (keyof UpgradeFacts)[]): Promise<void> {
-    await this.dataSource.query('update lockstep.upgrade set facts = facts - $2::text[] where name = $1', [name, facts]);
+    await this.dataSource.query('update lockstep.upgrade set facts = facts - $2::text[] where name = $1', [
+      name,
+      facts,
+    ]);
+  }
+
+  /** Begins waiting for a gate, unless an abort has been asked for. */
+  async awaitGate(name: string, gate: Gate): Promise<void> {
+    await this.dataSource.query(
+      `update lockstep.upgrade set awaiting = $2, phase = 'awaiting-approval', updated_at = now()
+        where name = $1 and abort_requested_at is null`,
+      [name, gate],
+    );
+    await this.event(name, 'phase', { phase: 'awaiting-approval', awaiting: gate });
   }
 
   /** Takes the awaited gate; false when that gate is not awaited (any more). */
@@ -126,7 +142,7 @@ export class UpgradeRepository {
   async requestAbort(name: string, phases: UpgradePhase[]): Promise<boolean> {
     const [, done] = await this.dataSource.query<[unknown[], number]>(
       `update lockstep.upgrade set abort_requested_at = now(), awaiting = null, phase = 'aborting', updated_at = now()
-        where name = $1 and opening_at is null and abort_requested_at is null and phase = any ($2)`,
+        where name = $1 and opening_at is null and (abort_requested_at is null or phase = 'failed') and phase = any ($2)`,
       [name, phases],
     );
     return done === 1;
@@ -201,7 +217,12 @@ export class UpgradeRepository {
   }
 
   /** Records a step's state and the event that tells of it. */
-  async setStep(upgrade: string, step: string, state: StepState, detail: Record<string, unknown> | null): Promise<void> {
+  async setStep(
+    upgrade: string,
+    step: string,
+    state: StepState,
+    detail: Record<string, unknown> | null,
+  ): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       await manager.query(
         `update lockstep.upgrade_step

@@ -96,7 +96,10 @@ async function checkHealthy(subscriber: Awaited<ReturnType<StepContext['act']>>,
   if (!now) throw new Problem('CONFLICT', `subscription ${spec.subscription} is gone`);
   const unready = now.tables.filter(({ state }) => state !== 'ready');
   if (unready.length > 0) {
-    throw new Problem('CONFLICT', `not every table is ready: ${unready.map((t) => `${t.schema}.${t.name}`).join(', ')}`);
+    throw new Problem(
+      'CONFLICT',
+      `not every table is ready: ${unready.map((t) => `${t.schema}.${t.name}`).join(', ')}`,
+    );
   }
   if (spec.counters !== null) {
     if (now.errors === null || now.errors.apply !== spec.counters.apply || now.errors.sync !== spec.counters.sync) {

@@ -50,7 +50,7 @@ export const fenceStep: UpgradeStep = {
       roles: record.roles.map(({ name, method }) => ({ name, method })),
       terminated: raised.terminated,
       fenceLsn: raised.fenceLsn,
-      otherWriters: raised.otherWriters.map(({ pid, user }) => ({ pid, user })),
+      otherWriters: raised.otherWriters?.map(({ pid, user }) => ({ pid, user })) ?? 'unknown',
     };
   },
 

@@ -47,10 +47,14 @@ export const finalCheckStep: UpgradeStep = {
     const now = await readFingerprint(source);
     const drift = compareFingerprints(context.facts.fingerprint!, now);
     if (drift.length > 0) {
-      throw new Problem('CONFLICT', `the source's schema changed since it was copied: ${drift.slice(0, 10).join('; ')}`, {
-        hint: 'Make the same change on the target, or abort and begin again.',
-        extra: { changes: drift.slice(0, 200) },
-      });
+      throw new Problem(
+        'CONFLICT',
+        `the source's schema changed since it was copied: ${drift.slice(0, 10).join('; ')}`,
+        {
+          hint: 'Make the same change on the target, or abort and begin again.',
+          extra: { changes: drift.slice(0, 200) },
+        },
+      );
     }
     await context.record({ keysChecked: touched.keys, targetFingerprint: await readFingerprint(target) });
     return { keysChecked: touched.keys, sequencesChecked: expected.length, schemaObjectsChecked: now.entries.length };

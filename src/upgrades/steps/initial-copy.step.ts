@@ -115,9 +115,7 @@ async function subscribed(context: StepContext): Promise<Subscription> {
 }
 
 async function tableSizes(context: StepContext): Promise<Map<string, number>> {
-  const rows = await (
-    await context.act('source')
-  ).rows<{ schema: string; name: string; bytes: string }>(TABLE_BYTES);
+  const rows = await (await context.act('source')).rows<{ schema: string; name: string; bytes: string }>(TABLE_BYTES);
   return new Map(rows.map((row) => [JSON.stringify([row.schema, row.name]), Number(row.bytes)]));
 }
 

@@ -2,7 +2,14 @@ import { Problem } from '../../problems/problem.js';
 import { openRoles } from '../traffic/sql-fence.js';
 import type { UpgradeStep } from '../workflow/step.js';
 import { publish, unpublish } from './publication.step.js';
-import { disableAndWait, ensureSlot, ensureSubscription, removeSlot, removeSubscription } from './subscription.step.js';
+import {
+  disableAndWait,
+  enableAgain,
+  ensureSlot,
+  ensureSubscription,
+  removeSlot,
+  removeSubscription,
+} from './subscription.step.js';
 
 const IDLE_SLOT_DEADLINE_MS = 5_000;
 
@@ -22,7 +29,8 @@ export const wayBackStep: UpgradeStep = {
   async undo(context) {
     const slot = await removeSlot(context, 'target', context.names.backSlot);
     const publication = await unpublish(context, 'target', context.names.backPublication);
-    return slot ?? publication;
+    const forward = await enableAgain(context, 'target', context.names.subscription);
+    return slot ?? publication ?? forward;
   },
 };
 
@@ -30,6 +38,8 @@ export const wayBackStep: UpgradeStep = {
 export const openTargetStep: UpgradeStep = {
   name: 'open-target',
   phase: 'switchover',
+  // Neither side is open now: better late than not at all.
+  retryForMs: 600_000,
 
   async run(context) {
     await context.progress('opening the target');

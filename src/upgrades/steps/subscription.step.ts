@@ -57,7 +57,7 @@ export async function ensureSlot(context: StepContext, side: Side, slot: string,
 export async function removeSlot(context: StepContext, side: Side, slot: string) {
   const [existing] = await readReplicationSlots(await context.act(side), slot);
   if (!existing) return null;
-  await dropLogicalSlot(await context.connection(side), slot);
+  await dropLogicalSlot(await context.act(side), slot);
   return { dropped: slot };
 }
 
@@ -120,6 +120,14 @@ export async function disableAndWait(context: StepContext, side: Side, name: str
   });
 }
 
+/** Lets a subscription that was disabled apply again. */
+export async function enableAgain(context: StepContext, side: Side, name: string) {
+  const [existing] = await readSubscriptions(await context.act(side), name);
+  if (!existing || existing.enabled) return null;
+  await context.run(side, enableSubscription(name));
+  return { enabled: name };
+}
+
 /** Drops the subscription without asking its publisher; the slot is dropped on the publisher as a step of its own. */
 export async function removeSubscription(context: StepContext, side: Side, name: string) {
   const session = await context.act(side);
@@ -140,10 +148,11 @@ function tablesyncSlot(subscription: Subscription, subscriberIdentifier: string)
 }
 
 async function removeTablesyncSlots(context: StepContext, publisher: Side, leftover: RegExp): Promise<void> {
-  const connection = await context.connection(publisher);
-  for (const slot of await readReplicationSlots(await context.act(publisher))) {
-    if (leftover.test(slot.name) && slot.database === connection.database) {
-      await dropLogicalSlot(connection, slot.name);
+  const session = await context.act(publisher);
+  const { database } = context.request[publisher];
+  for (const slot of await readReplicationSlots(session)) {
+    if (leftover.test(slot.name) && slot.database === database) {
+      await dropLogicalSlot(session, slot.name);
     }
   }
 }

@@ -1,4 +1,10 @@
-import { CARRIED_BYTES, CARRIED_TABLES, IDENTITY_OF, NOT_CARRIED, TABLES_WITHOUT_IDENTITY } from '../../postgres/catalog/upgrade.sql.js';
+import {
+  CARRIED_BYTES,
+  CARRIED_TABLES,
+  IDENTITY_OF,
+  NOT_CARRIED,
+  TABLES_WITHOUT_IDENTITY,
+} from '../../postgres/catalog/upgrade.sql.js';
 import { setReplicaIdentity } from '../../postgres/ddl/replica-identity.ddl.js';
 import { Problem } from '../../problems/problem.js';
 import type { TableName, UpgradeFacts } from '../facts.js';
@@ -21,9 +27,13 @@ export const replicaIdentityStep: UpgradeStep = {
     });
     const lacking = await source.rows<TableName & { identity: string }>(TABLES_WITHOUT_IDENTITY);
     if (lacking.length > 0 && context.request.replicaIdentity !== 'full-where-missing') {
-      throw new Problem('PREREQUISITE_FAILED', `tables without replica identity: ${lacking.map(qualified).join(', ')}`, {
-        hint: 'Give each a primary key or REPLICA IDENTITY, or ask for "replicaIdentity": "full-where-missing".',
-      });
+      throw new Problem(
+        'PREREQUISITE_FAILED',
+        `tables without replica identity: ${lacking.map(qualified).join(', ')}`,
+        {
+          hint: 'Give each a primary key or REPLICA IDENTITY, or ask for "replicaIdentity": "full-where-missing".',
+        },
+      );
     }
     // What it was is recorded before it is changed; a repeat after a crash must not record FULL as "before".
     const recorded = context.facts.identityChanged ?? [];
@@ -32,14 +42,19 @@ export const replicaIdentityStep: UpgradeStep = {
       ...recorded,
       ...lacking
         .filter((table) => !known.has(qualified(table)))
-        .map(({ schema, name, identity }) => ({ schema, name, before: identity === 'n' ? ('n' as const) : ('d' as const) })),
+        .map(({ schema, name, identity }) => ({
+          schema,
+          name,
+          before: identity === 'n' ? ('n' as const) : ('d' as const),
+        })),
     ];
     await context.record({ identityChanged: changed });
     for (const { schema, name } of lacking) {
       await context.run('source', setReplicaIdentity(schema, name, { kind: 'full' }));
     }
     const still = await source.rows<TableName>(TABLES_WITHOUT_IDENTITY);
-    if (still.length > 0) throw new Problem('CONFLICT', `still without replica identity: ${still.map(qualified).join(', ')}`);
+    if (still.length > 0)
+      throw new Problem('CONFLICT', `still without replica identity: ${still.map(qualified).join(', ')}`);
     return { tables: tables.length, madeFull: changed.map(qualified), bytes: Number(size.bytes) };
   },
 

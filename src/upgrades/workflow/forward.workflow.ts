@@ -91,8 +91,10 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
     const steps = [...FENCED_STEPS].sort((a, b) => Number(b.name === 'fence') - Number(a.name === 'fence'));
     for (const step of steps) await runner.undo(step, pass);
     await context.cleanup(`taken-back#${pass}`, async () => {
-      await run.resumeForward();
-      await this.repository.resetSteps(run.name, [preSwitchoverStep, ...FENCED_STEPS].map((step) => step.name));
+      await this.repository.resetSteps(
+        run.name,
+        [preSwitchoverStep, ...FENCED_STEPS].map((step) => step.name),
+      );
       await this.repository.patch(run.name, { problem: problemDocument(error) });
     });
   }

@@ -31,7 +31,7 @@ export class StepRunner {
       await this.repository.setStep(this.run.name, step.name, 'running', null);
       await failpoint(`upgrade.${step.name}.begin`);
       try {
-        const detail = await this.retrying(step.phase === 'switchover' ? 0 : RETRY_FOR_MS, () => step.run(this.run));
+        const detail = await this.retrying(retryForMs(step), () => step.run(this.run));
         await failpoint(`upgrade.${step.name}.acted`);
         await this.repository.setStep(this.run.name, step.name, 'done', detail);
       } catch (error) {
@@ -71,6 +71,10 @@ export class StepRunner {
       }
     }
   }
+}
+
+function retryForMs(step: UpgradeStep): number {
+  return step.retryForMs ?? (step.phase === 'switchover' ? 0 : RETRY_FOR_MS);
 }
 
 /** Connections that break and servers that restart come back; a refused statement does not change by itself. */

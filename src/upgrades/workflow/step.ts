@@ -2,6 +2,9 @@ import type { ConnectionTarget } from '../../postgres/connection.js';
 import type { Statement } from '../../postgres/ddl/statement.js';
 import type { Session } from '../../postgres/session.js';
 import type { UpgradeFacts } from '../facts.js';
+import type { PreflightResult } from '../preflight/check.js';
+import type { PreflightOptions } from '../preflight/options.js';
+import type { VerificationSummary } from '../upgrade.entity.js';
 import type { ObjectNames } from '../object-names.js';
 import type { UpgradePhase, UpgradeRequest } from '../upgrade-request.js';
 import type { Readers } from './readers.js';
@@ -32,10 +35,15 @@ export interface StepContext {
   user(side: Side): Promise<string>;
   /** Password verifiers are copied; where they cannot be read, a password may have been given. */
   writerPassword(role: string): string | null;
+  writerPasswords(): ReadonlyMap<string, string>;
   /** Change streams of the forward link and the keys touched since the last verified LSN. */
   readers(): Promise<Readers>;
   /** Removes the readers' slots and publications from both servers. */
   dropReaders(): Promise<Record<string, unknown> | null>;
+  /** What the preflight checks need to know. */
+  preflightOptions(): Promise<PreflightOptions>;
+  storePreflight(results: PreflightResult[]): Promise<void>;
+  storeVerification(summary: VerificationSummary): Promise<void>;
   progress(message: string, percent?: number | null, etaSeconds?: number | null): Promise<void>;
   /** Where clients may write now; null while fenced. */
   setWriteTo(side: Side | null): Promise<void>;
@@ -55,6 +63,8 @@ export interface UpgradeStep {
   readonly phase: UpgradePhase;
   /** Answers what the report tells of it; no secrets. */
   run(context: StepContext): Promise<Record<string, unknown>>;
+  /** How long a server that went away is waited for, in ms; default two minutes, and not at all inside the fence. */
+  readonly retryForMs?: number;
   /** Puts back what `run` did, whether it finished or not. Idempotent. Null: there was nothing. */
   undo?(context: StepContext): Promise<Record<string, unknown> | null>;
 }

@@ -1,4 +1,4 @@
-import { ServerConnections } from '../../servers/server-connections.js';
+import { ServersService } from '../../servers/servers.service.js';
 import type { AuditService } from '../../security/audit.service.js';
 import type { ConnectionTarget } from '../../postgres/connection.js';
 import { runStatements } from '../../postgres/ddl/run-statements.js';
@@ -9,16 +9,20 @@ import type { Lease, Leases } from '../../engine/leases.js';
 import type { Operations } from '../../operations/operations.js';
 import type { UpgradeFacts } from '../facts.js';
 import { objectNames, type ObjectNames } from '../object-names.js';
-import type { UpgradeEntity } from '../upgrade.entity.js';
+import type { PreflightResult } from '../preflight/check.js';
+import type { PreflightOptions, ReplicationAddress } from '../preflight/options.js';
+import { preflightOptionsOf } from '../steps/preflight.step.js';
+import type { UpgradeEntity, VerificationSummary } from '../upgrade.entity.js';
 import type { UpgradeRepository } from '../upgrade.repository.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
+import { publisherConninfo } from '../../subscriptions/publisher-connection.js';
 import { openActSession } from './act-session.js';
 import { Readers } from './readers.js';
 import type { Side, StepContext } from './step.js';
 
 export interface UpgradeRunServices {
   repository: UpgradeRepository;
-  connections: ServerConnections;
+  servers: ServersService;
   leases: Leases;
   operations: Operations;
   audit: AuditService;
@@ -87,12 +91,12 @@ export class UpgradeRun implements StepContext {
 
   connection(side: Side): Promise<ConnectionTarget> {
     const { server, database } = this.request[side];
-    return this.services.connections.target(server, database);
+    return this.services.servers.target(server, database);
   }
 
-  conninfoOf(side: Side): Promise<string> {
+  async conninfoOf(side: Side): Promise<string> {
     const { server, database } = this.request[side];
-    return this.services.connections.conninfo(server, database);
+    return publisherConninfo(await this.services.servers.advertisedTarget(server, database));
   }
 
   async user(side: Side): Promise<string> {
@@ -101,6 +105,10 @@ export class UpgradeRun implements StepContext {
 
   writerPassword(role: string): string | null {
     return this.passwords[role] ?? null;
+  }
+
+  writerPasswords(): ReadonlyMap<string, string> {
+    return new Map(Object.entries(this.passwords));
   }
 
   async readers(): Promise<Readers> {
@@ -121,6 +129,24 @@ export class UpgradeRun implements StepContext {
   async setWriteTo(side: Side | null): Promise<void> {
     await this.services.repository.patch(this.name, { writeTo: side });
     await this.event('write-to', { writeTo: side });
+  }
+
+  async preflightOptions(): Promise<PreflightOptions> {
+    const [source, target] = [this.request.source, this.request.target];
+    const { servers } = this.services;
+    return {
+      ...preflightOptionsOf(this.request, this.shortId, Object.keys(this.passwords)),
+      sourceAddress: replicationAddress(await servers.advertisedTarget(source.server, source.database)),
+      targetAddress: replicationAddress(await servers.advertisedTarget(target.server, target.database)),
+    };
+  }
+
+  async storePreflight(preflight: PreflightResult[]): Promise<void> {
+    await this.services.repository.patch(this.name, { preflight });
+  }
+
+  async storeVerification(verification: VerificationSummary): Promise<void> {
+    await this.services.repository.patch(this.name, { verification });
   }
 
   passPointOfNoReturn(): Promise<boolean> {
@@ -160,4 +186,8 @@ export class UpgradeRun implements StepContext {
     if (!(await this.leaseHeld())) throw new LeaseLost();
     return await openActSession(await this.connection(side), this.name, this.lease.epoch);
   }
+}
+
+function replicationAddress({ host, port, user }: ConnectionTarget): ReplicationAddress {
+  return { host, port, user };
 }

@@ -5,7 +5,7 @@ import { Operations } from '../../operations/operations.js';
 import { Problem } from '../../problems/problem.js';
 import { AuditService } from '../../security/audit.service.js';
 import { SecretBox } from '../../security/secret-box.js';
-import { ServerConnections } from '../../servers/server-connections.js';
+import { ServersService } from '../../servers/servers.service.js';
 import { UpgradeRepository } from '../upgrade.repository.js';
 import { UpgradeRun } from './upgrade-run.js';
 
@@ -14,7 +14,7 @@ import { UpgradeRun } from './upgrade-run.js';
 export class UpgradeRuns {
   constructor(
     private readonly repository: UpgradeRepository,
-    private readonly connections: ServerConnections,
+    private readonly servers: ServersService,
     private readonly leases: Leases,
     private readonly operations: Operations,
     private readonly audit: AuditService,
@@ -30,7 +30,7 @@ export class UpgradeRuns {
         : (JSON.parse(this.secrets.open(upgrade.secrets, `upgrade ${name}`)) as Record<string, string>);
     return new UpgradeRun(upgrade, context.operationId, context.signal, passwords, {
       repository: this.repository,
-      connections: this.connections,
+      servers: this.servers,
       leases: this.leases,
       operations: this.operations,
       audit: this.audit,

@@ -1,0 +1,114 @@
+import type { UpgradeFacts } from '../facts.js';
+import type { UpgradeEntity, VerificationSummary } from '../upgrade.entity.js';
+import type { StepRow } from '../upgrade.repository.js';
+
+/** What an upgrade did, for the record: everything read from the journal, nothing from the servers. */
+export interface UpgradeReport {
+  name: string;
+  phase: string;
+  source: { server: string; database: string; version: string | null };
+  target: { server: string; database: string; version: string | null };
+  bytes: number | null;
+  tables: number | null;
+  steps: { name: string; state: string; startedAt: string | null; finishedAt: string | null; ms: number | null }[];
+  warnings: { check: string; observed: string; remedy: string | null }[];
+  verification: VerificationSummary | null;
+  switchover: UpgradeFacts['switchover'] | null;
+  rollback: UpgradeFacts['rollback'] | null;
+  sequences: { total: number; moved: number } | null;
+  keysChecked: number | null;
+  notCarried: NonNullable<UpgradeFacts['notCarried']>;
+  remains: string[];
+}
+
+export function upgradeReport(upgrade: UpgradeEntity, steps: StepRow[]): UpgradeReport {
+  const { facts, request } = upgrade;
+  return {
+    name: upgrade.name,
+    phase: upgrade.phase,
+    source: { ...request.source, version: facts.source?.version ?? null },
+    target: { ...request.target, version: facts.target?.version ?? null },
+    bytes: facts.bytes ?? null,
+    tables: facts.tables?.length ?? null,
+    steps: steps.map((step) => ({
+      name: step.name,
+      state: step.state,
+      startedAt: step.startedAt?.toISOString() ?? null,
+      finishedAt: step.finishedAt?.toISOString() ?? null,
+      ms: step.startedAt && step.finishedAt ? step.finishedAt.getTime() - step.startedAt.getTime() : null,
+    })),
+    warnings: upgrade.preflight
+      .filter((result) => !result.passed && result.severity === 'warning')
+      .map(({ check, observed, remedy }) => ({ check, observed, remedy })),
+    verification: upgrade.verification,
+    switchover: facts.switchover ?? null,
+    rollback: facts.rollback ?? null,
+    sequences: facts.sequences ?? null,
+    keysChecked: facts.keysChecked ?? null,
+    notCarried: facts.notCarried ?? [],
+    remains: remains(upgrade),
+  };
+}
+
+function remains({ phase, facts }: UpgradeEntity): string[] {
+  const notes = [...(facts.leftovers ?? [])];
+  if (phase === 'switched') {
+    notes.push('The way back is open and keeps WAL on the target while it lags: roll back, or finalize when sure.');
+    notes.push('Point what reaches the source by other ways (cron, foreign servers, dashboards) at the target.');
+  }
+  if (phase === 'switched' || phase === 'finalized') {
+    for (const { kind, objects, remedy } of facts.notCarried ?? [])
+      notes.push(`${kind} (${objects.length}): ${remedy}`);
+  }
+  return notes;
+}
+
+export function renderMarkdown(report: UpgradeReport): string {
+  const { switchover, verification, rollback } = report;
+  const lines = [
+    `# Upgrade ${report.name}`,
+    '',
+    `Phase: **${report.phase}**`,
+    '',
+    '| | server | database | version |',
+    '|---|---|---|---|',
+    `| source | ${report.source.server} | ${report.source.database} | ${report.source.version ?? 'unknown'} |`,
+    `| target | ${report.target.server} | ${report.target.database} | ${report.target.version ?? 'unknown'} |`,
+    '',
+    `Tables: ${report.tables ?? 'unknown'}, ${report.bytes === null ? 'unknown size' : `${report.bytes} bytes`}.`,
+    '',
+    '## Proof',
+    '',
+    verification
+      ? `- Verified **${verification.verdict ?? 'undecided'}** at publisher LSN ${verification.verifiedLsn ?? 'none'} (verification ${verification.id}).`
+      : '- Not verified.',
+  ];
+  if (switchover?.fenceLsn) {
+    lines.push(
+      `- Fenced at ${switchover.fencedAt ?? '?'} (LSN ${switchover.fenceLsn}), ${switchover.terminated ?? 0} sessions ended; proof: **${switchover.fenceProof ?? 'none yet'}**.`,
+      `- Drained at ${switchover.drainedAt ?? 'not yet'} (marker at LSN ${switchover.markerLsn ?? 'none'}).`,
+      `- Keys touched since the verified LSN, all compared: ${report.keysChecked ?? 'not yet'}.`,
+      `- Sequences: ${report.sequences ? `${report.sequences.total} equal, ${report.sequences.moved} moved` : 'not yet'}.`,
+      `- Opened at ${switchover.openedAt ?? 'not yet'}; writes paused for **${switchover.writePauseMs ?? '?'} ms**.`,
+    );
+  }
+  if (rollback?.openedAt) {
+    lines.push(`- Rolled back at ${rollback.openedAt}; writes paused for **${rollback.writePauseMs ?? '?'} ms**.`);
+  }
+  lines.push('', '## Steps', '', '| step | state | started | ms |', '|---|---|---|---|');
+  for (const step of report.steps) {
+    lines.push(`| ${step.name} | ${step.state} | ${step.startedAt ?? ''} | ${step.ms ?? ''} |`);
+  }
+  lines.push('', '## Not carried', '');
+  if (report.notCarried.length === 0) lines.push('Nothing was left out.');
+  for (const { kind, objects, remedy } of report.notCarried) {
+    lines.push(`- ${kind}: ${objects.slice(0, 20).join(', ')}${objects.length > 20 ? ' …' : ''}. ${remedy}`);
+  }
+  if (report.warnings.length > 0) {
+    lines.push('', '## Warnings of the preflight', '');
+    for (const { check, observed, remedy } of report.warnings) lines.push(`- ${check}: ${observed}. ${remedy ?? ''}`);
+  }
+  lines.push('', '## What remains to do', '');
+  lines.push(...(report.remains.length === 0 ? ['Nothing.'] : report.remains.map((note) => `- ${note}`)));
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,203 @@
+import { readSubscriptions } from '../../postgres/catalog/subscriptions.js';
+import { compareFingerprints, readFingerprint } from '../../postgres/schema/fingerprint.js';
+import { transferSequences } from '../../postgres/schema/sequences.js';
+import { Problem } from '../../problems/problem.js';
+import { proveBar } from '../traffic/prove-bar.js';
+import { lowerFence, raiseFence } from '../traffic/sql-fence.js';
+import type { UpgradeStep } from '../workflow/step.js';
+import { drain } from './drain.step.js';
+import { planFor } from './fence.step.js';
+import { publish, unpublish } from './publication.step.js';
+import { disableAndWait, ensureSlot, ensureSubscription, removeSlot, removeSubscription } from './subscription.step.js';
+
+const IDLE_SLOT_DEADLINE_MS = 5_000;
+
+/** What was defined on the target after the switch does not exist on the source and would be lost. */
+const schemaStep: UpgradeStep = {
+  name: 'rollback-schema',
+  phase: 'rolling-back',
+
+  async run(context) {
+    const drift = compareFingerprints(
+      context.facts.targetFingerprint!,
+      await readFingerprint(await context.act('target')),
+    );
+    if (drift.length > 0) {
+      throw new Problem(
+        'CONFLICT',
+        `the target's schema changed since it was opened: ${drift.slice(0, 10).join('; ')}`,
+        {
+          hint: 'Undo the change on the target; the source does not have it, and its rows would be lost.',
+          extra: { changes: drift.slice(0, 200) },
+        },
+      );
+    }
+    return { objects: context.facts.targetFingerprint!.entries.length };
+  },
+};
+
+const fenceTargetStep: UpgradeStep = {
+  name: 'rollback-fence',
+  phase: 'rolling-back',
+  retryForMs: 0,
+
+  async run(context) {
+    const startedAt = context.facts.rollback?.startedAt ?? new Date().toISOString();
+    const [subscription] = await readSubscriptions(await context.act('source'), context.names.backSubscription);
+    if (!subscription) throw new Problem('CONFLICT', `the way back, ${context.names.backSubscription}, is gone`);
+    await context.record({
+      rollback: { startedAt },
+      errorCounters: subscription.errors,
+      applyWorkerPid: subscription.workers.find(({ kind }) => kind === 'apply')?.pid ?? null,
+      rollbackFence: context.facts.rollbackFence ?? (await planFor(context, 'target')),
+    });
+    const record = context.facts.rollbackFence!;
+    await context.setWriteTo(null);
+    const raised = await raiseFence(await context.act('target'), record, {
+      deadlineMs: context.request.deadlines.fenceMs,
+      signal: context.signal,
+    });
+    const proof = await proveBar(await context.connection('target'), record);
+    if (!proof.held) throw new Problem('CONFLICT', 'the bar does not hold', { extra: { proof: proof.roles } });
+    await context.record({
+      rollback: {
+        startedAt,
+        fencedAt: raised.barredAt,
+        fenceLsn: raised.fenceLsn,
+        terminated: raised.terminated,
+      },
+    });
+    return { roles: record.roles.map(({ name }) => name), terminated: raised.terminated, fenceLsn: raised.fenceLsn };
+  },
+
+  async undo(context) {
+    const record = context.facts.rollbackFence;
+    if (!record) return null;
+    await lowerFence(await context.act('target'), record);
+    await context.forget('rollbackFence', 'rollback', 'errorCounters', 'applyWorkerPid');
+    await context.setWriteTo('target');
+    return { roles: record.roles.map(({ name }) => name) };
+  },
+};
+
+const drainBackStep: UpgradeStep = {
+  name: 'rollback-drain',
+  phase: 'rolling-back',
+  retryForMs: 0,
+
+  async run(context) {
+    const rollback = context.facts.rollback!;
+    const { markerLsn } = await drain(context, {
+      publisher: 'target',
+      subscription: context.names.backSubscription,
+      markerId: `back-${context.operationId}-${rollback.fenceLsn!}`,
+      counters: context.facts.errorCounters ?? null,
+      workerPid: context.facts.applyWorkerPid ?? null,
+      deadlineMs: context.request.deadlines.drainMs,
+    });
+    await context.record({ rollback: { ...rollback, markerLsn, drainedAt: new Date().toISOString() } });
+    return { markerLsn };
+  },
+};
+
+const sequencesBackStep: UpgradeStep = {
+  name: 'rollback-sequences',
+  phase: 'rolling-back',
+  retryForMs: 0,
+
+  async run(context) {
+    const transfer = await transferSequences(await context.act('target'), await context.act('source'));
+    if (transfer.differences.length > 0) {
+      const named = transfer.differences.slice(0, 10).map(({ schema, name, kind }) => `${schema}.${name} (${kind})`);
+      throw new Problem('CONFLICT', `sequences are not equal: ${named.join(', ')}`);
+    }
+    return { total: transfer.states.length, moved: transfer.applied };
+  },
+};
+
+/** Reverse first away and its worker gone, then the forward slot, while nobody writes on either side. */
+const turnStep: UpgradeStep = {
+  name: 'rollback-turn',
+  phase: 'rolling-back',
+  retryForMs: 0,
+
+  async run(context) {
+    await disableAndWait(context, 'source', context.names.backSubscription);
+    await publish(context, 'source', context.names.publication);
+    const slot = await ensureSlot(context, 'source', context.names.slot, IDLE_SLOT_DEADLINE_MS);
+    return { ...slot };
+  },
+
+  async undo(context) {
+    const slot = await removeSlot(context, 'source', context.names.slot);
+    await unpublish(context, 'source', context.names.publication);
+    await ensureSubscription(context, 'source', {
+      name: context.names.backSubscription,
+      publication: context.names.backPublication,
+      slot: context.names.backSlot,
+      copyData: false,
+    });
+    return slot;
+  },
+};
+
+/** Lets the writers in on the source, exactly as they were before the switchover. */
+const openSourceStep: UpgradeStep = {
+  name: 'rollback-open',
+  phase: 'rolling-back',
+  retryForMs: 600_000,
+
+  async run(context) {
+    const record = context.facts.sourceFence;
+    if (!record) throw new Problem('CONFLICT', 'the record of the source’s roles is gone');
+    await lowerFence(await context.act('source'), record);
+    const openedAt = new Date().toISOString();
+    const rollback = context.facts.rollback!;
+    const writePauseMs = Date.parse(openedAt) - Date.parse(rollback.startedAt);
+    await context.record({ rollback: { ...rollback, openedAt, writePauseMs } });
+    await context.setWriteTo('source');
+    return { openedAt, writePauseMs };
+  },
+};
+
+/** The forward link again, so that both sides stay equal and a second attempt needs no copy. */
+const forwardAgainStep: UpgradeStep = {
+  name: 'rollback-forward',
+  phase: 'rolling-back',
+
+  async run(context) {
+    await removeSubscription(context, 'source', context.names.backSubscription);
+    await removeSlot(context, 'target', context.names.backSlot);
+    await unpublish(context, 'target', context.names.backPublication);
+    const made = await ensureSubscription(context, 'target', {
+      name: context.names.subscription,
+      publication: context.names.publication,
+      slot: context.names.slot,
+      copyData: false,
+    });
+    await context.forget('sourceFence', 'rollbackFence', 'switchover', 'errorCounters', 'applyWorkerPid');
+    return made;
+  },
+};
+
+/** Both sides shown equal at an LSN again, under writes. */
+const verifyBackStep: UpgradeStep = {
+  name: 'rollback-verification',
+  phase: 'rolling-back',
+
+  async run(context) {
+    const readers = await context.readers();
+    return await readers.verify(context);
+  },
+};
+
+/** Until the source is open a failure puts the target back; afterwards steps are only repeated. */
+export const ROLLBACK_FENCED_STEPS: readonly UpgradeStep[] = [
+  schemaStep,
+  fenceTargetStep,
+  drainBackStep,
+  sequencesBackStep,
+  turnStep,
+];
+export const ROLLBACK_OPEN_STEPS: readonly UpgradeStep[] = [openSourceStep, forwardAgainStep, verifyBackStep];
+export const ROLLBACK_STEPS: readonly UpgradeStep[] = [...ROLLBACK_FENCED_STEPS, ...ROLLBACK_OPEN_STEPS];

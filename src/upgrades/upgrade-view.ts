@@ -1,0 +1,171 @@
+import { ApiProperty } from '@nestjs/swagger';
+import type { UpgradeEntity } from './upgrade.entity.js';
+import type { StepRow } from './upgrade.repository.js';
+
+const PHASES = [
+  ...['preflight', 'blocked', 'prepare', 'copy', 'catch-up', 'verify', 'awaiting-approval', 'switchover', 'switched'],
+  ...['finalized', 'aborting', 'aborted', 'rolling-back', 'rolled-back', 'failed'],
+];
+
+class StepDto {
+  @ApiProperty({ example: 'initial-copy' })
+  name: string;
+
+  @ApiProperty({ enum: ['pending', 'running', 'done', 'failed', 'undone', 'skipped'] })
+  state: string;
+
+  @ApiProperty({ type: String, format: 'date-time', nullable: true })
+  startedAt: string | null;
+
+  @ApiProperty({ type: String, format: 'date-time', nullable: true })
+  finishedAt: string | null;
+
+  @ApiProperty({ type: Object, nullable: true })
+  detail: Record<string, unknown> | null;
+}
+
+export class PreflightResultDto {
+  @ApiProperty({ example: 'replica-identity' })
+  check: string;
+
+  @ApiProperty({ enum: ['blocker', 'warning', 'info'] })
+  severity: string;
+
+  @ApiProperty()
+  passed: boolean;
+
+  @ApiProperty({ type: String, nullable: true })
+  observed: unknown;
+
+  @ApiProperty({ type: String, nullable: true })
+  expected: unknown;
+
+  @ApiProperty({ type: String, nullable: true })
+  remedy: unknown;
+
+  @ApiProperty({ type: String, nullable: true })
+  sql: unknown;
+}
+
+class SwitchoverDto {
+  @ApiProperty({ type: String, nullable: true, example: '0/3A52B8C0' })
+  fenceLsn: string | null;
+
+  @ApiProperty({ type: String, format: 'date-time', nullable: true })
+  fencedAt: string | null;
+
+  @ApiProperty({ type: String, format: 'date-time', nullable: true })
+  drainedAt: string | null;
+
+  @ApiProperty({ type: String, format: 'date-time', nullable: true })
+  openedAt: string | null;
+
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    example: 412,
+    description: 'From the first role barred to the target open.',
+  })
+  writePauseMs: number | null;
+
+  @ApiProperty({ enum: ['held', 'violated'], nullable: true })
+  fenceProof: string | null;
+}
+
+class VerificationSummaryDto {
+  @ApiProperty()
+  id: string;
+
+  @ApiProperty({ type: String, nullable: true })
+  verdict: string | null;
+
+  @ApiProperty({ type: String, nullable: true })
+  verifiedLsn: string | null;
+}
+
+class EndDto {
+  @ApiProperty()
+  server: string;
+
+  @ApiProperty()
+  database: string;
+}
+
+export class UpgradeDto {
+  @ApiProperty({ example: 'orders-14-to-18' })
+  name: string;
+
+  @ApiProperty({ enum: PHASES })
+  phase: string;
+
+  @ApiProperty({ format: 'uuid', description: 'The operation that carries it; see GET /v1/operations/{id}.' })
+  operationId: string;
+
+  @ApiProperty({ type: EndDto })
+  source: EndDto;
+
+  @ApiProperty({ type: EndDto })
+  target: EndDto;
+
+  @ApiProperty({ type: [StepDto] })
+  steps: StepDto[];
+
+  @ApiProperty({ type: [PreflightResultDto] })
+  preflight: unknown[];
+
+  @ApiProperty({ enum: ['copy', 'switchover'], nullable: true, description: 'The gate that waits for approval.' })
+  awaiting: string | null;
+
+  @ApiProperty({
+    enum: ['source', 'target'],
+    nullable: true,
+    description: 'Where clients may write now; null while fenced.',
+  })
+  writeTo: string | null;
+
+  @ApiProperty({ type: SwitchoverDto, nullable: true })
+  switchover: SwitchoverDto | null;
+
+  @ApiProperty({ type: VerificationSummaryDto, nullable: true })
+  verification: VerificationSummaryDto | null;
+
+  @ApiProperty({ type: Object, nullable: true, description: 'Problem document of what went wrong last.' })
+  problem: Record<string, unknown> | null;
+
+  @ApiProperty({ format: 'date-time' })
+  createdAt: string;
+
+  static from(upgrade: UpgradeEntity, steps: StepRow[]): UpgradeDto {
+    const switchover = upgrade.facts.switchover;
+    return {
+      name: upgrade.name,
+      phase: upgrade.phase,
+      operationId: upgrade.operationId,
+      source: upgrade.request.source,
+      target: upgrade.request.target,
+      steps: steps.map((step) => ({
+        name: step.name,
+        state: step.state,
+        startedAt: step.startedAt?.toISOString() ?? null,
+        finishedAt: step.finishedAt?.toISOString() ?? null,
+        detail: step.detail,
+      })),
+      preflight: upgrade.preflight,
+      awaiting: upgrade.awaiting,
+      writeTo: upgrade.writeTo,
+      switchover: switchover
+        ? {
+            fenceLsn: switchover.fenceLsn ?? null,
+            fencedAt: switchover.fencedAt ?? null,
+            drainedAt: switchover.drainedAt ?? null,
+            openedAt: switchover.openedAt ?? null,
+            writePauseMs: switchover.writePauseMs ?? null,
+            fenceProof: switchover.fenceProof ?? null,
+          }
+        : null,
+      verification: upgrade.verification,
+      problem: upgrade.problem,
+      createdAt: upgrade.createdAt.toISOString(),
+    };
+  }
+}

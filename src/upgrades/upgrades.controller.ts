@@ -1,0 +1,196 @@
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  Headers,
+  HttpCode,
+  HttpStatus,
+  type MessageEvent,
+  Post,
+  Query,
+  Req,
+  Res,
+  Sse,
+} from '@nestjs/common';
+import {
+  ApiAcceptedResponse,
+  ApiHeader,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiProduces,
+  ApiTags,
+} from '@nestjs/swagger';
+import type { Request, Response } from 'express';
+import type { Observable } from 'rxjs';
+import { DryRun } from '../api/dry-run.js';
+import { NameParam } from '../api/name-param.js';
+import { ApiPage, type Page, PageQuery } from '../api/page.js';
+import { eventStream, lastEventId } from '../operations/event-stream.js';
+import { Problem } from '../problems/problem.js';
+import { renderMarkdown, upgradeReport } from './report/upgrade-report.js';
+import { specFrom } from './upgrade-spec.js';
+import { PreflightResultDto, UpgradeDto } from './upgrade-view.js';
+import { ApproveDto, CreateUpgradeDto, PreflightDto } from './upgrades.dto.js';
+import { UpgradesService } from './upgrades.service.js';
+
+@ApiTags('upgrades')
+@Controller('v1/upgrades')
+export class UpgradesController {
+  constructor(private readonly upgrades: UpgradesService) {}
+
+  @Post()
+  @HttpCode(202)
+  @ApiOperation({
+    summary: 'Start an upgrade',
+    description:
+      'Runs to the first gate by itself; `awaiting` says when it needs an approval. A dry run answers with the preflight results and the steps with the SQL known so far, and starts nothing.',
+  })
+  @ApiAcceptedResponse({ type: UpgradeDto })
+  async create(
+    @Body() body: CreateUpgradeDto,
+    @DryRun() dryRun: boolean,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<unknown> {
+    const spec = specFrom(body);
+    if (dryRun) {
+      response.status(HttpStatus.OK);
+      return await this.upgrades.plan(spec);
+    }
+    const upgrade = await this.upgrades.create(spec);
+    response.location(`/v1/operations/${upgrade.operationId}`);
+    return await this.view(upgrade.name);
+  }
+
+  @Post('preflight')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Run the checks of an upgrade only', description: 'Changes nothing anywhere.' })
+  @ApiOkResponse({ type: [PreflightResultDto] })
+  async preflight(@Body() body: PreflightDto): Promise<{ preflight: unknown[]; blocked: boolean }> {
+    const preflight = await this.upgrades.preflight(specFrom({ ...body, name: body.name ?? 'preflight' }));
+    return { preflight, blocked: preflight.some((result) => !result.passed && result.severity === 'blocker') };
+  }
+
+  @Get()
+  @ApiOperation({ summary: 'List upgrades by name' })
+  @ApiPage(UpgradeDto)
+  async list(@Query() query: PageQuery): Promise<Page<UpgradeDto>> {
+    const page = await this.upgrades.list(query.limit, query.cursor);
+    const items = await Promise.all(
+      page.items.map(async (upgrade) => UpgradeDto.from(upgrade, await this.upgrades.steps(upgrade.name))),
+    );
+    return { ...page, items };
+  }
+
+  @Get(':upgrade')
+  @ApiOperation({ summary: 'Where an upgrade stands' })
+  @ApiOkResponse({ type: UpgradeDto })
+  read(@NameParam('upgrade') name: string): Promise<UpgradeDto> {
+    return this.view(name);
+  }
+
+  @Post(':upgrade/approve')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Approve the awaited gate', description: '409 when that gate is not awaited.' })
+  @ApiOkResponse({ type: UpgradeDto })
+  async approve(@NameParam('upgrade') name: string, @Body() body: ApproveDto): Promise<UpgradeDto> {
+    await this.upgrades.approve(name, body.gate);
+    return await this.view(name);
+  }
+
+  @Post(':upgrade/abort')
+  @HttpCode(202)
+  @ApiOperation({
+    summary: 'Abort before the target is open',
+    description: 'Puts the source back exactly as recorded and drops on the target only what the upgrade created.',
+  })
+  @ApiAcceptedResponse({ type: UpgradeDto })
+  abort(@NameParam('upgrade') name: string, @Res({ passthrough: true }) response: Response): Promise<UpgradeDto> {
+    return this.started(response, this.upgrades.abort(name));
+  }
+
+  @Post(':upgrade/rollback')
+  @HttpCode(202)
+  @ApiOperation({
+    summary: 'Bring traffic back to the source',
+    description:
+      'With every write made on the target. Afterwards the target follows again and `retry` tries once more.',
+  })
+  @ApiAcceptedResponse({ type: UpgradeDto })
+  rollback(@NameParam('upgrade') name: string, @Res({ passthrough: true }) response: Response): Promise<UpgradeDto> {
+    return this.started(response, this.upgrades.rollback(name));
+  }
+
+  @Post(':upgrade/finalize')
+  @HttpCode(202)
+  @ApiOperation({
+    summary: 'Make it final',
+    description: 'Drops everything the upgrade made for itself on both servers. There is no way back after it.',
+  })
+  @ApiAcceptedResponse({ type: UpgradeDto })
+  finalize(@NameParam('upgrade') name: string, @Res({ passthrough: true }) response: Response): Promise<UpgradeDto> {
+    return this.started(response, this.upgrades.finalize(name));
+  }
+
+  @Post(':upgrade/retry')
+  @HttpCode(202)
+  @ApiOperation({ summary: 'Go on where it failed, or switch over again after a rollback' })
+  @ApiAcceptedResponse({ type: UpgradeDto })
+  retry(@NameParam('upgrade') name: string, @Res({ passthrough: true }) response: Response): Promise<UpgradeDto> {
+    return this.started(response, this.upgrades.retry(name));
+  }
+
+  @Delete(':upgrade')
+  @HttpCode(204)
+  @ApiOperation({ summary: 'Forget an upgrade that was finalized or aborted' })
+  @ApiNoContentResponse()
+  remove(@NameParam('upgrade') name: string): Promise<void> {
+    return this.upgrades.remove(name);
+  }
+
+  @Get(':upgrade/report')
+  @ApiOperation({ summary: 'What the upgrade did, for the record', description: '`Accept: text/markdown` or JSON.' })
+  @ApiProduces('application/json', 'text/markdown')
+  @ApiOkResponse({ schema: { type: 'object' } })
+  async report(@NameParam('upgrade') name: string, @Req() request: Request, @Res() response: Response): Promise<void> {
+    const report = upgradeReport(await this.upgrades.get(name), await this.upgrades.steps(name));
+    const wanted = request.accepts(['application/json', 'text/markdown', 'text/plain']);
+    if (wanted === false) throw new Problem('NOT_ACCEPTABLE', 'ask for application/json or text/markdown');
+    if (wanted === 'application/json') response.json(report);
+    else response.type('text/markdown').send(renderMarkdown(report));
+  }
+
+  @Sse(':upgrade/events')
+  @ApiOperation({
+    summary: 'Follow an upgrade (server-sent events)',
+    description: 'Phases, steps and where to write. `Last-Event-ID` resumes; the stream ends with the upgrade.',
+  })
+  @ApiProduces('text/event-stream')
+  @ApiHeader({ name: 'Last-Event-ID', required: false, description: 'Sequence number of the last event seen.' })
+  async events(
+    @NameParam('upgrade') name: string,
+    @Headers('last-event-id') last?: string,
+  ): Promise<Observable<MessageEvent>> {
+    const after = lastEventId(last);
+    await this.upgrades.get(name);
+    return eventStream({
+      after,
+      ended: async () => ['finalized', 'aborted'].includes((await this.upgrades.get(name)).phase),
+      read: (seq, limit) => this.upgrades.eventsAfter(name, seq, limit),
+    });
+  }
+
+  private async view(name: string): Promise<UpgradeDto> {
+    return UpgradeDto.from(await this.upgrades.get(name), await this.upgrades.steps(name));
+  }
+
+  private async started(
+    response: Response,
+    action: Promise<{ name: string; operationId: string }>,
+  ): Promise<UpgradeDto> {
+    const { name, operationId } = await action;
+    response.location(`/v1/operations/${operationId}`);
+    return await this.view(name);
+  }
+}

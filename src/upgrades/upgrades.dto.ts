@@ -1,0 +1,218 @@
+import { ApiProperty, ApiPropertyOptional, OmitType } from '@nestjs/swagger';
+import { Type } from 'class-transformer';
+import {
+  ArrayMaxSize,
+  ArrayUnique,
+  IsArray,
+  IsBoolean,
+  IsDefined,
+  IsIn,
+  IsInt,
+  IsObject,
+  IsOptional,
+  Max,
+  Min,
+  ValidateNested,
+} from 'class-validator';
+import { IsIdentifier } from '../api/name-param.js';
+import { GATES, type Gate } from './upgrade-request.js';
+
+const TRAFFIC_KINDS = ['sql-fence', 'pgbouncer', 'haproxy', 'webhook', 'manual'] as const;
+
+class DatabaseRefDto {
+  @ApiProperty({ example: 'orders-14', description: 'Name of a registered server.' })
+  @IsIdentifier()
+  server: string;
+
+  @ApiProperty({ example: 'orders' })
+  @IsIdentifier()
+  database: string;
+}
+
+class CopyDto {
+  @ApiPropertyOptional({
+    enum: ['tablesync', 'snapshot'],
+    default: 'tablesync',
+    description: '`snapshot` is not available yet.',
+  })
+  @IsOptional()
+  @IsIn(['tablesync', 'snapshot'])
+  method?: 'tablesync' | 'snapshot';
+
+  @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: 64, description: 'For method `snapshot`.' })
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(64)
+  parallel?: number;
+}
+
+class VerificationOptionsDto {
+  @ApiPropertyOptional({
+    default: true,
+    description: 'False: a difference found is reported, and does not stop the upgrade.',
+  })
+  @IsOptional()
+  @IsBoolean()
+  required?: boolean;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    maximum: 16,
+    default: 2,
+    description: 'Tables compared at a time.',
+  })
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(16)
+  maxParallel?: number;
+}
+
+class TrafficDto {
+  @ApiProperty({ enum: TRAFFIC_KINDS, example: 'sql-fence', description: 'Only `sql-fence` is available yet.' })
+  @IsIn(TRAFFIC_KINDS)
+  kind: (typeof TRAFFIC_KINDS)[number];
+}
+
+class DeadlinesDto {
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 100,
+    maximum: 600_000,
+    default: 5000,
+    description: 'For ending the writers’ sessions, in ms.',
+  })
+  @IsOptional()
+  @IsInt()
+  @Min(100)
+  @Max(600_000)
+  fenceMs?: number;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 100,
+    maximum: 3_600_000,
+    default: 30_000,
+    description: 'For the last changes to arrive, in ms.',
+  })
+  @IsOptional()
+  @IsInt()
+  @Min(100)
+  @Max(3_600_000)
+  drainMs?: number;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 100,
+    maximum: 3_600_000,
+    default: 60_000,
+    description: 'For creating the replication slot, which waits for running transactions, in ms.',
+  })
+  @IsOptional()
+  @IsInt()
+  @Min(100)
+  @Max(3_600_000)
+  slotMs?: number;
+}
+
+/** Body of POST /v1/upgrades/preflight, and all of POST /v1/upgrades but the name's being required. */
+export class CreateUpgradeDto {
+  @ApiProperty({ example: 'orders-14-to-18' })
+  @IsIdentifier()
+  name: string;
+
+  @ApiProperty({ type: DatabaseRefDto })
+  @IsDefined()
+  @ValidateNested()
+  @Type(() => DatabaseRefDto)
+  source: DatabaseRefDto;
+
+  @ApiProperty({ type: DatabaseRefDto, description: 'An existing, empty database.' })
+  @IsDefined()
+  @ValidateNested()
+  @Type(() => DatabaseRefDto)
+  target: DatabaseRefDto;
+
+  @ApiPropertyOptional({ type: CopyDto })
+  @IsOptional()
+  @ValidateNested()
+  @Type(() => CopyDto)
+  copy?: CopyDto;
+
+  @ApiPropertyOptional({ type: VerificationOptionsDto })
+  @IsOptional()
+  @ValidateNested()
+  @Type(() => VerificationOptionsDto)
+  verification?: VerificationOptionsDto;
+
+  @ApiProperty({ type: TrafficDto })
+  @IsDefined()
+  @ValidateNested()
+  @Type(() => TrafficDto)
+  traffic: TrafficDto;
+
+  @ApiPropertyOptional({
+    type: [String],
+    example: ['app'],
+    description: 'Roles to bar; default: every role found able to write.',
+  })
+  @IsOptional()
+  @IsArray()
+  @ArrayMaxSize(1000)
+  @ArrayUnique()
+  @IsIdentifier({ each: true })
+  writerRoles?: string[];
+
+  @ApiPropertyOptional({
+    type: Object,
+    example: { app: '…' },
+    writeOnly: true,
+    description: 'Passwords of roles whose verifiers the source’s login may not read. Stored encrypted, never shown.',
+  })
+  @IsOptional()
+  @IsObject()
+  writerPasswords?: Record<string, string>;
+
+  @ApiPropertyOptional({
+    enum: GATES,
+    isArray: true,
+    default: ['switchover'],
+    description: 'Where the upgrade waits for approval.',
+  })
+  @IsOptional()
+  @IsArray()
+  @ArrayUnique()
+  @IsIn(GATES, { each: true })
+  gates?: Gate[];
+
+  @ApiPropertyOptional({ type: DeadlinesDto })
+  @IsOptional()
+  @ValidateNested()
+  @Type(() => DeadlinesDto)
+  deadlines?: DeadlinesDto;
+
+  @ApiPropertyOptional({
+    enum: ['require', 'full-where-missing'],
+    default: 'require',
+    description: 'What to do with tables that have no replica identity: block, or make it FULL (undone on abort).',
+  })
+  @IsOptional()
+  @IsIn(['require', 'full-where-missing'])
+  replicaIdentity?: 'require' | 'full-where-missing';
+}
+
+/** As for starting an upgrade; the name may be left out. */
+export class PreflightDto extends OmitType(CreateUpgradeDto, ['name'] as const) {
+  @ApiPropertyOptional({ example: 'orders-14-to-18' })
+  @IsOptional()
+  @IsIdentifier()
+  name?: string;
+}
+
+export class ApproveDto {
+  @ApiProperty({ enum: GATES, example: 'switchover' })
+  @IsIn(GATES)
+  gate: Gate;
+}

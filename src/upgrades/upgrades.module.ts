@@ -1,0 +1,26 @@
+import { Module } from '@nestjs/common';
+import { OperationsModule } from '../operations/operations.module.js';
+import { ServersModule } from '../servers/servers.module.js';
+import { UpgradeRepository } from './upgrade.repository.js';
+import { UpgradesController } from './upgrades.controller.js';
+import { UpgradesService } from './upgrades.service.js';
+import { AbortWorkflow } from './workflow/abort.workflow.js';
+import { FinalizeWorkflow } from './workflow/finalize.workflow.js';
+import { ForwardWorkflow } from './workflow/forward.workflow.js';
+import { RollbackWorkflow } from './workflow/rollback.workflow.js';
+import { UpgradeRuns } from './workflow/upgrade-runs.js';
+
+@Module({
+  imports: [OperationsModule, ServersModule],
+  controllers: [UpgradesController],
+  providers: [
+    UpgradeRepository,
+    UpgradeRuns,
+    ForwardWorkflow,
+    AbortWorkflow,
+    RollbackWorkflow,
+    FinalizeWorkflow,
+    UpgradesService,
+  ],
+})
+export class UpgradesModule {}

@@ -1,0 +1,244 @@
+import { Injectable } from '@nestjs/common';
+import { randomUUID } from 'node:crypto';
+import { cursorKey, type Page, pageOf } from '../api/page.js';
+import { Engine } from '../engine/engine.js';
+import { Operations } from '../operations/operations.js';
+import { registerSecret } from '../observability/redact.js';
+import { Problem } from '../problems/problem.js';
+import { SecretBox } from '../security/secret-box.js';
+import { ServerUsage } from '../servers/server-usage.js';
+import { ServersService } from '../servers/servers.service.js';
+import type { PreflightResult } from './preflight/check.js';
+import { runPreflight } from './preflight/preflight.service.js';
+import { preflightOptionsOf } from './steps/preflight.step.js';
+import { FORWARD_STEPS, FENCED_STEPS, OPEN_STEPS, SWITCHED_STEPS, VERIFY_STEPS } from './steps/index.js';
+import { preSwitchoverStep } from './steps/pre-switchover.step.js';
+import { ROLLBACK_STEPS } from './steps/rollback.steps.js';
+import { type PlannedStep, upgradePlan } from './upgrade-plan.js';
+import type { UpgradeEntity } from './upgrade.entity.js';
+import { type StepRow, type UpgradeEvent, UpgradeRepository } from './upgrade.repository.js';
+import type { Gate, UpgradePhase, UpgradeRequest } from './upgrade-request.js';
+import { AbortWorkflow } from './workflow/abort.workflow.js';
+import { FinalizeWorkflow } from './workflow/finalize.workflow.js';
+import { ForwardWorkflow } from './workflow/forward.workflow.js';
+import { RollbackWorkflow } from './workflow/rollback.workflow.js';
+
+export type UpgradeSpec = UpgradeRequest & { writerPasswords: Record<string, string> };
+
+const ABORTABLE: UpgradePhase[] = [
+  ...(['preflight', 'blocked', 'prepare', 'copy', 'catch-up', 'verify', 'awaiting-approval'] as const),
+  ...(['switchover', 'rolled-back', 'failed'] as const),
+];
+/** What a retry after a rollback does again: the link is alive, so nothing is copied. */
+const AFTER_ROLLBACK = [...VERIFY_STEPS, preSwitchoverStep, ...FENCED_STEPS, ...OPEN_STEPS, ...SWITCHED_STEPS];
+
+/** Upgrades as callers drive them. Each action moves the upgrade only from a phase it fits, and starts a workflow. */
+@Injectable()
+export class UpgradesService {
+  constructor(
+    private readonly repository: UpgradeRepository,
+    private readonly servers: ServersService,
+    private readonly operations: Operations,
+    private readonly engine: Engine,
+    private readonly secrets: SecretBox,
+    private readonly forward: ForwardWorkflow,
+    private readonly aborting: AbortWorkflow,
+    private readonly rollingBack: RollbackWorkflow,
+    private readonly finalizing: FinalizeWorkflow,
+    usage: ServerUsage,
+  ) {
+    usage.register(async (server) =>
+      (await repository.usesServer(server)).map((name) => `upgrade ${JSON.stringify(name)}`),
+    );
+  }
+
+  /** The checks alone; changes nothing anywhere. */
+  async preflight(spec: UpgradeSpec): Promise<PreflightResult[]> {
+    const { source, target } = spec;
+    const address = async (end: UpgradeRequest['source']) => {
+      const { host, port, user } = await this.servers.advertisedTarget(end.server, end.database);
+      return { host, port, user };
+    };
+    return await runPreflight({
+      source: await this.servers.target(source.server, source.database),
+      target: await this.servers.target(target.server, target.database),
+      options: {
+        ...preflightOptionsOf(spec, newShortId(), Object.keys(spec.writerPasswords)),
+        sourceAddress: await address(source),
+        targetAddress: await address(target),
+      },
+    });
+  }
+
+  async plan(spec: UpgradeSpec): Promise<{ preflight: PreflightResult[]; steps: PlannedStep[] }> {
+    return { preflight: await this.preflight(spec), steps: upgradePlan(spec, newShortId()) };
+  }
+
+  async create({ writerPasswords, ...request }: UpgradeSpec): Promise<UpgradeEntity> {
+    // Unknown servers are the caller's mistake, said at once and not by a failed step.
+    await this.servers.target(request.source.server, request.source.database);
+    await this.servers.target(request.target.server, request.target.database);
+    for (const password of Object.values(writerPasswords)) registerSecret(password);
+    const operationId = randomUUID();
+    const secrets =
+      Object.keys(writerPasswords).length === 0
+        ? null
+        : this.secrets.seal(JSON.stringify(writerPasswords), `upgrade ${request.name}`);
+    const outcome = await this.repository.create(
+      {
+        name: request.name,
+        shortId: newShortId(),
+        operationId,
+        request,
+        secrets,
+        phase: 'preflight',
+        writeTo: 'source',
+      },
+      FORWARD_STEPS.map((step) => step.name),
+    );
+    if (outcome === 'name-taken') {
+      throw new Problem('ALREADY_EXISTS', `there is an upgrade ${JSON.stringify(request.name)} already`);
+    }
+    if (outcome === 'database-taken') {
+      const others = await this.repository.liveOn([request.source, request.target]);
+      throw new Problem('CONFLICT', `another upgrade uses one of these databases: ${others.join(', ')}`, {
+        hint: 'Finalize or abort it first.',
+      });
+    }
+    await this.begin(request.name, operationId, 'upgrade');
+    await this.engine.start(this.forward, operationId, { name: request.name });
+    return await this.get(request.name);
+  }
+
+  async get(name: string): Promise<UpgradeEntity> {
+    const upgrade = await this.repository.find(name);
+    if (!upgrade) throw new Problem('NOT_FOUND', `there is no upgrade ${JSON.stringify(name)}`);
+    return upgrade;
+  }
+
+  steps(name: string): Promise<StepRow[]> {
+    return this.repository.steps(name);
+  }
+
+  async list(limit: number, cursor?: string): Promise<Page<UpgradeEntity>> {
+    const after = cursorKey(cursor, 1)?.map(String)[0] ?? null;
+    return pageOf(await this.repository.page(limit + 1, after), limit, ({ name }) => [name]);
+  }
+
+  async approve(name: string, gate: Gate): Promise<UpgradeEntity> {
+    const upgrade = await this.get(name);
+    if (!(await this.repository.takeGate(name, gate))) {
+      const now = await this.get(name);
+      throw new Problem('WRONG_STATE', `gate ${gate} is not awaited: the upgrade is in phase ${now.phase}`, {
+        hint: now.awaiting ? `It awaits approval of ${now.awaiting}.` : 'Wait for phase awaiting-approval.',
+      });
+    }
+    await this.engine.send(upgrade.operationId, { approve: gate });
+    return await this.get(name);
+  }
+
+  async abort(name: string): Promise<UpgradeEntity> {
+    const upgrade = await this.get(name);
+    if (!(await this.repository.requestAbort(name, ABORTABLE))) {
+      const now = await this.get(name);
+      throw new Problem('WRONG_STATE', `an upgrade in phase ${now.phase} cannot be aborted`, {
+        ...(now.openingAt ? { hint: 'The target is open: the way back is POST …/rollback.' } : {}),
+      });
+    }
+    await this.engine.cancel(upgrade.operationId);
+    const operationId = randomUUID();
+    await this.begin(name, operationId, 'upgrade-abort');
+    await this.engine.start(this.aborting, operationId, { name, forwardOperationId: upgrade.operationId });
+    return await this.get(name);
+  }
+
+  async rollback(name: string): Promise<UpgradeEntity> {
+    const upgrade = await this.get(name);
+    await this.requireEnded(upgrade, 'rolled back');
+    if (!(await this.repository.transition(name, ['switched', 'rolling-back'], 'rolling-back', { problem: null }))) {
+      throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be rolled back`, {
+        hint: 'Only one that has been switched can. Before that, abort.',
+      });
+    }
+    if (upgrade.phase === 'switched') {
+      await this.repository.addSteps(
+        name,
+        ROLLBACK_STEPS.map((step) => step.name),
+      );
+    }
+    const operationId = randomUUID();
+    await this.begin(name, operationId, 'upgrade-rollback');
+    await this.engine.start(this.rollingBack, operationId, { name });
+    return await this.get(name);
+  }
+
+  async finalize(name: string): Promise<UpgradeEntity> {
+    const upgrade = await this.get(name);
+    await this.requireEnded(upgrade, 'finalized');
+    if (upgrade.phase !== 'switched' || upgrade.writeTo !== 'target') {
+      throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be finalized`, {
+        hint: 'Only one that has been switched, and is written to on the target, can.',
+      });
+    }
+    await this.repository.addSteps(name, ['finalize']);
+    const operationId = randomUUID();
+    await this.begin(name, operationId, 'upgrade-finalize');
+    await this.engine.start(this.finalizing, operationId, { name });
+    return await this.get(name);
+  }
+
+  /** Goes on where it failed; after a rollback, with another verification and switchover. */
+  async retry(name: string): Promise<UpgradeEntity> {
+    const upgrade = await this.get(name);
+    await this.requireEnded(upgrade, 'retried');
+    const retriable: UpgradePhase[] = ['blocked', 'failed', 'rolled-back', 'switched'];
+    const finished = upgrade.phase === 'switched' && upgrade.problem === null;
+    if (!retriable.includes(upgrade.phase) || finished || upgrade.abortRequestedAt) {
+      throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be retried`, {
+        ...(upgrade.abortRequestedAt ? { hint: 'Its abort failed: POST …/abort again.' } : {}),
+      });
+    }
+    const again = upgrade.phase === 'rolled-back' ? AFTER_ROLLBACK.map((step) => step.name) : ['preflight'];
+    if (!(await this.repository.transition(name, [upgrade.phase], 'preflight', { problem: null }))) {
+      throw new Problem('CONFLICT', 'somebody else acted on this upgrade just now', { retryable: true });
+    }
+    await this.repository.nextAttempt(name, upgrade.openingAt ? [] : again);
+    const operationId = randomUUID();
+    await this.begin(name, operationId, 'upgrade');
+    await this.engine.start(this.forward, operationId, { name });
+    return await this.get(name);
+  }
+
+  /** Forgets an upgrade that has ended; nothing of it is left on the servers. */
+  async remove(name: string): Promise<void> {
+    const upgrade = await this.get(name);
+    if (upgrade.phase !== 'finalized' && upgrade.phase !== 'aborted') {
+      throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be removed`, {
+        hint: 'Abort or finalize it first.',
+      });
+    }
+    await this.repository.delete(name);
+  }
+
+  eventsAfter(name: string, seq: number, limit: number): Promise<UpgradeEvent[]> {
+    return this.repository.eventsAfter(name, seq, limit);
+  }
+
+  private async begin(name: string, operationId: string, kind: string): Promise<void> {
+    await this.operations.create({ id: operationId, kind, subject: { type: 'upgrade', id: name } });
+    await this.repository.patch(name, { operationId });
+  }
+
+  /** Two workflows on one upgrade would undo each other's work. */
+  private async requireEnded(upgrade: UpgradeEntity, what: string): Promise<void> {
+    if (await this.operations.hasEnded(upgrade.operationId)) return;
+    throw new Problem('WRONG_STATE', `the upgrade is at work (phase ${upgrade.phase}) and cannot be ${what} now`, {
+      hint: `Follow GET /v1/operations/${upgrade.operationId}.`,
+    });
+  }
+}
+
+/** Part of the names of slots, which allow a-z, 0-9 and _ only. */
+function newShortId(): string {
+  return randomUUID().replaceAll('-', '').slice(0, 10);
+}

@@ -1,0 +1,226 @@
+import { randomUUID } from 'node:crypto';
+import { readReplicationSlots } from '../../postgres/catalog/replication-slots.js';
+import type { StreamedTransaction } from '../../postgres/replication/streamed-transaction.js';
+import { withSession } from '../../postgres/session.js';
+import { Problem } from '../../problems/problem.js';
+import { formatLsn, type Lsn } from '../../shared/lsn.js';
+import type { Difference } from '../../verification/at-rest/difference.js';
+import type { LinkVerification } from '../../verification/at-rest/link-verification.js';
+import { readLinkTables, readSubscription } from '../../verification/at-rest/read-shapes.js';
+import { verifyLink } from '../../verification/at-rest/verify-link.js';
+import { compareTouched } from '../../verification/final-check/compare-touched.js';
+import { TouchedKeys } from '../../verification/final-check/touched-keys.js';
+import { dropLinkObjects, publisherSlotName } from '../../verification/link/link-objects.js';
+import { LinkReaders } from '../../verification/link/link-readers.js';
+import type { StepContext } from './step.js';
+
+/** More touched keys than this make the final check slow: verify again before the fence instead. */
+const MANY_KEYS = 50_000;
+/** Transactions remembered for the fence's proof; inside a fence that holds there is one, our marker. */
+const REMEMBERED = 10_000;
+const BIND_DEADLINE_MS = 60_000;
+
+export interface ForeignChange {
+  schema: string;
+  table: string;
+  lsn: string;
+}
+
+/**
+ * The change streams of the forward link while an upgrade runs. They begin before the first verification and never
+ * stop: after a crash the slots give everything since the last verified LSN again.
+ */
+export class Readers {
+  private readonly recent: { endLsn: Lsn; tables: { schema: string; name: string }[] }[] = [];
+  /** Writes on the target that did not come through the subscription. */
+  private readonly localWrites: ForeignChange[] = [];
+
+  private constructor(
+    private readonly context: StepContext,
+    private readonly touched: TouchedKeys,
+    private readonly origin: string,
+  ) {}
+
+  private link!: LinkReaders;
+
+  static async open(context: StepContext): Promise<Readers> {
+    const ends = await endsOf(context);
+    await forgetVerificationWithoutSlot(context);
+    const { shapes, oid } = await withSession(ends.publisher, { purpose: 'upgrade' }, (publisher) =>
+      withSession(ends.subscriber, { purpose: 'upgrade' }, async (subscriber) => {
+        const subscription = await readSubscription(subscriber, context.names.subscription);
+        const tables = await readLinkTables(publisher, subscriber, subscription);
+        return { shapes: tables.comparable, oid: subscription.oid };
+      }),
+    );
+    const readers = new Readers(context, new TouchedKeys(shapes, `pg_${oid}`), `pg_${oid}`);
+    readers.link = await LinkReaders.open({
+      ...ends,
+      subscription: context.names.subscription,
+      confirm: 'by-caller',
+      deadlineMs: context.request.deadlines.slotMs,
+      signal: context.signal,
+      onPublisherTransaction: (transaction) => readers.published(transaction),
+      onSubscriberTransaction: (transaction) => readers.applied(transaction),
+    });
+    await context.record({ readersOpened: true });
+    return readers;
+  }
+
+  /** Removes slots and publications of the readers from both servers, also those of an earlier process. */
+  static async drop(context: StepContext): Promise<Record<string, unknown> | null> {
+    await dropLinkObjects(await endsOf(context));
+    await context.forget('readersOpened', 'verifiedLsn', 'verdict');
+    return { dropped: context.names.readers };
+  }
+
+  /** Why a stream ended for good; null while both live. */
+  get failed(): Problem | null {
+    return this.link.failed;
+  }
+
+  get needsVerification(): boolean {
+    return this.context.facts.verdict !== 'equal' || this.touched.overflow !== null || this.touched.size > MANY_KEYS;
+  }
+
+  /** Compares everything in one bound pair. Records verdict and LSN before either slot may forget anything. */
+  async verify(context: StepContext): Promise<Record<string, unknown>> {
+    const id = context.facts.verificationId ?? randomUUID();
+    const started = Date.now();
+    this.localWrites.length = 0;
+    await context.storeVerification({ id, verdict: null, verifiedLsn: null });
+    const result = await verifyLink({
+      readers: this.link,
+      tables: null,
+      maxParallel: context.request.verification.maxParallel,
+      signal: context.signal,
+      onProgress: (progress) =>
+        context.progress(
+          `verifying: ${progress.rowsDone} of ${progress.rowsTotal} rows`,
+          progress.bytesTotal > 0 ? (100 * progress.bytesDone) / progress.bytesTotal : null,
+        ),
+    });
+    const verifiedLsn = result.verifiedLsn === null ? null : formatLsn(result.verifiedLsn);
+    await context.record({
+      verificationId: id,
+      verdict: result.verdict,
+      ...(verifiedLsn === null ? {} : { verifiedLsn }),
+      rows: result.tables.reduce((sum, table) => sum + (table.rows ?? 0), 0),
+    });
+    await context.storeVerification({ id, verdict: result.verdict, verifiedLsn });
+    if (result.verdict === 'equal' && result.verifiedLsn !== null) {
+      this.touched.reset(result.verifiedLsn);
+      this.link.confirm(result.verifiedLsn);
+    } else if (context.request.verification.required) {
+      throw notEqual(result);
+    }
+    return {
+      id,
+      verdict: result.verdict,
+      verifiedLsn,
+      method: result.method,
+      tables: result.tables.length,
+      rows: result.tables.reduce((sum, table) => sum + (table.rows ?? 0), 0),
+      ms: Date.now() - started,
+    };
+  }
+
+  /** Changes of the publisher committed after `fence`; waits until the stream has passed `upTo`. */
+  async changesAfter(fence: Lsn, upTo: Lsn, timeoutMs: number): Promise<ForeignChange[]> {
+    await this.link.waitForPublisher(upTo, { timeoutMs, signal: this.context.signal });
+    return this.recent
+      .filter(({ endLsn }) => endLsn > fence)
+      .flatMap(({ endLsn, tables }) =>
+        tables.map(({ schema, name }) => ({ schema, table: name, lsn: formatLsn(endLsn) })),
+      );
+  }
+
+  /** Compares what was touched since the verified LSN; with the verification before, that proves both sides equal. */
+  async checkTouched(signal: AbortSignal): Promise<{ keys: number; verifiedLsn: string; differences: Difference[] }> {
+    if (this.failed) throw this.failed;
+    if (this.context.facts.verdict !== 'equal') {
+      throw new Problem('CONFLICT', 'there is no verification to build the final check on; verify again');
+    }
+    const result = await compareTouched({
+      readers: this.link,
+      touched: this.touched,
+      bindDeadlineMs: Math.min(BIND_DEADLINE_MS, this.context.request.deadlines.drainMs),
+      signal,
+    });
+    if (this.localWrites.length > 0) {
+      const where = this.localWrites.slice(0, 5).map(({ schema, table, lsn }) => `${schema}.${table} at ${lsn}`);
+      throw new Problem('CONFLICT', `somebody wrote on the target: ${where.join(', ')}`, {
+        hint: 'Find out who (a superuser, a trigger, a job), undo it, then approve once more.',
+        extra: { localWrites: this.localWrites.slice(0, 100) },
+      });
+    }
+    if (result.verdict === 'different') return { keys: result.keys, verifiedLsn: '', differences: result.differences };
+    if (result.verdict !== 'equal' || result.verifiedLsn === null) {
+      throw new Problem('CONFLICT', `the final check is ${result.verdict}: ${result.reason ?? 'no reason given'}`, {
+        hint: 'Approve again: the switchover begins with another verification then.',
+        retryable: true,
+      });
+    }
+    return { keys: result.keys, verifiedLsn: formatLsn(result.verifiedLsn), differences: [] };
+  }
+
+  async close(): Promise<void> {
+    await this.link.close();
+  }
+
+  private published(transaction: StreamedTransaction): void {
+    this.touched.record(transaction);
+    const tables = transaction.changes.flatMap((change) =>
+      change.kind === 'truncate' ? change.relations : [change.relation],
+    );
+    if (tables.length === 0 && !transaction.overflow) return;
+    const distinct = [...new Map(tables.map((table) => [table.oid, table])).values()];
+    this.recent.push({ endLsn: transaction.endLsn, tables: distinct });
+    if (this.recent.length > REMEMBERED) this.recent.shift();
+  }
+
+  private applied(transaction: StreamedTransaction): void {
+    this.touched.recordApplied(transaction);
+    const origin = transaction.origin?.name ?? null;
+    // Tablesync workers have origins of their own, `pg_<subscription>_<table>`.
+    if (origin === this.origin || origin?.startsWith(`${this.origin}_`) || this.localWrites.length > 1000) return;
+    for (const change of transaction.changes) {
+      const relations = change.kind === 'truncate' ? change.relations : [change.relation];
+      for (const { schema, name } of relations) {
+        this.localWrites.push({ schema, table: name, lsn: formatLsn(transaction.endLsn) });
+      }
+    }
+  }
+}
+
+async function endsOf(context: StepContext) {
+  return {
+    readerId: context.names.readers,
+    publisher: await context.connection('source'),
+    subscriber: await context.connection('target'),
+  };
+}
+
+/** A slot that vanished takes with it what was touched since the verified LSN: then only a new verification counts. */
+async function forgetVerificationWithoutSlot(context: StepContext): Promise<void> {
+  if (!context.facts.readersOpened) return;
+  const [slot] = await readReplicationSlots(await context.act('source'), publisherSlotName(context.names.readers));
+  if (slot) return;
+  await context.event('verification-lost', { reason: 'the verification slot on the source is gone' });
+  await context.forget('verifiedLsn', 'verdict');
+}
+
+function notEqual(result: LinkVerification): Problem {
+  const tables = result.tables.filter(({ verdict }) => verdict !== 'equal');
+  const named = tables.slice(0, 10).map(({ schema, name, verdict, reason }) => {
+    return `${schema}.${name} ${verdict}${reason ? ` (${reason})` : ''}`;
+  });
+  return new Problem('CONFLICT', `the verification says ${result.verdict}: ${named.join('; ') || result.reason}`, {
+    hint: 'Look at the differences, repair or exclude, then retry.',
+    extra: {
+      differences: result.differences
+        .slice(0, 50)
+        .map(({ schema, table, kind, key }) => ({ schema, table, kind, key })),
+    },
+  });
+}

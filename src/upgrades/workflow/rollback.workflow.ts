@@ -1,0 +1,67 @@
+import { Injectable } from '@nestjs/common';
+import { problemDocument } from '../../engine/dbos-context.js';
+import { Engine, OperationCancelled, type Workflow, type WorkflowContext } from '../../engine/engine.js';
+import { Operations } from '../../operations/operations.js';
+import { ROLLBACK_FENCED_STEPS, ROLLBACK_OPEN_STEPS } from '../steps/rollback.steps.js';
+import { UpgradeRepository } from '../upgrade.repository.js';
+import type { UpgradeInput } from './forward.workflow.js';
+import { StepRunner } from './step-runner.js';
+import type { UpgradeRun } from './upgrade-run.js';
+import { UpgradeRuns } from './upgrade-runs.js';
+
+/** Brings traffic back to the source with every write made on the target. */
+@Injectable()
+export class RollbackWorkflow implements Workflow<UpgradeInput> {
+  readonly name = 'upgrade.rollback.v1';
+
+  constructor(
+    engine: Engine,
+    private readonly runs: UpgradeRuns,
+    private readonly repository: UpgradeRepository,
+    private readonly operations: Operations,
+  ) {
+    engine.register(this);
+  }
+
+  async run(context: WorkflowContext, { name }: UpgradeInput): Promise<void> {
+    const run = await this.runs.open(name, context);
+    try {
+      const runner = new StepRunner(context, run, this.repository);
+      await this.fenced(context, run, runner);
+      for (const step of ROLLBACK_OPEN_STEPS) await runner.step(step);
+      await context.step('rolled-back', async () => {
+        await this.repository.patch(name, { phase: 'rolled-back', problem: null, openingAt: null });
+        await this.operations.succeed(context.operationId, { name, phase: 'rolled-back', ...run.facts.rollback });
+      });
+    } catch (error) {
+      if (!(error instanceof OperationCancelled)) {
+        await context.cleanup('rollback-failed', async () => {
+          // With the source open the rollback has happened; what failed after it is repeated by another rollback.
+          const phase = run.facts.rollback?.openedAt ? 'rolling-back' : 'switched';
+          await this.repository.patch(name, { phase, problem: problemDocument(error) });
+        });
+      }
+      throw error;
+    } finally {
+      await run.close();
+    }
+  }
+
+  /** Up to here nothing is decided: a failure opens the target again, and the reverse link goes on. */
+  private async fenced(context: WorkflowContext, run: UpgradeRun, runner: StepRunner): Promise<void> {
+    try {
+      for (const step of ROLLBACK_FENCED_STEPS) await runner.step(step);
+    } catch (error) {
+      if (error instanceof OperationCancelled) throw error;
+      const undone = [...ROLLBACK_FENCED_STEPS].reverse();
+      for (const step of undone) await runner.undo(step);
+      await context.cleanup('rollback-taken-back', () =>
+        this.repository.resetSteps(
+          run.name,
+          ROLLBACK_FENCED_STEPS.map((step) => step.name),
+        ),
+      );
+      throw error;
+    }
+  }
+}
