@@ -123,6 +123,13 @@ describe('preflight of servers and logins', () => {
     expect(results.get('sequences-readable')!.observed).toContain('public.orders_id_seq');
     expect(results.get('row-security')!.observed).toContain('public.hidden');
     expect(results.get('row-security-for-login')!.observed).toContain('public.hidden');
+    for (const check of ['long-transactions', 'source-walsenders', 'sessions-beyond-the-fence']) {
+      expect(results.get(check)).toMatchObject({
+        passed: false,
+        observed: expect.stringMatching(/^could not be determined: .*may not see/),
+        remedy: 'grant pg_read_all_stats to the login.',
+      });
+    }
     expect(results.get('md5-verifiers')).toMatchObject({
       passed: false,
       observed: expect.stringMatching(/^could not be determined: .*permission denied/),
@@ -132,7 +139,9 @@ describe('preflight of servers and logins', () => {
       { ...sound.target('shop'), user: 'app', password: 'app-secret' },
       target.target('shop'),
     );
-    expect(unfenceable.get('fence-privileges')!.observed).toBe('app lacks: may not alter other; pg_signal_backend');
+    expect(unfenceable.get('fence-privileges')!.observed).toBe(
+      'app lacks: may not alter other; pg_signal_backend; pg_read_all_stats',
+    );
     expect(unfenceable.get('password-verifiers')!.observed).toContain('needed for other');
     const given = await run({ ...sound.target('shop'), user: 'app', password: 'app-secret' }, target.target('shop'), {
       passwordsGiven: ['other'],

@@ -118,11 +118,20 @@ describe('preflight', () => {
       let source: TestServer;
       let target: TestServer;
       let results: Map<string, PreflightResult>;
+      let old: Session;
       let writer: Session;
       let prepared: Session;
 
       beforeAll(async () => {
         [source, target] = [await server(major), await server(18)];
+        await source.run(
+          'trapped',
+          `select pg_create_logical_replication_slot('consumer', 'pgoutput');
+        select pg_create_physical_replication_slot('lockstep_taken')`,
+        );
+        // In another database, so that it holds up no index build here; it grows old while the traps are set.
+        old = await source.open('postgres');
+        await old.execute('begin; select pg_catalog.txid_current()');
         // Removed in 14: what cannot be made there is not a trap there.
         const statements = TRAPS.split(';\n').filter((sql) => {
           if (/^\s*create (aggregate|conversion)/.test(sql)) return major < 14;
@@ -152,11 +161,6 @@ describe('preflight', () => {
           );
           await session.execute('create unique index concurrently dup2_a on public.dup2 (a)').catch(() => {});
         });
-        await source.run(
-          'trapped',
-          `select pg_create_logical_replication_slot('consumer', 'pgoutput');
-        select pg_create_physical_replication_slot('lockstep_taken')`,
-        );
         await source.run(
           'trapped',
           `create role hashed login; alter role app set statement_timeout to '5s';
@@ -215,6 +219,7 @@ describe('preflight', () => {
       });
 
       afterAll(async () => {
+        await old?.close();
         await writer?.close();
         await prepared?.execute(`rollback prepared 'left behind'`);
         await prepared?.close();

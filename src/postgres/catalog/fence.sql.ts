@@ -201,6 +201,11 @@ from pg_catalog.pg_stat_activity a
 where a.datname = pg_catalog.current_database() and a.usesysid = any ($1::oid[]) and a.pid <> pg_catalog.pg_backend_pid()
 order by a.xact_start nulls last, a.pid`;
 
+/** Without this the server hides what other sessions do, and nothing found would mean nothing. */
+export const MAY_SEE_ACTIVITY = `
+select rolsuper or pg_catalog.pg_has_role(oid, 'pg_read_all_stats', 'USAGE') as visible
+from pg_catalog.pg_roles where rolname = current_user`;
+
 /** Client backends in a writing transaction whose role ($1 are the barred ones) the fence does not cover. */
 export const OTHER_WRITING_SESSIONS = `
 select ${SESSION_COLUMNS}
@@ -227,7 +232,7 @@ select l.pid, l.virtualtransaction as vxid,
 from pg_catalog.pg_locks l
 left join pg_catalog.pg_stat_activity a on a.pid = l.pid
 where l.locktype = 'virtualxid' and l.pid <> pg_catalog.pg_backend_pid()
-  and (a.pid is null or (a.usesysid is null and a.backend_type = 'client backend'))`;
+  and (a.pid is null or (a.usesysid is null and coalesce(a.backend_type, 'client backend') = 'client backend'))`;
 
 /** Prepared transactions of the current database, whoever owns them: any may be committed after the fence. */
 export const PREPARED_TRANSACTIONS = `

@@ -13,6 +13,7 @@ export interface RoleAttributes {
   maySignal: boolean;
   maySubscribe: boolean;
   mayUseOrigins: boolean;
+  maySeeActivity: boolean;
   ownsDatabase: boolean;
 }
 
@@ -25,6 +26,7 @@ select r.rolname::text as name, r.rolcanlogin as "canLogin", r.rolsuper as super
   r.rolsuper or pg_catalog.pg_has_role(r.oid, 'pg_signal_backend', 'USAGE') as "maySignal",
   r.rolsuper or exists (select from pg_catalog.pg_roles p
                         where p.rolname = 'pg_create_subscription' and pg_catalog.pg_has_role(r.oid, p.oid, 'USAGE')) as "maySubscribe",
+  r.rolsuper or pg_catalog.pg_has_role(r.oid, 'pg_read_all_stats', 'USAGE') as "maySeeActivity",
   pg_catalog.has_function_privilege(r.oid, 'pg_catalog.pg_replication_origin_progress(text, boolean)', 'EXECUTE') as "mayUseOrigins",
   pg_catalog.pg_has_role(r.oid, d.datdba, 'USAGE') as "ownsDatabase"
 from pg_catalog.pg_roles r

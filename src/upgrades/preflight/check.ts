@@ -1,4 +1,6 @@
+import { MAY_SEE_ACTIVITY } from '../../postgres/catalog/fence.sql.js';
 import type { Session } from '../../postgres/session.js';
+import { Problem } from '../../problems/problem.js';
 import type { PreflightOptions } from './options.js';
 
 /** `blocker` stops the upgrade, `warning` asks for a decision, `info` is worth knowing. */
@@ -80,6 +82,20 @@ export function rowsCheck(definition: RowsCheck): Check {
       const rows = await context[side].rows<PreflightRow>(sql(context), parameters?.(context));
       if (rows.length === 0) return { passed: true, observed: 'none', expected };
       return { passed: false, observed: `${rows.length} ${what}: ${listed(rows)}`, expected, remedy, rows };
+    },
+  };
+}
+
+/** Refuses to answer from pg_stat_activity where the server hides other roles' sessions: a count would be too low. */
+export function seesActivity(side: Side, check: Check): Check {
+  return {
+    ...check,
+    judge: async (context) => {
+      const { visible } = await context[side].row<{ visible: boolean }>(MAY_SEE_ACTIVITY);
+      if (visible) return check.judge(context);
+      throw new Problem('SERVER_PRIVILEGE_MISSING', `the login on the ${side} may not see what other sessions do`, {
+        hint: 'grant pg_read_all_stats to the login.',
+      });
     },
   };
 }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   FENCE_POSITION,
   type FencedSession,
+  MAY_SEE_ACTIVITY,
   OTHER_WRITING_SESSIONS,
   PREPARED_TRANSACTIONS,
   SESSIONS_OF_ROLES,
@@ -32,6 +33,8 @@ export interface FenceRaised {
   terminated: number;
   /** Writing transactions of roles the fence does not cover (superusers): not prevented, shown by the proof. */
   otherWriters: FencedSession[];
+  /** False when the login lacks pg_read_all_stats: then an empty `otherWriters` means nothing. */
+  otherWritersVisible: boolean;
 }
 
 /**
@@ -65,9 +68,10 @@ export async function raiseFence(
     await delay(POLL_MS);
   }
   await refusePrepared(session);
-  const otherWriters = await session.rows<FencedSession>(OTHER_WRITING_SESSIONS, [barred]);
+  const { visible } = await session.row<{ visible: boolean }>(MAY_SEE_ACTIVITY);
+  const otherWriters = visible ? await session.rows<FencedSession>(OTHER_WRITING_SESSIONS, [barred]) : [];
   const { lsn, at } = await position(session);
-  return { barredAt, fencedAt: at, fenceLsn: lsn, terminated: ended.size, otherWriters };
+  return { barredAt, fencedAt: at, fenceLsn: lsn, terminated: ended.size, otherWriters, otherWritersVisible: visible };
 }
 
 /**

@@ -5,7 +5,7 @@ import {
   type LockCapacity,
   replicationCapacity,
 } from '../../../postgres/catalog/preflight-server.sql.js';
-import type { Check, PreflightContext, Side } from '../check.js';
+import { type Check, type PreflightContext, seesActivity, type Side } from '../check.js';
 
 interface Need {
   name: string;
@@ -153,4 +153,8 @@ function locks(side: Side): Check {
   };
 }
 
-export const capacityChecks: Check[] = [...NEEDS.map(headRoom), locks('source'), locks('target')];
+export const capacityChecks: Check[] = [
+  ...NEEDS.map((need) => seesActivity(need.side, headRoom(need))),
+  locks('source'),
+  locks('target'),
+];

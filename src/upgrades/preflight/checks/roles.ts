@@ -10,7 +10,7 @@ import { WRITER_ROLES } from '../../../postgres/catalog/fence.sql.js';
 import { planFence } from '../../traffic/plan-fence.js';
 import { protectedRoles } from '../../traffic/protected-roles.js';
 import { findWriterRoles, type Writers } from '../../traffic/writers.js';
-import { type Check, listed, type PreflightContext } from '../check.js';
+import { type Check, listed, type PreflightContext, seesActivity } from '../check.js';
 
 async function writersOf({ source, options }: PreflightContext): Promise<Writers & { excluded: string[] }> {
   const excluded = await protectedRoles(source, [options.sourceAddress!.user]);
@@ -64,7 +64,7 @@ export const roleChecks: Check[] = [
       };
     },
   },
-  {
+  seesActivity('source', {
     name: 'sessions-beyond-the-fence',
     severity: 'warning',
     sql: () => SESSIONS_OF_EXCLUDED,
@@ -80,7 +80,7 @@ export const roleChecks: Check[] = [
         rows,
       };
     },
-  },
+  }),
   {
     name: 'fence-privileges',
     severity: 'blocker',
@@ -97,6 +97,7 @@ export const roleChecks: Check[] = [
       const lacks = [
         rows.length > 0 && `may not alter ${listed(rows, 20)}`,
         names.length > 0 && !me.maySignal && 'pg_signal_backend',
+        !me.maySeeActivity && 'pg_read_all_stats',
         revoking.length > 0 &&
           !me.ownsDatabase &&
           `ownership of the database (${revoking.join(', ')} only lose CONNECT)`,
@@ -106,8 +107,9 @@ export const roleChecks: Check[] = [
         observed: lacks.length === 0 ? `${login} may bar all of them` : `${login} lacks: ${lacks.join('; ')}`,
         expected:
           'the login may alter every role to bar, end its sessions, and revoke CONNECT where a role is used elsewhere',
-        remedy: 'Register a superuser, or grant CREATEROLE (from 16: with ADMIN on each role) and pg_signal_backend.',
-        rows,
+        remedy:
+          'Register a superuser, or grant CREATEROLE (from 16: with ADMIN on each role), pg_signal_backend and pg_read_all_stats.',
+        rows: record.roles.map(({ name, method, note }) => ({ object: name, method, note })),
       };
     },
   },
