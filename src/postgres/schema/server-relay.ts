@@ -58,7 +58,11 @@ export class ServerRelay {
         Atomics.notify(counter, 0);
       });
       this.socket.on('error', reject);
-      this.socket.once('close', () => reject(this.lastError ?? new Error('Connection terminated unexpectedly')));
+      this.socket.once('close', () => {
+        // A server that ends a session says why and is never ready again.
+        this.readAnswer(Buffer.concat(pending));
+        reject(this.lastError ?? new Error('Connection terminated unexpectedly'));
+      });
       port.on('message', (bytes: Uint8Array) => this.socket.write(bytes));
     });
   }
@@ -85,9 +89,8 @@ export class ServerRelay {
 /** A cheap look at the tail: ReadyForQuery is `Z`, length 5, one byte of transaction status. */
 function couldBeComplete(chunks: Buffer[]): boolean {
   const lastChunk = chunks.at(-1)!;
-  const tail = lastChunk.length >= 6 || chunks.length === 1 ? lastChunk : Buffer.concat(chunks);
-  if (tail.length < 6) return tail[0] === ERROR;
-  return tail[tail.length - 6] === READY && tail.readInt32BE(tail.length - 5) === 5;
+  const tail = lastChunk.length >= 6 ? lastChunk : Buffer.concat(chunks);
+  return tail.length >= 6 && tail[tail.length - 6] === READY && tail.readInt32BE(tail.length - 5) === 5;
 }
 
 /** ErrorResponse: fields of one type byte and a zero-terminated text, ended by a zero byte. */
