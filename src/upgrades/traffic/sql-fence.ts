@@ -31,10 +31,11 @@ export interface FenceRaised {
   fenceLsn: string;
   /** Sessions that were ended. */
   terminated: number;
-  /** Writing transactions of roles the fence does not cover (superusers): not prevented, shown by the proof. */
-  otherWriters: FencedSession[];
-  /** False when the login lacks pg_read_all_stats: then an empty `otherWriters` means nothing. */
-  otherWritersVisible: boolean;
+  /**
+   * Writing transactions of roles the fence does not cover (superusers): not prevented, shown by the proof. Null when
+   * the login may not see them (it lacks pg_read_all_stats).
+   */
+  otherWriters: FencedSession[] | null;
 }
 
 /**
@@ -69,9 +70,9 @@ export async function raiseFence(
   }
   await refusePrepared(session);
   const { visible } = await session.row<{ visible: boolean }>(MAY_SEE_ACTIVITY);
-  const otherWriters = visible ? await session.rows<FencedSession>(OTHER_WRITING_SESSIONS, [barred]) : [];
+  const otherWriters = visible ? await session.rows<FencedSession>(OTHER_WRITING_SESSIONS, [barred]) : null;
   const { lsn, at } = await position(session);
-  return { barredAt, fencedAt: at, fenceLsn: lsn, terminated: ended.size, otherWriters, otherWritersVisible: visible };
+  return { barredAt, fencedAt: at, fenceLsn: lsn, terminated: ended.size, otherWriters };
 }
 
 /**
