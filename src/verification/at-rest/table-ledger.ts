@@ -37,8 +37,7 @@ interface Entry {
 export class TableLedger {
   private readonly entries = new Map<string, Entry>();
   private method: BindMethod | null = null;
-  private stalled: string | null = null;
-  private postponed: string | null = null;
+  private obstacle: { verdict: 'stalled' | 'pending'; reason: string } | null = null;
 
   constructor(private readonly methodReason: string | null) {}
 
@@ -89,14 +88,9 @@ export class TableLedger {
     found.differences.push(...listed);
   }
 
-  /** The subscription does not apply: open tables get no verdict but that. */
-  stall(reason: string): void {
-    this.stalled = reason;
-  }
-
-  /** No further bind was possible: open tables stay pending. */
-  postpone(reason: string): void {
-    this.postponed = reason;
+  /** No further bind was possible: open tables get that verdict. */
+  giveUp(obstacle: { verdict: 'stalled' | 'pending'; reason: string }): void {
+    this.obstacle = obstacle;
   }
 
   progress(): VerificationProgress {
@@ -148,9 +142,9 @@ export class TableLedger {
     if (missing + extra + different > 0) return { verdict: 'different', reason: null };
     if (found.refusal !== null) return { verdict: 'not-comparable', reason: found.refusal };
     if (!isOpen(found)) return { verdict: 'equal', reason: null };
-    if (this.stalled !== null) return { verdict: 'stalled', reason: this.stalled };
+    if (this.obstacle) return this.obstacle;
     const keys = found.doubtful ? `whether ${found.doubtful.length} keys agree could not be told yet` : null;
-    return { verdict: 'pending', reason: this.postponed ?? found.waitsFor ?? keys };
+    return { verdict: 'pending', reason: found.waitsFor ?? keys };
   }
 }
 

@@ -1,7 +1,7 @@
 import type { BoundPair } from '../../postgres/replication/bound-pair.js';
 import { withSession, type Session } from '../../postgres/session.js';
 import type { ConnectionTarget } from '../../postgres/connection.js';
-import { Problem } from '../../problems/problem.js';
+import { attemptBind, type Binder } from './bind-attempt.js';
 import type { TableName } from './table-shape.js';
 import { compareTables, type TableTask } from './compare-tables.js';
 import type { LinkVerification, VerificationProgress } from './link-verification.js';
@@ -9,11 +9,10 @@ import { readLinkTables, readSubscription, type LinkTables } from './read-shapes
 import { type KeysByTable, TableLedger } from './table-ledger.js';
 
 /** What verifying needs of a link's readers. */
-export interface VerifiableLink {
+export interface VerifiableLink extends Binder {
   readonly ends: { publisher: ConnectionTarget; subscriber: ConnectionTarget };
   readonly subscription: { name: string };
   readonly positionsReason: string | null;
-  bind(tables: readonly TableName[], options: { deadlineMs: number; signal?: AbortSignal }): Promise<BoundPair>;
 }
 
 export interface VerifyLinkRequest {
@@ -35,8 +34,12 @@ export interface VerifyLinkRequest {
 }
 
 /** Binds after the first one, for keys in doubt and tables that moved; then they stay `pending`. */
-const MOST_FURTHER_BINDS = 10;
-const HALF_A_DAY_MS = 12 * 60 * 60 * 1000;
+export const MOST_FURTHER_BINDS = 10;
+/** A hash over one table: half a day. */
+export const STATEMENT_DEADLINE_MS = 12 * 60 * 60 * 1000;
+/** Differences listed per table unless asked otherwise. */
+export const LIST_LIMIT = 1000;
+const BIND_DEADLINE_MS = 60_000;
 
 /**
  * Compares the tables of a link, exactly, while both sides are written to: all of them in one bound pair of
@@ -53,8 +56,13 @@ export async function verifyLink(request: VerifyLinkRequest): Promise<LinkVerifi
     const open = ledger.open();
     if (open.length === 0) break;
     signal?.throwIfAborted();
-    const pair = await bindOrExplain(request, open, ledger);
-    if (!pair) break;
+    const deadlineMs = request.bindDeadlineMs ?? BIND_DEADLINE_MS;
+    const attempt = await attemptBind(readers, open, { deadlineMs, ...(signal ? { signal } : {}) });
+    if (!attempt.pair) {
+      ledger.giveUp(attempt);
+      break;
+    }
+    const { pair } = attempt;
     try {
       await compareBound(request, pair, open, ledger);
     } finally {
@@ -86,24 +94,6 @@ async function readTables(
   return readLinkTables(publisher, subscriber, await readSubscription(subscriber, name), tables);
 }
 
-async function bindOrExplain(
-  { readers, bindDeadlineMs = 60_000, signal }: VerifyLinkRequest,
-  tables: readonly TableName[],
-  ledger: TableLedger,
-): Promise<BoundPair | null> {
-  try {
-    return await readers.bind(tables, { deadlineMs: bindDeadlineMs, ...(signal ? { signal } : {}) });
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (!(error instanceof Problem)) throw error;
-    const stalled = error.code === 'PREREQUISITE_FAILED' && error.options.extra?.stalledAt !== undefined;
-    if (stalled) ledger.stall(error.detail);
-    else if (error.code === 'SERVER_TIMEOUT' || error.code === 'LIMIT_REACHED') ledger.postpone(error.detail);
-    else throw error;
-    return null;
-  }
-}
-
 async function compareBound(
   request: VerifyLinkRequest,
   pair: BoundPair,
@@ -121,8 +111,8 @@ async function compareBound(
   const tasks: TableTask[] = comparable.map((shape) => ({ shape, only: ledger.doubtfulKeys(shape) }));
   await compareTables(pair, tasks, {
     maxParallel: request.maxParallel ?? 2,
-    statementDeadlineMs: request.statementDeadlineMs ?? HALF_A_DAY_MS,
-    listLimit: request.listLimit ?? 1000,
+    statementDeadlineMs: request.statementDeadlineMs ?? STATEMENT_DEADLINE_MS,
+    listLimit: request.listLimit ?? LIST_LIMIT,
     ...(request.signal ? { signal: request.signal } : {}),
     onTable: async (finding) => {
       ledger.record(finding, pair.method);

@@ -1,13 +1,12 @@
-import type { BoundPair } from '../../postgres/replication/bound-pair.js';
-import * as sql from '../../postgres/catalog/published-tables.sql.js';
 import type { Lsn } from '../../shared/lsn.js';
-import { Differences } from '../at-rest/difference.js';
-import { overallVerdict, type LinkVerification, type VerifiedTable } from '../at-rest/link-verification.js';
-import { SubscriberForm } from '../at-rest/subscriber-form.js';
-import type { TableShape } from '../at-rest/table-shape.js';
-import { verifyLink } from '../at-rest/verify-link.js';
+import { attemptBind, type BindAttempt } from '../at-rest/bind-attempt.js';
+import { compareTables, type TableTask } from '../at-rest/compare-tables.js';
+import { overallVerdict, type LinkVerification } from '../at-rest/link-verification.js';
+import { TableLedger } from '../at-rest/table-ledger.js';
+import { tableId } from '../at-rest/table-shape.js';
+import { LIST_LIMIT, MOST_FURTHER_BINDS, STATEMENT_DEADLINE_MS } from '../at-rest/verify-link.js';
 import type { LinkReaders } from '../link/link-readers.js';
-import type { RowDeltas } from './row-deltas.js';
+import { compareDeltas, type ComparedDeltas } from './compare-deltas.js';
 import type { TouchedKeys } from './touched-keys.js';
 
 export interface CompareTouchedRequest {
@@ -15,6 +14,8 @@ export interface CompareTouchedRequest {
   touched: TouchedKeys;
   /** For each bind, in milliseconds. */
   bindDeadlineMs: number;
+  /** Tables compared at a time. Default 4. */
+  maxParallel?: number;
   signal?: AbortSignal;
 }
 
@@ -24,132 +25,80 @@ export interface TouchedVerification extends LinkVerification {
 }
 
 /**
- * Compares exactly the rows touched since the last verified LSN, never a whole table. Together with that verification
- * an `equal` proves the link equal at `verifiedLsn`. Where what was touched is not known completely the verdict is
- * `pending`, with the reason: verify again first. Tables without a key are judged by what both ends' streams say came
- * and went; without a stream of the subscriber they are `pending`.
+ * Compares exactly the rows touched since the last verified LSN, never a whole table, in one bound pair (only keys in
+ * doubt, which a link without writes does not have, take a further one). Together with that verification an `equal`
+ * proves the link equal at `verifiedLsn`. Where what was touched is not known completely the verdict is `pending`,
+ * with the reason: verify again first. Tables without a key are judged by what both ends' streams say came and went;
+ * without a stream of the subscriber they are `pending`.
  */
 export async function compareTouched(request: CompareTouchedRequest): Promise<TouchedVerification> {
   const { readers, touched, bindDeadlineMs, signal } = request;
   const options = { deadlineMs: bindDeadlineMs, ...(signal ? { signal } : {}) };
-  const pair = await readers.bind([], options);
-  const keyless: Compared[] = [];
-  try {
-    for (const table of touched.keyless()) keyless.push(await compareDeltas(pair, readers, table));
-  } finally {
-    await pair.release();
+  const ledger = new TableLedger(readers.positionsReason);
+  const deltas: ComparedDeltas[] = [];
+  let bound: Lsn | null = null;
+  let keys = 0;
+
+  for (let bind = 0; bind <= MOST_FURTHER_BINDS; bind++) {
+    const tables = bound === null ? touched.touchedTables() : ledger.open();
+    if (bound !== null && tables.length === 0) break;
+    const attempt = await attemptBind(readers, tables, options);
+    if (!attempt.pair) {
+      if (bound === null) return undecided(attempt, readers);
+      ledger.giveUp(attempt);
+      break;
+    }
+    const { pair } = attempt;
+    try {
+      if (bound === null) {
+        // Every transaction up to the pair's LSN has been recorded by now.
+        for (const table of touched.keyless()) deltas.push(await compareDeltas(pair, readers, table));
+        const byTable = touched.keys();
+        for (const list of byTable.values()) keys += list.length;
+        ledger.begin({ comparable: touched.shapesOf([...byTable.keys()]), notComparable: [] }, byTable);
+        bound = pair.boundLsn;
+      }
+      const shapes = touched.shapesOf(ledger.open().map((table) => tableId(table)));
+      const tasks: TableTask[] = shapes.map((shape) => ({ shape, only: ledger.doubtfulKeys(shape) }));
+      await compareTables(pair, tasks, {
+        maxParallel: request.maxParallel ?? 4,
+        statementDeadlineMs: STATEMENT_DEADLINE_MS,
+        listLimit: LIST_LIMIT,
+        ...(signal ? { signal } : {}),
+        onTable: (finding) => ledger.record(finding, pair.method),
+      });
+    } finally {
+      await pair.release();
+    }
   }
-  // Read after the bind: every transaction up to its LSN has been recorded by now.
-  const keys = touched.keys();
-  const tables = touched.shapesOf(keys);
-  const byKey =
-    tables.length > 0
-      ? await verifyLink({ readers, tables, keys, bindDeadlineMs, ...(signal ? { signal } : {}) })
-      : null;
-  return conclude(
-    pair,
-    keyless,
-    byKey,
-    touched.overflow,
-    [...keys.values()].reduce((sum, list) => sum + list.length, 0),
-  );
+  return { ...conclude(ledger.conclude(), deltas, bound!, touched.overflow), keys };
 }
 
-interface Compared {
-  table: VerifiedTable;
-  differences: Differences | null;
-}
-
-async function compareDeltas(
-  pair: BoundPair,
-  readers: LinkReaders,
-  { shape, published, applied }: { shape: TableShape; published: RowDeltas; applied: RowDeltas },
-): Promise<Compared> {
-  const obstacle = await deltaObstacle(pair, readers, shape, published);
-  if (obstacle !== null) return { table: verified(shape, 'pending', obstacle, null, null), differences: null };
-  const theirs = new Map(applied.net(pair.boundLsn).map(({ row, count }) => [JSON.stringify(row), count]));
-  const ours = published.net(pair.boundLsn);
-  const form = await SubscriberForm.of(
-    shape,
-    pair.subscriber.session,
-    ours.map(({ row }) => row),
-  );
-  const surplus = new Map<string, number>();
-  for (const { row, count } of ours) {
-    const image = JSON.stringify(form.apply(row));
-    surplus.set(image, (surplus.get(image) ?? 0) + count);
-  }
-  for (const [image, count] of theirs) surplus.set(image, (surplus.get(image) ?? 0) - count);
-  const differences = new Differences(shape, pair.boundLsn, 1000);
-  for (const [image, count] of surplus) {
-    const row = JSON.parse(image) as (string | null)[];
-    if (count > 0) differences.add('missing', null, row, null, count);
-    if (count < 0) differences.add('extra', null, null, row, -count);
-  }
-  const verdict = differences.found ? 'different' : 'equal';
-  return { table: verified(shape, verdict, null, pair.boundLsn, differences), differences };
-}
-
-/** Why the two streams do not tell the same story of the table; null when they do. */
-async function deltaObstacle(
-  pair: BoundPair,
-  readers: LinkReaders,
-  shape: TableShape,
-  published: RowDeltas,
-): Promise<string | null> {
-  if (!readers.readsSubscriber)
-    return `the table has no key, and ${readers.positionsReason ?? 'no stream of the subscriber is read'}`;
-  if (pair.inDoubt.length > 0) return 'the table has no key, and the last transactions are in doubt';
-  const [identity] = await pair.subscriber.session.rows<{ usable: boolean }>(sql.replicaIdentityUsableSql(), [
-    [shape.schema],
-    [shape.name],
-  ]);
-  if (published.anyGone && !identity?.usable)
-    return 'the table has neither a key nor a replica identity on the subscriber';
-  return null;
-}
-
-function verified(
-  { schema, name }: TableShape,
-  verdict: VerifiedTable['verdict'],
-  reason: string | null,
-  verifiedLsn: Lsn | null,
-  differences: Differences | null,
-): VerifiedTable {
-  const counts = differences?.counts ?? { missing: 0, extra: 0, different: 0 };
-  return { schema, name, verdict, reason, rows: null, verifiedLsn, differences: counts };
-}
-
-function conclude(
-  pair: BoundPair,
-  keyless: readonly Compared[],
-  byKey: LinkVerification | null,
-  overflow: string | null,
-  keys: number,
+function undecided(
+  { verdict, reason }: Extract<BindAttempt, { pair: null }>,
+  { positionsReason }: LinkReaders,
 ): TouchedVerification {
-  const tables = [...keyless.map(({ table }) => table), ...(byKey?.tables ?? [])];
-  const differences = [
-    ...keyless.flatMap((compared) => compared.differences?.listed ?? []),
-    ...(byKey?.differences ?? []),
-  ];
-  // Nothing touched: what was verified still holds, at the newly bound LSN.
+  const nothing = { verifiedLsn: null, method: null, methodReason: positionsReason, tables: [], differences: [] };
+  return { verdict, reason, ...nothing, keys: 0 };
+}
+
+/** Nothing touched is fine: what was verified still holds, at the newly bound LSN. */
+function conclude(
+  byKey: LinkVerification,
+  deltas: readonly ComparedDeltas[],
+  bound: Lsn,
+  overflow: string | null,
+): LinkVerification {
+  const tables = [...deltas.map(({ table }) => table), ...byKey.tables];
   const found = tables.length === 0 ? 'equal' : overallVerdict(tables);
   const verdict = found === 'equal' && overflow !== null ? 'pending' : found;
-  const lsns = [pair.boundLsn, ...tables.map(({ verifiedLsn }) => verifiedLsn)];
-  const complete = verdict === 'equal' || verdict === 'different';
   return {
+    ...byKey,
     verdict,
     reason:
-      verdict === 'pending' && overflow !== null
-        ? overflow
-        : (tables.find((table) => table.verdict === verdict)?.reason ?? null),
-    verifiedLsn: complete
-      ? lsns.reduce((lowest, lsn) => (lowest === null || lsn === null ? null : lsn < lowest ? lsn : lowest))
-      : null,
-    method: pair.method,
-    methodReason: byKey?.methodReason ?? null,
+      (verdict === 'pending' ? overflow : null) ?? tables.find((table) => table.verdict === verdict)?.reason ?? null,
+    verifiedLsn: verdict === 'equal' || verdict === 'different' ? bound : null,
     tables,
-    differences,
-    keys,
+    differences: [...deltas.flatMap(({ differences }) => differences), ...byKey.differences],
   };
 }

@@ -13,16 +13,19 @@ import type { KeysByTable } from '../at-rest/table-ledger.js';
 import { tableId, type TableShape } from '../at-rest/table-shape.js';
 import { RowDeltas } from './row-deltas.js';
 
-interface TouchedTable {
+/** What happened to a table without a key, as each side's stream told it. */
+export interface KeylessTable {
   shape: TableShape;
+  published: RowDeltas;
+  applied: RowDeltas;
+}
+
+interface TouchedTable extends KeylessTable {
   positions: number[];
   onPublisher: ChangeReader;
   onSubscriber: ChangeReader;
   /** Key (as JSON, in the publisher's form) to the end LSN of the last transaction that touched it. */
   keys: Map<string, Lsn>;
-  /** For a table without a key: what each side's stream brought and took away. */
-  published: RowDeltas;
-  applied: RowDeltas;
 }
 
 /** Why what was touched up to the LSN is not known completely; a verification at or past it makes it whole again. */
@@ -110,13 +113,21 @@ export class TouchedKeys {
     return new Map(touched.map(([id, { keys }]) => [id, [...keys.keys()].map((key) => JSON.parse(key) as string[])]));
   }
 
-  /** The tables of those names. */
-  shapesOf(keys: KeysByTable): TableShape[] {
-    return [...keys.keys()].map((id) => this.tables.get(id)!.shape);
+  /** The tables with those quoted names. */
+  shapesOf(ids: readonly string[]): TableShape[] {
+    return ids.map((id) => this.tables.get(id)!.shape);
+  }
+
+  /** Tables of which anything was touched. */
+  touchedTables(): TableShape[] {
+    const touched = [...this.tables.values()].filter(
+      ({ keys, published, applied }) => keys.size + published.size + applied.size > 0,
+    );
+    return touched.map(({ shape }) => shape);
   }
 
   /** Touched tables without a key, with what each side's stream says happened to them. */
-  keyless(): { shape: TableShape; published: RowDeltas; applied: RowDeltas }[] {
+  keyless(): KeylessTable[] {
     return [...this.tables.values()].filter(
       ({ shape, published, applied }) => !shape.key && published.size + applied.size > 0,
     );

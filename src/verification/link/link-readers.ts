@@ -54,9 +54,7 @@ export class LinkReaders {
     /** Why binding goes by positions; null when the subscriber has a stream of its own. */
     readonly positionsReason: string | null,
   ) {
-    const { readerId, publisher, subscriber, listeners } = request;
-    if (listeners?.publisher) this.publisherListeners.add(listeners.publisher);
-    if (listeners?.subscriber) this.subscriberListeners.add(listeners.subscriber);
+    const { readerId, publisher, subscriber } = request;
     this.publisherStream = new ChangeStream({
       target: publisher,
       slotName: publisherSlotName(readerId),
