@@ -133,6 +133,8 @@ export class SessionPool {
 
   /** A server that does not answer is asked rarely; whoever comes in between gets the last answer at once. */
   private noteFailure(problem: Problem): void {
+    // Attempts that were made side by side fail side by side: that is one failure.
+    if (this.failure && Date.now() < this.failure.until) return;
     const count = (this.failure?.count ?? 0) + 1;
     const pause = Math.min(this.limits.backOffMs * 2 ** (count - 1), this.limits.backOffMaxMs);
     this.failure = { problem, count, until: Date.now() + pause };

@@ -1,6 +1,6 @@
 import type { ServerLogin } from '../postgres/catalog/server-facts.js';
 import { identifier } from '../postgres/quoting.js';
-import { PG14, PG16 } from '../shared/server-version.js';
+import { PG14, PG15, PG16 } from '../shared/server-version.js';
 
 /** Something the login cannot do, what that rules out, and the statement (run by an administrator) that cures it. */
 export interface MissingPrivilege {
@@ -61,19 +61,21 @@ export function missingPrivileges(login: ServerLogin, versionNum: number): Missi
       `grant pg_create_subscription to ${user}`,
     );
   }
-  need(
-    login.advanceOrigin,
-    'EXECUTE on pg_replication_origin_advance',
-    'skipping a transaction and continuing a subscription from a known position',
-    `grant execute on function pg_catalog.pg_replication_origin_advance(text, pg_lsn) to ${user}`,
-  );
-  need(
-    false,
-    'SUPERUSER',
-    versionNum >= PG16
-      ? 'publications of all tables or of schemas'
-      : 'publications of all tables or of schemas, and creating subscriptions',
-    `alter role ${user} superuser`,
-  );
+  if (versionNum >= PG14) {
+    need(
+      login.advanceOrigin,
+      'EXECUTE on pg_replication_origin_advance',
+      'skipping a transaction and continuing a subscription from a known position',
+      `grant execute on function pg_catalog.pg_replication_origin_advance(text, pg_lsn) to ${user}`,
+    );
+  }
+  need(false, 'SUPERUSER', superuserNeededFor(versionNum), `alter role ${user} superuser`);
   return missing;
+}
+
+function superuserNeededFor(versionNum: number): string {
+  const publications = versionNum >= PG15 ? 'publications of all tables or of schemas' : 'publications of all tables';
+  if (versionNum >= PG16) return publications;
+  const subscriptions = `${publications}, creating subscriptions`;
+  return versionNum >= PG14 ? subscriptions : `${subscriptions}, continuing a subscription from a known position`;
 }

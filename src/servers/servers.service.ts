@@ -207,7 +207,11 @@ function targetOf({ host, port, user, password, database, tls }: ServerAddress):
 
 /** A session of its own: neither a pool's back-off nor its old settings may colour the answer. */
 function probe(target: ConnectionTarget): Promise<ServerFacts> {
-  return withSession(target, { purpose: 'check', statementTimeoutMs: 10_000 }, readServerFacts);
+  return withSession(
+    target,
+    { purpose: 'check', connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 },
+    readServerFacts,
+  );
 }
 
 function ownerOf(server: string): string {

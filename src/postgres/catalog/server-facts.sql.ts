@@ -123,14 +123,21 @@ select r.rolname as login,
        r.rolcreatedb as create_database,
        pg_catalog.pg_has_role(r.oid, 'pg_monitor', 'usage') as monitor,
        pg_catalog.pg_has_role(r.oid, 'pg_signal_backend', 'usage') as signal_backend,
-       pg_catalog.has_function_privilege(
-         r.oid, 'pg_catalog.pg_replication_origin_advance(text, pg_catalog.pg_lsn)', 'execute') as advance_origin,
+       ${advanceOrigin(versionNum)} as advance_origin,
        ${versionNum >= PG14 ? memberOf('pg_read_all_data') : 'null::boolean'} as read_all_data,
        ${versionNum >= PG16 ? memberOf('pg_create_subscription') : 'null::boolean'} as create_subscription,
        exists (select from pg_catalog.pg_roles p
                 where p.rolname = 'rds_replication' and pg_catalog.pg_has_role(r.oid, p.oid, 'usage')) as rds_replication
   from pg_catalog.pg_roles r
  where r.rolname = current_user`;
+}
+
+/** Up to 13 the function itself asks for a superuser, whatever its privileges say. */
+function advanceOrigin(versionNum: number): string {
+  return versionNum >= PG14
+    ? `pg_catalog.has_function_privilege(
+         r.oid, 'pg_catalog.pg_replication_origin_advance(text, pg_catalog.pg_lsn)', 'execute')`
+    : 'r.rolsuper';
 }
 
 function memberOf(role: string): string {
