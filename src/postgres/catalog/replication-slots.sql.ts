@@ -2,8 +2,8 @@ import { PG13, PG14, PG16, PG17 } from '../../shared/server-version.js';
 import type { Variant } from './variant.js';
 
 /**
- * Replication slots; `$1` is a name, or null for all. `current_lsn` is the end of this server's WAL: what it wrote
- * as a primary, what it received as a standby. A lost slot has no restart_lsn, so its retained WAL is null, not 0.
+ * Replication slots; `$1` is a name, or null for all. `current_lsn` is the end of this server's WAL: as a primary
+ * what it inserted (an asynchronous commit counts before it is written out), as a standby what it received. A lost slot has no restart_lsn, so its retained WAL is null, not 0.
  * Up to 15 the only way to lose a slot is removed WAL; 16 tells conflicts apart but not which kind.
  */
 export const REPLICATION_SLOTS: readonly Variant[] = [
@@ -13,7 +13,7 @@ export const REPLICATION_SLOTS: readonly Variant[] = [
       with position as (
         select case when pg_catalog.pg_is_in_recovery()
                     then coalesce(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
-                    else pg_catalog.pg_current_wal_lsn() end as current_lsn)
+                    else pg_catalog.pg_current_wal_insert_lsn() end as current_lsn)
       select s.slot_name::text as name, s.slot_type::text as kind, s.plugin::text as plugin, s.database::text as database,
              s.temporary as temporary, s.active as active, s.active_pid as active_pid,
              s.restart_lsn::text as restart_lsn, s.confirmed_flush_lsn::text as confirmed_flush_lsn,
@@ -34,7 +34,7 @@ export const REPLICATION_SLOTS: readonly Variant[] = [
       with position as (
         select case when pg_catalog.pg_is_in_recovery()
                     then coalesce(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
-                    else pg_catalog.pg_current_wal_lsn() end as current_lsn)
+                    else pg_catalog.pg_current_wal_insert_lsn() end as current_lsn)
       select s.slot_name::text as name, s.slot_type::text as kind, s.plugin::text as plugin, s.database::text as database,
              s.temporary as temporary, s.active as active, s.active_pid as active_pid,
              s.restart_lsn::text as restart_lsn, s.confirmed_flush_lsn::text as confirmed_flush_lsn,
@@ -55,7 +55,7 @@ export const REPLICATION_SLOTS: readonly Variant[] = [
       with position as (
         select case when pg_catalog.pg_is_in_recovery()
                     then coalesce(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
-                    else pg_catalog.pg_current_wal_lsn() end as current_lsn)
+                    else pg_catalog.pg_current_wal_insert_lsn() end as current_lsn)
       select s.slot_name::text as name, s.slot_type::text as kind, s.plugin::text as plugin, s.database::text as database,
              s.temporary as temporary, s.active as active, s.active_pid as active_pid,
              s.restart_lsn::text as restart_lsn, s.confirmed_flush_lsn::text as confirmed_flush_lsn,
@@ -76,7 +76,7 @@ export const REPLICATION_SLOTS: readonly Variant[] = [
       with position as (
         select case when pg_catalog.pg_is_in_recovery()
                     then coalesce(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
-                    else pg_catalog.pg_current_wal_lsn() end as current_lsn)
+                    else pg_catalog.pg_current_wal_insert_lsn() end as current_lsn)
       select s.slot_name::text as name, s.slot_type::text as kind, s.plugin::text as plugin, s.database::text as database,
              s.temporary as temporary, s.active as active, s.active_pid as active_pid,
              s.restart_lsn::text as restart_lsn, s.confirmed_flush_lsn::text as confirmed_flush_lsn,

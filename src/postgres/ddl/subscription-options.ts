@@ -94,11 +94,11 @@ export function givenOptions(options: SubscriptionOptions): SubscriptionOption[]
 
 /** Throws OPTION_NOT_SUPPORTED or INVALID_INPUT for what CREATE SUBSCRIPTION would refuse. */
 export function checkCreateOptions(options: SubscriptionOptions, versionNum: number): void {
+  checkValues(options, versionNum);
   for (const name of givenOptions(options)) {
     const rule = SUBSCRIPTION_OPTION_RULES[name];
     requireVersion(versionNum, rule.since ?? 0, `the option ${name}`, `/options/${name}`, rule.instead);
   }
-  checkValues(options, versionNum);
   if (options.slotName !== null) return;
   const hint = 'Create it disabled and without a slot, set slotName later, then enable it.';
   if (options.enabled !== false) {
@@ -111,6 +111,7 @@ export function checkCreateOptions(options: SubscriptionOptions, versionNum: num
 
 /** Throws for what ALTER SUBSCRIPTION ... SET would refuse whatever the subscription's state. */
 export function checkAlterOptions(options: SubscriptionOptions, versionNum: number): void {
+  checkValues(options, versionNum);
   for (const name of givenOptions(options)) {
     const { since = 0, alterSince = since, instead } = SUBSCRIPTION_OPTION_RULES[name];
     const pointer = `/options/${name}`;
@@ -118,7 +119,6 @@ export function checkAlterOptions(options: SubscriptionOptions, versionNum: numb
     requireVersion(versionNum, since, `the option ${name}`, pointer, instead);
     requireVersion(versionNum, alterSince, `changing the option ${name}`, pointer, ONLY_AT_CREATION);
   }
-  checkValues(options, versionNum);
   if (options.slotName !== undefined && options.twoPhase !== undefined) {
     throw invalidInput('/options/twoPhase', 'slotName and twoPhase cannot be changed in one request');
   }

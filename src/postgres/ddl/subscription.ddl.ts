@@ -21,8 +21,9 @@ export interface SubscriptionSpec {
 }
 
 const SUBSCRIPTION_LOCK = 'ACCESS EXCLUSIVE on the subscription; no table lock';
-const CREATE_LOCK = 'ROW EXCLUSIVE on pg_subscription; no table lock';
-const REFRESH_LOCK = `${SUBSCRIPTION_LOCK}; ACCESS EXCLUSIVE on pg_subscription_rel when tables are removed`;
+const CREATE_LOCK = 'ACCESS SHARE on each subscribed table: waits only for ACCESS EXCLUSIVE';
+const REFRESH_LOCK =
+  'ACCESS EXCLUSIVE on the subscription; ACCESS SHARE on each new table; ACCESS EXCLUSIVE on pg_subscription_rel when tables leave';
 
 /** CREATE SUBSCRIPTION. Outside a transaction when the server creates the slot. */
 export function createSubscription(spec: SubscriptionSpec, versionNum: number): Statement[] {

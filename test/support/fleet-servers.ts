@@ -1,0 +1,28 @@
+import type { ConnectionTarget } from '../../src/postgres/connection.js';
+import { type Session, withSession } from '../../src/postgres/session.js';
+import { Problem } from '../../src/problems/problem.js';
+import type { ServersService } from '../../src/servers/servers.service.js';
+import type { TestServer } from './postgres-fleet.js';
+
+/** Test servers by name, as feature services see registered ones: for specs that need no state database. */
+export function fleetServers(servers: Record<string, TestServer>): ServersService {
+  const target = (name: string, database?: string): Promise<ConnectionTarget> => {
+    const server = servers[name];
+    if (!server) return Promise.reject(new Problem('NOT_FOUND', `there is no server named "${name}"`));
+    return Promise.resolve(server.target(database));
+  };
+  const directory: Partial<ServersService> = {
+    target,
+    advertisedTarget: target,
+    withSession: async <T>(name: string, database: string | undefined, work: (session: Session) => Promise<T>) =>
+      withSession(await target(name, database), { purpose: 'test' }, work),
+    list: () =>
+      Promise.resolve({
+        items: Object.entries(servers).map(([name, { host, port }]) => ({
+          ...{ name, host, port, advertisedHost: null, advertisedPort: null },
+        })),
+        nextCursor: null,
+      }) as ReturnType<ServersService['list']>,
+  };
+  return directory as ServersService;
+}
