@@ -304,6 +304,34 @@ describe.each(MAJORS)('the SQL fence on PostgreSQL %i', (major) => {
     expect(await compareRecord(admin, record)).toEqual([]);
   });
 
+  it('needs no superuser: CREATEROLE, pg_signal_backend and the database will do', async () => {
+    await server.run('shop', `create role ops login createrole password '${PASSWORD}' in role pg_signal_backend`);
+    await server.run('shop', 'create database narrow owner ops');
+    await server.withSession('narrow', (s) => s.execute('create table public.t (id int)'));
+    const target = { ...server.target('narrow'), user: 'ops', password: PASSWORD };
+    const ops = await Session.open(target);
+    await ops.execute(`create role w1 login password '${PASSWORD}'; create role w2 login password '${PASSWORD}'`);
+    await server.run('narrow', 'grant insert on t to w1, w2');
+    await server.run('shop', 'create table w2_was_here (id int primary key); grant select on w2_was_here to w2');
+    const { roles } = await findWriterRoles(ops, { requested: ['w1', 'w2'], excluded: ['ops'] });
+    const record = await planFence(ops, { roles, excluded: ['ops'] });
+    expect(record.roles.map(({ method }) => method)).toEqual(['nologin', 'revoke-connect']);
+    const before = await catalogs();
+    const busy = await Session.open({ ...target, user: 'w2' });
+    await busy.execute('begin; insert into public.t values (1)');
+    const raised = await raiseFence(ops, record, { deadlineMs: 10_000 });
+    expect(raised).toMatchObject({ terminated: 1, otherWriters: null });
+    expect((await proveBar(target, record, () => PASSWORD)).held).toBe(true);
+    await (await Session.open(target)).close();
+    expect(await lowerFence(ops, record)).toEqual([]);
+    expect({ ...((await catalogs()) as object), databases: [] }).toEqual({ ...(before as object), databases: [] });
+    await busy.close();
+    await ops.close();
+    await server.run('shop', 'drop table w2_was_here');
+    await server.run('shop', 'drop database narrow');
+    await server.run('shop', 'drop role w1, w2, ops');
+  });
+
   it('keeps roles out of a target until it is opened', async () => {
     await server.run('shop', `create role newcomer nologin password '${PASSWORD}'`);
     const { oid } = await admin.row<{ oid: number }>(`select oid from pg_catalog.pg_roles where rolname = 'newcomer'`);

@@ -207,6 +207,20 @@ describe('preflight of servers and logins', () => {
     await target.run('postgres', 'alter role postgres reset transaction_timeout');
   });
 
+  it('blocks a generated column under REPLICA IDENTITY FULL, whose updates an 18 publisher refuses', async () => {
+    const schema =
+      'create table halves (a int, b int generated always as (a / 2) stored); alter table halves replica identity full';
+    await sound.freshDatabase('gen');
+    await sound.run('gen', schema);
+    const results = await run(sound.target('gen'), target.target('shop'));
+    expect(results.get('generated-columns-in-identity')).toMatchObject({ passed: false, severity: 'blocker' });
+    await target.freshDatabase('gen');
+    await target.run('gen', `${schema}; insert into halves values (1); create publication back for table halves`);
+    await expect(target.run('gen', 'update halves set a = 2')).rejects.toThrow(/cannot update table/);
+    const older = await run(sound.target('gen'), smallSource.target('shop'));
+    expect(older.get('generated-columns-in-identity')!.passed).toBe(true);
+  });
+
   it('sees tablespaces and slots that lost their WAL', async () => {
     await target.withSession('postgres', async (session) => {
       await session.execute('set allow_in_place_tablespaces = on');

@@ -1,4 +1,3 @@
-import { Injectable } from '@nestjs/common';
 import type { ConnectionTarget } from '../../postgres/connection.js';
 import { Session } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
@@ -15,16 +14,8 @@ export interface PreflightInput {
   signal?: AbortSignal;
 }
 
-/** Asks both servers everything that could stop an upgrade later. Changes nothing. */
-@Injectable()
-export class PreflightService {
-  run(input: PreflightInput): Promise<PreflightResult[]> {
-    return runPreflight(input);
-  }
-}
-
 /**
- * Runs every check in order, one session on each side. A check that cannot be answered has failed and says so; when a
+ * Asks both servers everything that could stop an upgrade later, in order, one session on each side; changes nothing. A check that cannot be answered has failed and says so; when a
  * server cannot be reached at all, that is the only result about it.
  */
 export async function runPreflight({ source, target, options, signal }: PreflightInput): Promise<PreflightResult[]> {
@@ -53,8 +44,7 @@ export async function runPreflight({ source, target, options, signal }: Prefligh
   }
 }
 
-/** Exported for the tests of single checks. */
-export async function runCheck(check: Check, context: PreflightContext): Promise<PreflightResult> {
+async function runCheck(check: Check, context: PreflightContext): Promise<PreflightResult> {
   const sql = check.sql(context).trim();
   try {
     const finding = await check.judge(context);
