@@ -42,6 +42,7 @@ export class ApiUnderTest {
       environment?: Record<string, string>;
       root?: Type<unknown>;
       imports?: (Type<unknown> | DynamicModule)[];
+      beforeListen?: (app: NestExpressApplication) => void;
     } = {},
   ): Promise<ApiUnderTest> {
     const dataDir = options.environment?.LOCKSTEP_DATA_DIR ?? mkdtempSync(join(tmpdir(), 'lockstep-api-'));
@@ -62,6 +63,7 @@ export class ApiUnderTest {
       .compile();
     const app = module.createNestApplication<NestExpressApplication>(API_OPTIONS);
     configureApi(app);
+    options.beforeListen?.(app);
     await app.listen(0, '127.0.0.1');
     return new ApiUnderTest(app, await app.getUrl(), config, logLines);
   }
