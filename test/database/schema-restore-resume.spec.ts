@@ -63,6 +63,10 @@ describe('a restore', () => {
     }
     await server.withSession(database, async (session) => {
       await restoreEntries(session, post, { section: 'post-data' });
+      const { path, timeout } = await session.row<{ path: string; timeout: string }>(
+        `select current_setting('search_path') as path, current_setting('statement_timeout') as timeout`,
+      );
+      expect({ path, timeout }).toEqual({ path: 'pg_catalog', timeout: '30s' });
       expect(await restoreEntries(session, post, { section: 'post-data' })).toMatchObject({ restored: 0 });
       await server.withSession(SOURCE, async (source) => expect(await compareSchemas(source, session)).toEqual([]));
     });

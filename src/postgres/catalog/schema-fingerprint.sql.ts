@@ -109,7 +109,8 @@ export function schemaFingerprint(versionNum: number): string {
 
 /**
  * What two servers of different versions can be compared by, one row per object with a readable `definition`: shapes and
- * presence, no expressions (newer servers print them otherwise) and no NOT NULL constraints (named objects since 18 only).
+ * presence, no expressions (newer servers print them otherwise), no NOT NULL
+ * constraints (named objects since 18 only) and no invalid indexes, which pg_dump leaves out.
  */
 export const comparableSchema = `
   select case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
@@ -162,7 +163,7 @@ export const comparableSchema = `
     join pg_catalog.pg_am m on m.oid = x.relam
     join pg_catalog.pg_class c on c.oid = i.indrelid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-   where c.relkind in ('r', 'p', 'm') and c.relpersistence <> 't' and ${OWN} and ${notMember('pg_class', 'c.oid')}
+   where (i.indisvalid or x.relkind = 'I') and c.relkind in ('r', 'p', 'm') and c.relpersistence <> 't' and ${OWN} and ${notMember('pg_class', 'c.oid')}
   union all
   select 'trigger', pg_catalog.format('%I on %s', t.tgname, ${qualified('c.relname')}),
          pg_catalog.concat_ws(' ', t.tgenabled::text, t.tgtype, fn.nspname || '.' || f.proname)

@@ -2,6 +2,7 @@ import { Problem } from '../../problems/problem.js';
 import { identifier } from '../quoting.js';
 import type { Session } from '../session.js';
 import * as sql from './created-objects.sql.js';
+import { withRestoreLock } from './restore.js';
 import { dropJournal, dropRoleJournal, journalExists } from './restore-journal.sql.js';
 
 /** An object on the target that the restore created, as the journal has it. */
@@ -34,6 +35,10 @@ export async function createdObjects(session: Session): Promise<CreatedObject[]>
  * May be called again at any time; the journal goes with the last object.
  */
 export async function dropCreated(session: Session): Promise<DropReport> {
+  return withRestoreLock(session, () => dropLocked(session));
+}
+
+async function dropLocked(session: Session): Promise<DropReport> {
   const { present } = await session.row<{ present: boolean }>(journalExists);
   if (!present) return { dropped: 0, left: [] };
   const atFirst = (await createdObjects(session)).length;
@@ -55,11 +60,16 @@ export async function dropCreated(session: Session): Promise<DropReport> {
 
 /**
  * The end of a finalized upgrade: what was restored is the user's now. Removes the journals of objects and roles and,
- * where nothing else is in it, Lockstep's schema.
+ * where nothing else is in it, Lockstep's schema. Does nothing after `dropCreated`, which took its journal away itself:
+ * the journal of the roles is then still needed by `dropCreatedRoles`.
  */
 export async function removeJournal(session: Session): Promise<void> {
-  await session.execute(dropJournal);
-  await session.execute(dropRoleJournal);
+  const { present } = await session.row<{ present: boolean }>(journalExists);
+  if (!present) return;
+  await session.transaction(async () => {
+    await session.execute(dropJournal);
+    await session.execute(dropRoleJournal);
+  });
   await dropEmptySchema(session);
 }
 

@@ -113,6 +113,8 @@ async function refuseAfter(ms: number, where: string, ended: AbortSignal): Promi
 
 function refuseOnAbort(signal: AbortSignal | undefined, ended: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
+    // An abort during the connection attempt fires no event any more.
+    if (signal?.aborted) reject(signal.reason as Error);
     signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true, signal: ended });
   });
 }
@@ -135,6 +137,10 @@ async function closeQuietly(client: Client, taken: boolean): Promise<void> {
 async function endBackend(target: ConnectionTarget, backendPid: number): Promise<void> {
   const options = { purpose: 'schema dump end', connectTimeoutMs: 2000, statementTimeoutMs: 2000 };
   await withSession(target, options, (session) =>
-    session.rows('select pg_catalog.pg_terminate_backend($1::int)', [backendPid]),
+    session.rows(
+      `select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity
+        where pid = $1::int and application_name = 'lockstep schema dump'`,
+      [backendPid],
+    ),
   ).catch(() => {});
 }

@@ -50,13 +50,16 @@ export async function restoreEntries(
   items: DumpItem[],
   options: RestoreOptions,
 ): Promise<RestoreResult> {
-  await takeLock(session);
-  try {
+  return withRestoreLock(session, async () => {
     await openJournal(session);
-    return await restoreLocked(session, items, options);
-  } finally {
-    if (session.alive) await session.execute(`reset all; ${journal.unlockRestore}`).catch(() => {});
-  }
+    const changed = new Set(['statement_timeout', 'lock_timeout']);
+    try {
+      return await restoreLocked(session, items, options, changed);
+    } finally {
+      const resets = [...changed].map((name) => `reset ${name}`).join('; ');
+      if (session.alive) await session.execute(resets).catch(() => {});
+    }
+  });
 }
 
 /** Creates the journal and notes what the target held before; does nothing where that was done before. */
@@ -69,16 +72,31 @@ export async function openJournal(session: Session): Promise<void> {
   });
 }
 
-async function takeLock(session: Session): Promise<void> {
+/** Keeps every other session of ours from restoring into, or dropping from, this database meanwhile. */
+export async function withRestoreLock<T>(session: Session, work: () => Promise<T>): Promise<T> {
   const { held } = await session.row<{ held: boolean }>(journal.lockRestore);
-  if (!held)
+  if (!held) {
     throw new Problem('OBJECT_IN_USE', `${session.where}: another session restores a schema into this database`);
+  }
+  try {
+    return await work();
+  } finally {
+    if (session.alive) await session.execute(journal.unlockRestore).catch(() => {});
+  }
 }
 
-async function restoreLocked(session: Session, items: DumpItem[], options: RestoreOptions): Promise<RestoreResult> {
+async function restoreLocked(
+  session: Session,
+  items: DumpItem[],
+  options: RestoreOptions,
+  changed: Set<string>,
+): Promise<RestoreResult> {
   const entries = items.filter((item) => item.kind === 'entry');
   const done = await doneDigests(session, options.section, entries);
   const known = new Set((await session.rows<{ name: string }>(journal.knownSettings)).map(({ name }) => name));
+  for (const item of items) {
+    if (item.kind === 'setting' && keepsSetting(item.name, known)) changed.add(item.name);
+  }
   const lockTimeout = options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS;
   await session.execute(`set statement_timeout = 0; set lock_timeout = ${Math.trunc(lockTimeout)}`);
   const result: RestoreResult = { total: entries.length, restored: 0, alreadyDone: done.size };
