@@ -19,7 +19,9 @@ export class InputPipe extends ValidationPipe {
     });
   }
 
-  override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+  override async transform(given: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    // No body is one without fields: right where all are optional, and told field by field where they are not.
+    const value = metadata.type === 'body' && given === undefined ? {} : given;
     if (metadata.type === 'body' && this.hasDto(metadata) && !isObject(value)) {
       throw invalidInput([{ pointer: '#', detail: 'must be a JSON object' }]);
     }
