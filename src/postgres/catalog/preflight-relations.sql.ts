@@ -2,7 +2,7 @@
 export const USER_NAMESPACE = `n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'lockstep')`;
 
 /** Condition on relation `c`: not made by an extension. */
-export const NOT_OF_EXTENSION = `not exists (
+const NOT_OF_EXTENSION = `not exists (
   select from pg_catalog.pg_depend x
   where x.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and x.objid = c.oid and x.deptype = 'e')`;
 

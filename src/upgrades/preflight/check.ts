@@ -4,7 +4,7 @@ import { Problem } from '../../problems/problem.js';
 import type { PreflightOptions } from './options.js';
 
 /** `blocker` stops the upgrade, `warning` asks for a decision, `info` is worth knowing. */
-export type Severity = 'blocker' | 'warning' | 'info';
+type Severity = 'blocker' | 'warning' | 'info';
 
 /** Facts behind a result, as the server printed them. */
 export type PreflightRow = Record<string, unknown>;
@@ -35,7 +35,7 @@ export interface PreflightContext {
 
 export type Side = 'source' | 'target';
 
-export interface Finding {
+interface Finding {
   passed: boolean;
   observed: string;
   expected: string;

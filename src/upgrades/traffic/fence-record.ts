@@ -4,7 +4,7 @@ import type { AclItem } from '../../postgres/catalog/fence.sql.js';
  * How a role is kept out: `nologin` takes the login away in the whole server; `revoke-connect` takes only this
  * database away, for a role that is used in others.
  */
-export type FenceMethod = 'nologin' | 'revoke-connect';
+type FenceMethod = 'nologin' | 'revoke-connect';
 
 /** One barred role as it was found. Roles are held by oid, so that a rename in between does no harm. */
 export interface FencedRole {

@@ -15,7 +15,7 @@ export interface WriterQuestion {
   excluded: string[];
 }
 
-export interface WriterRole {
+interface WriterRole {
   oid: number;
   name: string;
   /** How it can write, e.g. `INSERT on public.orders as member of writers`. */

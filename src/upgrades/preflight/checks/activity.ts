@@ -5,7 +5,7 @@ import {
 import { type Check, rowsCheck, seesActivity } from '../check.js';
 
 /** A writing transaction older than this holds up the slot long enough to be named. */
-export const LONG_TRANSACTION_SECONDS = 5;
+const LONG_TRANSACTION_SECONDS = 5;
 
 export const activityChecks: Check[] = [
   seesActivity(
