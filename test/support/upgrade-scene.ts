@@ -1,0 +1,130 @@
+import { createDemoDatabase } from '../../demo/workload/schema.js';
+import { Workload } from '../../demo/workload/workload.js';
+import { eventually } from './eventually.js';
+import { Lockstep } from './lockstep.js';
+import { TestServer } from './postgres-fleet.js';
+
+export interface UpgradeView {
+  name: string;
+  phase: string;
+  awaiting: string | null;
+  writeTo: 'source' | 'target' | null;
+  operationId: string;
+  steps: { name: string; state: string; detail: Record<string, unknown> | null }[];
+  switchover: { fenceProof: string | null; writePauseMs: number | null } | null;
+  verification: { id: string; verdict: string | null; verifiedLsn: string | null } | null;
+  preflight: { check: string; passed: boolean; severity: string; observed: string }[];
+  problem: { code: string; detail: string } | null;
+}
+
+export const DATABASE = 'orders';
+
+/** Two servers, a loaded database on the first, and writers that follow `writeTo`. */
+export class UpgradeScene {
+  writeTo: 'source' | 'target' | null = 'source';
+  private follower: NodeJS.Timeout | null = null;
+
+  private constructor(
+    readonly source: TestServer,
+    readonly target: TestServer,
+    readonly workload: Workload,
+    private readonly current: { scene: UpgradeScene | null },
+  ) {
+    this.current.scene = this;
+  }
+
+  /** @param rows of the demo database; a few thousand are enough for most tests */
+  static async set(sourceMajor: number, targetMajor: number, rows = 3000): Promise<UpgradeScene> {
+    const [source, target] = await Promise.all([TestServer.start(sourceMajor), TestServer.start(targetMajor)]);
+    await createDemoDatabase(source.target(), DATABASE, { rows });
+    await target.freshDatabase(DATABASE);
+    const current: { scene: UpgradeScene | null } = { scene: null };
+    const workload = new Workload({
+      writers: 3,
+      perSecond: 60,
+      writeTo: () => {
+        const scene = current.scene;
+        if (!scene?.writeTo) return null;
+        const { host, port } = scene[scene.writeTo];
+        return { host, port, database: DATABASE };
+      },
+    });
+    return new UpgradeScene(source, target, workload, current);
+  }
+
+  async register(lockstep: Lockstep): Promise<void> {
+    for (const [name, server] of [
+      ['source', this.source],
+      ['target', this.target],
+    ] as const) {
+      const { host, port, user, password } = server;
+      const body = { name, host, port, user, password, database: 'postgres', tls: { mode: 'disable' } };
+      await lockstep.ok('POST', '/v1/servers', body);
+    }
+  }
+
+  async begin(lockstep: Lockstep, name: string, more: Record<string, unknown> = {}): Promise<UpgradeView> {
+    return await lockstep.ok<UpgradeView>('POST', '/v1/upgrades', {
+      name,
+      source: { server: 'source', database: DATABASE },
+      target: { server: 'target', database: DATABASE },
+      traffic: { kind: 'sql-fence' },
+      ...more,
+    });
+  }
+
+  /** Lets the writers go wherever the upgrade says, until `unfollow`. The service may be killed meanwhile. */
+  follow(lockstep: () => Lockstep, name: string): void {
+    const look = (): void => {
+      lockstep()
+        .request<UpgradeView>('GET', `/v1/upgrades/${name}`)
+        .then(
+          ({ status, body }) => {
+            if (status === 200) this.writeTo = body.writeTo;
+          },
+          () => {},
+        )
+        .finally(() => {
+          if (this.follower) this.follower = setTimeout(look, 50);
+        });
+    };
+    this.follower = setTimeout(look, 0);
+  }
+
+  unfollow(): void {
+    if (this.follower) clearTimeout(this.follower);
+    this.follower = null;
+  }
+
+  async dispose(): Promise<void> {
+    this.unfollow();
+    await this.workload.stop(0).catch(() => {});
+    await Promise.all([this.source.stop(), this.target.stop()]);
+  }
+}
+
+/** Waits for one of the phases; a phase from which nothing follows by itself fails at once, with its problem. */
+export async function upgradeIn(
+  lockstep: Lockstep,
+  name: string,
+  phases: string[],
+  within = 120_000,
+): Promise<UpgradeView> {
+  const dead = ['failed', 'blocked', 'aborted', 'finalized', 'rolled-back'].filter((phase) => !phases.includes(phase));
+  let ended: UpgradeView | null = null;
+  const view = await eventually(
+    async () => {
+      const { status, body } = await lockstep.request<UpgradeView>('GET', `/v1/upgrades/${name}`);
+      if (status !== 200) throw new Error(`status ${status}`);
+      if (dead.includes(body.phase)) {
+        ended = body;
+        return body;
+      }
+      if (phases.includes(body.phase)) return body;
+      throw new Error(`phase ${body.phase}: ${JSON.stringify(body.problem)}`);
+    },
+    { within, every: 100 },
+  );
+  if (ended) throw new Error(`the upgrade is ${view.phase}: ${JSON.stringify(view.problem)}\n${lockstep.logTail()}`);
+  return view;
+}
