@@ -3,7 +3,8 @@ import type { Variant } from './variant.js';
 
 /**
  * Replication slots; `$1` is a name, or null for all. `current_lsn` is the end of this server's WAL: as a primary
- * what it inserted (an asynchronous commit counts before it is written out), as a standby what it received. A lost slot has no restart_lsn, so its retained WAL is null, not 0.
+ * what it inserted (an asynchronous commit counts before it is written out), as a standby what it received. A lost
+ * slot has no restart_lsn, so its retained WAL is null, not 0.
  * Up to 15 the only way to lose a slot is removed WAL; 16 tells conflicts apart but not which kind.
  */
 export const REPLICATION_SLOTS: readonly Variant[] = [
