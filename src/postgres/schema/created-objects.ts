@@ -6,7 +6,7 @@ import { withRestoreLock } from './restore.js';
 import { dropJournal, dropRoleJournal, journalExists } from './restore-journal.sql.js';
 
 /** An object on the target that the restore created, as the journal has it. */
-export interface CreatedObject {
+interface CreatedObject {
   classOid: string;
   objectOid: string;
   /** `table`, `function`, `default acl` ...: pg_identify_object's word. */
@@ -22,7 +22,7 @@ export interface DropReport {
 }
 
 /** What the restore created and is still there, newest first. Empty when there is no journal. */
-export async function createdObjects(session: Session): Promise<CreatedObject[]> {
+async function createdObjects(session: Session): Promise<CreatedObject[]> {
   const { present } = await session.row<{ present: boolean }>(journalExists);
   if (!present) return [];
   return session.rows<CreatedObject & Record<string, unknown>>(sql.listCreated);

@@ -17,7 +17,7 @@ export interface DumpEntry {
 }
 
 /** A setting of the session that the entries after it rely on, e.g. `SET default_tablespace`. */
-export interface DumpSetting {
+interface DumpSetting {
   kind: 'setting';
   statement: string;
   /** The setting's name, in lower case. */

@@ -17,7 +17,7 @@ export interface SchemaDumpOptions {
   signal?: AbortSignal;
 }
 
-export const DEFAULT_DUMP_DEADLINE_MS = 120_000;
+const DEFAULT_DUMP_DEADLINE_MS = 120_000;
 /** How long pg_dump waits for ACCESS SHARE on the tables while someone changes one of them. */
 const LOCK_WAIT_MS = 15_000;
 const LOCKSTEP_SCHEMA = 'lockstep';

@@ -7,11 +7,6 @@ interface MaterializedView {
   name: string;
 }
 
-/** Statements that fill the database's materialized views that hold data, those that others read first. */
-export async function refreshStatements(source: Session): Promise<string[]> {
-  return (await filled(source)).map(statementFor);
-}
-
 /**
  * Fills on the target the materialized views that are filled on the source and are not yet there; a long, late step,
  * each view on its own. Returns the views filled now.

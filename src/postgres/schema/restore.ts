@@ -63,7 +63,7 @@ export async function restoreEntries(
 }
 
 /** Creates the journal and notes what the target held before; does nothing where that was done before. */
-export async function openJournal(session: Session): Promise<void> {
+async function openJournal(session: Session): Promise<void> {
   await session.transaction(async () => {
     const { present } = await session.row<{ present: boolean }>(journal.journalExists);
     if (present) return;
@@ -197,6 +197,6 @@ function restoreFailure(error: unknown, entry: DumpEntry, sql: string): unknown 
 }
 
 /** An entry in words, e.g. `FK CONSTRAINT sales.orders orders_customer_fkey`. */
-export function describeEntry(entry: DumpEntry): string {
+function describeEntry(entry: DumpEntry): string {
   return [entry.type, entry.schema === null ? entry.name : `${entry.schema}.${entry.name}`].join(' ').trim();
 }

@@ -1,5 +1,5 @@
 /** What stands at one place of SQL text, as the server's scanner would cut it with standard_conforming_strings on. */
-export type TokenKind = 'word' | 'quoted-name' | 'string' | 'comment' | 'space' | 'symbol';
+type TokenKind = 'word' | 'quoted-name' | 'string' | 'comment' | 'space' | 'symbol';
 
 export interface Token {
   kind: TokenKind;
