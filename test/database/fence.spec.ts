@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { STARTING_SESSIONS } from '../../src/postgres/catalog/fence.sql.js';
 import { Session } from '../../src/postgres/session.js';
 import type { FenceRecord } from '../../src/upgrades/traffic/fence-record.js';
 import { compareRecord } from '../../src/upgrades/traffic/compare-record.js';
@@ -302,6 +303,28 @@ describe.each(MAJORS)('the SQL fence on PostgreSQL %i', (major) => {
     await stuck.close();
     await lowerFence(admin, record);
     expect(await compareRecord(admin, record)).toEqual([]);
+  });
+
+  it('waits for a session that passed the check of its role just before the bar fell', async () => {
+    const record = await plan();
+    // The server sleeps after it checked role and database, and before it shows the session.
+    const slow = Session.open(
+      { ...server.target('shop'), user: 'member', password: PASSWORD },
+      { settings: { post_auth_delay: '2' } },
+    ).then(async (session) => {
+      for (;;) await session.execute(`insert into public.orders (who) values ('late')`);
+    });
+    slow.catch(() => {});
+    await eventually(async () => (await admin.rows<{ admitted: boolean }>(STARTING_SESSIONS)).some((s) => s.admitted), {
+      within: 10_000,
+      every: 5,
+    });
+    const { terminated } = await raiseFence(admin, record, { deadlineMs: 15_000 });
+    const rows = await count();
+    expect(terminated).toBe(1);
+    await expect(slow).rejects.toThrow();
+    expect(await count()).toBe(rows);
+    await lowerFence(admin, record);
   });
 
   it('needs no superuser: CREATEROLE, pg_signal_backend and the database will do', async () => {
