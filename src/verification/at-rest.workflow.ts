@@ -1,0 +1,115 @@
+import { Injectable } from '@nestjs/common';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Engine, type Workflow, type WorkflowContext } from '../engine/engine.js';
+import { Operations } from '../operations/operations.js';
+import { Problem } from '../problems/problem.js';
+import { ServersService } from '../servers/servers.service.js';
+import { formatLsn } from '../shared/lsn.js';
+import type { VerificationProgress } from './at-rest/link-verification.js';
+import { verifyLink } from './at-rest/verify-link.js';
+import { dropLinkObjects, readerIdOf, type LinkEnds } from './link/link-objects.js';
+import { LinkReaders } from './link/link-readers.js';
+import { progressOf } from './progress.js';
+import { type ListedVerification, VerificationRepository } from './verification.repository.js';
+
+/** For creating the slots, which wait for every transaction that is running, and for connecting. */
+const OPEN_DEADLINE_MS = 120_000;
+/** How long a server that is away is waited for before our slot is reported as left behind. */
+const REMOVAL_DEADLINE_MS = 300_000;
+const REMOVAL_RETRY_MS = 5_000;
+
+type Outcome = { verdict: string; verifiedLsn: string | null };
+
+/** Carries out a verification at rest: compares, stores the outcome, and leaves nothing of ours on either server. */
+@Injectable()
+export class AtRestWorkflow implements Workflow<Record<string, never>> {
+  readonly name = 'verification-at-rest';
+
+  constructor(
+    engine: Engine,
+    private readonly operations: Operations,
+    private readonly repository: VerificationRepository,
+    private readonly servers: ServersService,
+  ) {
+    engine.register(this);
+  }
+
+  async run(context: WorkflowContext): Promise<void> {
+    const id = context.operationId;
+    let outcome: Outcome;
+    try {
+      outcome = await context.step('compare', () => this.compare(id, context.signal));
+    } finally {
+      await context.cleanup('remove-readers', () => this.removeReaders(id));
+    }
+    await context.cleanup('succeed', () => this.operations.succeed(id, outcome));
+  }
+
+  private async compare(id: string, signal: AbortSignal): Promise<Outcome> {
+    const verification = await this.get(id);
+    // Stored by a process that died before the step was recorded.
+    if (verification.verdict !== null) return outcomeOf(verification);
+    await this.repository.begin(id);
+    const started = Date.now();
+    const readers = await LinkReaders.open({
+      ...(await this.ends(verification)),
+      subscription: verification.subscription,
+      confirm: 'as-read',
+      deadlineMs: OPEN_DEADLINE_MS,
+      signal,
+    });
+    try {
+      const result = await verifyLink({
+        readers,
+        tables: verification.tables,
+        maxParallel: verification.maxParallel,
+        signal,
+        onProgress: (progress) => this.progress(id, progress, started),
+      });
+      await this.repository.finish(id, result);
+      const { verdict, verifiedLsn } = result;
+      return { verdict, verifiedLsn: verifiedLsn === null ? null : formatLsn(verifiedLsn) };
+    } finally {
+      await readers.close();
+    }
+  }
+
+  private async progress(id: string, progress: VerificationProgress, started: number): Promise<void> {
+    await this.repository.setProgress(id, progress);
+    const { percent, etaSeconds } = progressOf(progress, started);
+    const message = `compared ${progress.rowsDone} of about ${progress.rowsTotal} rows`;
+    await this.operations.progress(id, { percent, message, etaSeconds });
+  }
+
+  /** A server that is away is waited for: a slot left behind would keep its WAL for ever. */
+  private async removeReaders(id: string): Promise<void> {
+    const verification = await this.get(id);
+    for (const deadline = Date.now() + REMOVAL_DEADLINE_MS; ;) {
+      try {
+        return await dropLinkObjects(await this.ends(verification));
+      } catch (error) {
+        if (!(error instanceof Problem) || !error.retryable || Date.now() > deadline) throw error;
+        await delay(REMOVAL_RETRY_MS);
+      }
+    }
+  }
+
+  private async get(id: string): Promise<ListedVerification> {
+    const verification = await this.repository.find(id);
+    if (!verification) throw new Problem('NOT_FOUND', `there is no verification ${id}`);
+    return verification;
+  }
+
+  private async ends(verification: ListedVerification): Promise<LinkEnds> {
+    const { id, publisherServer, publisherDatabase, subscriberServer, subscriberDatabase } = verification;
+    return {
+      readerId: readerIdOf(id),
+      publisher: await this.servers.target(publisherServer, publisherDatabase),
+      subscriber: await this.servers.target(subscriberServer, subscriberDatabase),
+    };
+  }
+}
+
+function outcomeOf({ verdict, verifiedLsn }: ListedVerification): Outcome {
+  return { verdict: verdict!, verifiedLsn };
+}

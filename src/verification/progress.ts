@@ -1,0 +1,16 @@
+import type { VerificationProgress } from './at-rest/link-verification.js';
+
+/** Share of the bytes that are compared, and seconds to go at the rate so far; null where it cannot be known. */
+export function progressOf(
+  { bytesDone, bytesTotal }: VerificationProgress,
+  startedAt: number,
+  now: number = Date.now(),
+): { percent: number | null; etaSeconds: number | null } {
+  if (bytesTotal === 0) return { percent: null, etaSeconds: null };
+  const share = bytesDone / bytesTotal;
+  const elapsed = (now - startedAt) / 1000;
+  return {
+    percent: Math.round(share * 1000) / 10,
+    etaSeconds: share > 0 ? Math.round((elapsed * (1 - share)) / share) : null,
+  };
+}

@@ -1,0 +1,191 @@
+import { ApiProperty } from '@nestjs/swagger';
+import { VERDICTS, type Verdict } from './at-rest/link-verification.js';
+import { VERIFICATION_KINDS, type VerificationKind } from './verification.entity.js';
+import { LinkDto } from './verifications.dto.js';
+
+const STATES = ['queued', 'running', 'waiting', 'succeeded', 'failed', 'cancelled'] as const;
+const DIFFERENCE_KINDS = ['missing', 'extra', 'different', 'local-write'] as const;
+
+class DatabaseRefDto {
+  @ApiProperty({ example: 'orders-14' })
+  server: string;
+
+  @ApiProperty({ example: 'orders' })
+  database: string;
+}
+
+class VerificationProgressDto {
+  @ApiProperty({ example: 120000 })
+  rowsDone: number;
+
+  @ApiProperty({ example: 300000, description: "The planner's estimate for tables that are not done yet." })
+  rowsTotal: number;
+
+  @ApiProperty({ example: 52428800 })
+  bytesDone: number;
+
+  @ApiProperty({ example: 131072000 })
+  bytesTotal: number;
+
+  @ApiProperty({ type: Number, nullable: true, example: 40 })
+  percent: number | null;
+
+  @ApiProperty({ type: Number, nullable: true, example: 12 })
+  etaSeconds: number | null;
+}
+
+class DifferenceCountsDto {
+  @ApiProperty({ example: 0, description: 'On the publisher, not on the subscriber.' })
+  missing: number;
+
+  @ApiProperty({ example: 0, description: 'On the subscriber, not on the publisher.' })
+  extra: number;
+
+  @ApiProperty({ example: 1 })
+  different: number;
+}
+
+class VerifiedTableDto {
+  @ApiProperty({ example: 'public' })
+  schema: string;
+
+  @ApiProperty({ example: 'orders' })
+  name: string;
+
+  @ApiProperty({ enum: VERDICTS, example: 'equal' })
+  verdict: Verdict;
+
+  @ApiProperty({ type: String, nullable: true, description: 'Why the verdict is neither equal nor different.' })
+  reason: string | null;
+
+  @ApiProperty({ type: Number, nullable: true, example: 100000, description: 'Of the publisher, at the LSN.' })
+  rows: number | null;
+
+  @ApiProperty({ type: String, nullable: true, example: '0/19A3D58' })
+  verifiedLsn: string | null;
+
+  @ApiProperty({ type: DifferenceCountsDto })
+  differences: DifferenceCountsDto;
+}
+
+class CountersDto {
+  @ApiProperty({ description: 'In motion only.' })
+  transactionsMatched: number;
+
+  @ApiProperty({ description: 'In motion only.' })
+  changesMatched: number;
+
+  @ApiProperty({ description: 'Differences found so far.' })
+  findings: number;
+}
+
+export class VerificationDto {
+  @ApiProperty({ format: 'uuid', description: "Also its operation's id." })
+  id: string;
+
+  @ApiProperty({ enum: VERIFICATION_KINDS })
+  kind: VerificationKind;
+
+  @ApiProperty({ type: LinkDto })
+  subscriber: LinkDto;
+
+  @ApiProperty({ type: DatabaseRefDto })
+  publisher: DatabaseRefDto;
+
+  @ApiProperty({ enum: STATES, example: 'succeeded' })
+  state: (typeof STATES)[number];
+
+  @ApiProperty({
+    enum: VERDICTS,
+    nullable: true,
+    example: 'equal',
+    description: '`different` is certain; `pending`, `not-comparable` and `stalled` come with a `reason`.',
+  })
+  verdict: Verdict | null;
+
+  @ApiProperty({ type: String, nullable: true })
+  reason: string | null;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    example: '0/19A3D58',
+    description: 'Publisher LSN at which the tables were compared; the lowest where they differ. Null: not all were.',
+  })
+  verifiedLsn: string | null;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    enum: ['own-slot', 'positions'],
+    description: "How the subscriber's snapshot was bound to publisher transactions.",
+  })
+  method: string | null;
+
+  @ApiProperty({ type: String, nullable: true, description: 'Why binding went by positions.' })
+  methodReason: string | null;
+
+  @ApiProperty({ type: VerificationProgressDto })
+  progress: VerificationProgressDto;
+
+  @ApiProperty({ type: [VerifiedTableDto] })
+  tables: VerifiedTableDto[];
+
+  @ApiProperty({ type: CountersDto })
+  counters: CountersDto;
+
+  @ApiProperty({ format: 'date-time' })
+  createdAt: string;
+
+  @ApiProperty({ type: String, format: 'date-time', nullable: true })
+  startedAt: string | null;
+
+  @ApiProperty({ type: String, format: 'date-time', nullable: true })
+  finishedAt: string | null;
+}
+
+class ColumnDifferenceDto {
+  @ApiProperty({ example: 'total' })
+  name: string;
+
+  @ApiProperty({ type: String, nullable: true, example: '1.50', description: 'As the server prints it; null is NULL.' })
+  publisher: string | null;
+
+  @ApiProperty({ type: String, nullable: true, example: '1.500' })
+  subscriber: string | null;
+}
+
+export class DifferenceDto {
+  @ApiProperty({ example: 'public' })
+  schema: string;
+
+  @ApiProperty({ example: 'orders' })
+  table: string;
+
+  @ApiProperty({ enum: DIFFERENCE_KINDS, example: 'different' })
+  kind: (typeof DIFFERENCE_KINDS)[number];
+
+  @ApiProperty({
+    type: 'object',
+    additionalProperties: { type: 'string', nullable: true },
+    nullable: true,
+    example: { id: '42' },
+    description: 'Null for a table without a key: then `columns` hold the row.',
+  })
+  key: Record<string, string | null> | null;
+
+  @ApiProperty({ type: [ColumnDifferenceDto], description: 'Those that differ; all of a missing or extra row.' })
+  columns: ColumnDifferenceDto[];
+
+  @ApiProperty({ example: 1, description: 'How many equal rows it stands for; above 1 only without a key.' })
+  count: number;
+
+  @ApiProperty({ type: String, nullable: true, example: '0/19A3D58' })
+  publisherLsn: string | null;
+
+  @ApiProperty({ type: String, nullable: true })
+  subscriberLsn: string | null;
+
+  @ApiProperty({ format: 'date-time' })
+  observedAt: string;
+}

@@ -1,0 +1,86 @@
+import { Body, Controller, Get, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
+import { ApiAcceptedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
+import { UuidPipe } from '../api/name-param.js';
+import { ApiPage, type Page, PageQuery } from '../api/page.js';
+import { presentDifference, presentVerification } from './present-verification.js';
+import { DifferenceDto, VerificationDto } from './verification.dto.js';
+import { CreateVerificationDto } from './verifications.dto.js';
+import { VerificationsService } from './verifications.service.js';
+
+@ApiTags('verifications')
+@Controller('v1/verifications')
+export class VerificationsController {
+  constructor(private readonly verifications: VerificationsService) {}
+
+  @Post()
+  @HttpCode(202)
+  @ApiOperation({
+    summary: 'Compare a link',
+    description:
+      'Exact while both sides are written to; nothing is paused. For its duration a replication slot `lockstep_v_…` on ' +
+      'the publisher and, where the subscriber has wal_level=logical, a slot and publications `lockstep_s_…` there.',
+  })
+  @ApiAcceptedResponse({ type: VerificationDto })
+  async create(
+    @Body() body: CreateVerificationDto,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<VerificationDto> {
+    const { kind, subscriber, tables, singleLsn = false, maxParallel = 2 } = body;
+    const created = await this.verifications.create({
+      kind,
+      subscriber,
+      tables: tables ?? null,
+      singleLsn,
+      maxParallel,
+    });
+    response.location(`/v1/operations/${created.id}`);
+    return presentVerification(created);
+  }
+
+  @Get()
+  @ApiOperation({ summary: 'List verifications, newest first', description: 'Without their tables.' })
+  @ApiPage(VerificationDto)
+  async list(@Query() query: PageQuery): Promise<Page<VerificationDto>> {
+    const page = await this.verifications.list(query.limit, query.cursor);
+    return { ...page, items: page.items.map(presentVerification) };
+  }
+
+  @Get(':id')
+  @ApiOperation({ summary: 'State, verdict and tables of one verification' })
+  @ApiOkResponse({ type: VerificationDto })
+  async read(@Param('id', UuidPipe) id: string): Promise<VerificationDto> {
+    return presentVerification(await this.verifications.get(id));
+  }
+
+  @Get(':id/differences')
+  @ApiOperation({
+    summary: 'List the differences found',
+    description: 'At most 1000 for each table; the counts of the tables are exact.',
+  })
+  @ApiPage(DifferenceDto)
+  async differences(@Param('id', UuidPipe) id: string, @Query() query: PageQuery): Promise<Page<DifferenceDto>> {
+    const page = await this.verifications.differences(id, query.limit, query.cursor);
+    return { ...page, items: page.items.map(presentDifference) };
+  }
+
+  @Get(':id/repair.sql')
+  @ApiOperation({ summary: 'SQL that repairs the differences', description: 'Not available in this release.' })
+  async repairSql(@Param('id', UuidPipe) id: string): Promise<void> {
+    await this.verifications.repair(id);
+  }
+
+  @Post(':id/repair')
+  @ApiOperation({ summary: 'Repair differences', description: 'Not available in this release.' })
+  async repair(@Param('id', UuidPipe) id: string): Promise<void> {
+    await this.verifications.repair(id);
+  }
+
+  @Post(':id/cancel')
+  @HttpCode(202)
+  @ApiOperation({ summary: 'Cancel a verification', description: 'It ends once nothing of it is left on the servers.' })
+  @ApiAcceptedResponse({ type: VerificationDto })
+  async cancel(@Param('id', UuidPipe) id: string): Promise<VerificationDto> {
+    return presentVerification(await this.verifications.cancel(id));
+  }
+}

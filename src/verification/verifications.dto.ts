@@ -1,0 +1,87 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { Type } from 'class-transformer';
+import {
+  ArrayMaxSize,
+  ArrayMinSize,
+  IsArray,
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsObject,
+  IsOptional,
+  Max,
+  Min,
+  ValidateNested,
+} from 'class-validator';
+import { IsIdentifier } from '../api/name-param.js';
+import { VERIFICATION_KINDS, type VerificationKind } from './verification.entity.js';
+
+export class LinkDto {
+  @ApiProperty({ example: 'orders-18', description: 'A registered server.' })
+  @IsIdentifier()
+  server: string;
+
+  @ApiProperty({ example: 'orders' })
+  @IsIdentifier()
+  database: string;
+
+  @ApiProperty({ example: 'orders_sub' })
+  @IsIdentifier()
+  subscription: string;
+}
+
+export class TableNameDto {
+  @ApiProperty({ example: 'public' })
+  @IsIdentifier()
+  schema: string;
+
+  @ApiProperty({ example: 'orders' })
+  @IsIdentifier()
+  name: string;
+}
+
+export class CreateVerificationDto {
+  @ApiProperty({
+    enum: VERIFICATION_KINDS,
+    example: 'at-rest',
+    description: '`at-rest`: tables at an LSN. `in-motion`: transactions as they pass; not available in this release.',
+  })
+  @IsIn(VERIFICATION_KINDS)
+  kind: VerificationKind;
+
+  @ApiProperty({ type: LinkDto, description: 'The link to compare, by its subscription.' })
+  @IsObject()
+  @ValidateNested()
+  @Type(() => LinkDto)
+  subscriber: LinkDto;
+
+  @ApiPropertyOptional({ type: [TableNameDto], description: 'Default: every table of the subscription.' })
+  @IsOptional()
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(10_000)
+  @ValidateNested({ each: true })
+  @Type(() => TableNameDto)
+  tables?: TableNameDto[];
+
+  @ApiPropertyOptional({
+    default: false,
+    description: 'Compare all tables at one LSN. At present every verification at rest does so.',
+  })
+  @IsOptional()
+  @IsBoolean()
+  singleLsn?: boolean;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    maximum: 32,
+    default: 2,
+    description: 'Tables compared at a time; each takes a session on both servers.',
+  })
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(32)
+  maxParallel?: number;
+}

@@ -1,0 +1,125 @@
+import { Injectable } from '@nestjs/common';
+import { randomUUID } from 'node:crypto';
+import { cursorKey, type Page, pageOf } from '../api/page.js';
+import { Engine } from '../engine/engine.js';
+import { Operations } from '../operations/operations.js';
+import { Problem } from '../problems/problem.js';
+import { ServerUsage } from '../servers/server-usage.js';
+import { LinksService } from '../subscriptions/links.service.js';
+import { AtRestWorkflow } from './at-rest.workflow.js';
+import type { TableName } from './at-rest/table-shape.js';
+import type { VerificationKind } from './verification.entity.js';
+import {
+  type ListedVerification,
+  type StoredDifference,
+  type StoredTable,
+  VerificationRepository,
+} from './verification.repository.js';
+
+export interface VerificationRequest {
+  kind: VerificationKind;
+  subscriber: { server: string; database: string; subscription: string };
+  /** Null: every table of the link. */
+  tables: TableName[] | null;
+  singleLsn: boolean;
+  maxParallel: number;
+}
+
+export interface VerificationView extends ListedVerification {
+  results: StoredTable[];
+}
+
+const ENDED = new Set(['succeeded', 'failed', 'cancelled']);
+
+/** Verifications as callers see them. */
+@Injectable()
+export class VerificationsService {
+  constructor(
+    private readonly repository: VerificationRepository,
+    private readonly links: LinksService,
+    private readonly operations: Operations,
+    private readonly engine: Engine,
+    private readonly workflow: AtRestWorkflow,
+    usage: ServerUsage,
+  ) {
+    usage.register((server) => repository.usesServer(server));
+  }
+
+  async create(request: VerificationRequest): Promise<VerificationView> {
+    if (request.kind !== 'at-rest') throw notAvailable('verification in motion', '#/kind');
+    const { server, database, subscription } = request.subscriber;
+    const { publisher } = await this.links.get(server, database, subscription);
+    if (!publisher) {
+      throw new Problem('PREREQUISITE_FAILED', `the publisher of "${subscription}" is not known`, {
+        hint:
+          "Register the server that the subscription's connection string leads to (host and port, or advertisedHost " +
+          'and advertisedPort), and let the login of the subscriber read pg_subscription.subconninfo.',
+      });
+    }
+    const id = randomUUID();
+    await this.repository.insert({
+      id,
+      kind: request.kind,
+      subscriberServer: server,
+      subscriberDatabase: database,
+      subscription,
+      publisherServer: publisher.server,
+      publisherDatabase: publisher.database,
+      tables: request.tables && distinct(request.tables),
+      singleLsn: request.singleLsn,
+      maxParallel: request.maxParallel,
+    });
+    const subject = { type: 'link', id: [server, database, subscription].map(encodeURIComponent).join('/') };
+    await this.operations.create({ id, kind: 'verification', subject });
+    await this.engine.start(this.workflow, id, {});
+    return this.get(id);
+  }
+
+  async get(id: string): Promise<VerificationView> {
+    const verification = await this.find(id);
+    return { ...verification, results: await this.repository.tables(id) };
+  }
+
+  /** Newest first, without the tables. */
+  async list(limit: number, cursor?: string): Promise<Page<VerificationView>> {
+    const key = cursorKey(cursor, 2);
+    const before = key && { createdAt: String(key[0]), id: String(key[1]) };
+    const page = pageOf(await this.repository.page(limit + 1, before), limit, (row) => [row.createdAtText, row.id]);
+    return { ...page, items: page.items.map((row) => ({ ...row, results: [] })) };
+  }
+
+  async differences(id: string, limit: number, cursor?: string): Promise<Page<StoredDifference>> {
+    await this.find(id);
+    const after = cursorKey(cursor, 1)?.map(Number)[0] ?? null;
+    return pageOf(await this.repository.differences(id, limit + 1, after), limit, ({ position }) => [position]);
+  }
+
+  async cancel(id: string): Promise<VerificationView> {
+    const { state } = await this.find(id);
+    if (ENDED.has(state)) throw new Problem('WRONG_STATE', `the verification has already ${state}`);
+    await this.engine.cancel(id);
+    return this.get(id);
+  }
+
+  /** Repair is part of a later release; an unknown verification is said to be unknown all the same. */
+  async repair(id: string): Promise<never> {
+    await this.find(id);
+    throw notAvailable('repair', null);
+  }
+
+  private async find(id: string): Promise<ListedVerification> {
+    const verification = await this.repository.find(id);
+    if (!verification) throw new Problem('NOT_FOUND', `there is no verification ${id}`);
+    return verification;
+  }
+}
+
+function distinct(tables: readonly TableName[]): TableName[] {
+  return [...new Map(tables.map(({ schema, name }) => [JSON.stringify([schema, name]), { schema, name }])).values()];
+}
+
+function notAvailable(what: string, pointer: string | null): Problem {
+  return new Problem('NOT_AVAILABLE', `${what} is not available in this release`, {
+    ...(pointer === null ? {} : { errors: [{ pointer, detail: 'is not available in this release' }] }),
+  });
+}
