@@ -64,7 +64,7 @@ export class StreamFixture {
   /** An LSN that everything committed before lies below, flushed. */
   flushed(): Promise<Lsn> {
     return this.server.withSession(this.database, async (session) => {
-      await session.execute('set synchronous_commit = on');
+      await session.execute('set synchronous_commit = local');
       const { lsn } = await session.row<{ lsn: string }>(
         `select pg_logical_emit_message(true, 'test', '')::text as lsn`,
       );

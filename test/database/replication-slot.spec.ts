@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { Client, type ClientConfig } from 'pg';
+import { Client } from 'pg';
 import { ChangeStream } from '../../src/postgres/replication/change-stream.js';
 import { createLogicalSlot, dropLogicalSlot, logicalSlotStatus } from '../../src/postgres/replication/logical-slot.js';
 import type { TransactionBlocker } from '../../src/postgres/replication/slot-blockers.js';
@@ -101,7 +101,7 @@ describe.each([14, 18])('logical slots, PostgreSQL %i', (major) => {
     await create();
     const { host, port, user, password } = server;
     const options = { host, port, user, password, database, application_name: 'other', replication: 'database' };
-    const foreign = new Client(options as ClientConfig);
+    const foreign = new Client(options);
     foreign.on('error', () => {});
     await foreign.connect();
     void foreign

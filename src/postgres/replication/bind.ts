@@ -96,6 +96,7 @@ class Binding {
     const { publisher, publisherControl, subscriberControl } = this.sessions;
     const { subscription } = this.request;
     const stream = this.request.publisher.stream;
+    if (this.request.signal?.aborted) throw new Problem('SERVER_TIMEOUT', 'binding two snapshots was cancelled');
     const origin = subscriptionOrigin(subscription.oid);
     const originExpression = await originProgressExpression(subscriberControl, origin);
     const progress = new ApplyProgress(publisherControl, subscriberControl, subscription, originExpression);

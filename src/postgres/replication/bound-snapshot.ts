@@ -27,11 +27,16 @@ export class BoundSnapshot implements BoundSide {
   private exported: string | null = null;
   private current: Snapshot | null = null;
 
+  /** Private at run time too: whoever prints a bound pair must not print a password. */
+  readonly #target: ConnectionTarget;
+
   private constructor(
     readonly session: Session,
-    private readonly target: ConnectionTarget,
+    target: ConnectionTarget,
     private readonly tables: readonly TableName[],
-  ) {}
+  ) {
+    this.#target = target;
+  }
 
   static async open(target: ConnectionTarget, purpose: string, tables: readonly TableName[]): Promise<BoundSnapshot> {
     const session = await Session.open(target, { purpose, statementTimeoutMs: 0 });
@@ -80,7 +85,7 @@ export class BoundSnapshot implements BoundSide {
 
   async openSession(purpose: string): Promise<Session> {
     if (this.exported === null) throw new Problem('WRONG_STATE', 'the snapshot was released');
-    const session = await Session.open(this.target, { purpose, statementTimeoutMs: 0 });
+    const session = await Session.open(this.#target, { purpose, statementTimeoutMs: 0 });
     try {
       await holdOpen(session);
       await session.execute(`${BEGIN}; set transaction snapshot ${literal(this.exported)}`);

@@ -35,6 +35,8 @@ const HANDLER_GRACE_MS = 3_000;
 export class ChangeStream {
   /** Delivered lately; what binding a snapshot to transactions needs. */
   readonly delivered = new DeliveredTransactions();
+  /** Private at run time too: whoever prints a stream must not print a password. */
+  readonly #options: ChangeStreamOptions;
   private readonly queue = new DeliveryQueue();
   private readonly waiters: PositionWaiters;
   private readonly continuity: SourceContinuity;
@@ -59,7 +61,8 @@ export class ChangeStream {
   private owed = ZERO_LSN;
   private handling: StreamedTransaction | null = null;
 
-  constructor(private readonly options: ChangeStreamOptions) {
+  constructor(options: ChangeStreamOptions) {
+    this.#options = options;
     if (options.publications.length === 0) throw new RangeError('a change stream needs a publication');
     this.waiters = new PositionWaiters(`the stream of slot "${options.slotName}"`);
     this.continuity = new SourceContinuity(options.slotName);
@@ -85,7 +88,7 @@ export class ChangeStream {
 
   /** What the server is told it may forget. */
   get confirmed(): Lsn {
-    if ((this.options.confirmIdle ?? true) && this.isIdle && this.declared >= this.owed) {
+    if ((this.#options.confirmIdle ?? true) && this.isIdle && this.declared >= this.owed) {
       this.declared = maxLsn(this.declared, this.handled);
     }
     return this.declared;
@@ -98,7 +101,7 @@ export class ChangeStream {
 
   /** Where this stream began. */
   get startPosition(): Lsn {
-    return maxLsn(this.source.slotConfirmed, this.options.startLsn ?? ZERO_LSN);
+    return maxLsn(this.source.slotConfirmed, this.#options.startLsn ?? ZERO_LSN);
   }
 
   /** Connects and resolves once the server streams. Retries what may pass (slot still active ...) within the deadline. */
@@ -166,9 +169,9 @@ export class ChangeStream {
     this.decoder = new PgoutputDecoder();
     this.shutdown.reset();
     const connection = await ReplicationConnection.open({
-      target: this.options.target,
-      slotName: this.options.slotName,
-      purpose: this.options.purpose ?? `stream ${this.options.slotName}`,
+      target: this.#options.target,
+      slotName: this.#options.slotName,
+      purpose: this.#options.purpose ?? `stream ${this.#options.slotName}`,
       command: (state) => this.continueFrom(state),
       onData: (message) => this.onData(message),
       onKeepalive: (walEnd, replyRequested) => this.onKeepalive(walEnd, replyRequested),
@@ -195,7 +198,7 @@ export class ChangeStream {
     const silence = this.silenceTimeoutMs;
     const timeout = state.walSenderTimeoutMs === 0 ? silence : Math.min(silence, state.walSenderTimeoutMs);
     this.statusIntervalMs = Math.min(MAX_STATUS_INTERVAL_MS, Math.max(50, timeout / 3));
-    const { slotName, publications, messages = false, origin = 'any' } = this.options;
+    const { slotName, publications, messages = false, origin = 'any' } = this.#options;
     return startReplicationCommand(
       { slotName, startLsn: this.handled, publications, messages, origin },
       state.versionNum,
@@ -228,7 +231,7 @@ export class ChangeStream {
       // After a reconnect the server starts where the last handled transaction ended, or earlier.
       if (transaction.commitLsn < this.received) return;
       this.received = transaction.endLsn;
-      const foreign = transaction.origin !== null && this.options.origin === 'none';
+      const foreign = transaction.origin !== null && this.#options.origin === 'none';
       if (foreign) this.queue.push({ kind: 'position', lsn: transaction.endLsn });
       else this.queue.push({ kind: 'transaction', transaction, bytes });
       this.deliver();
@@ -274,7 +277,7 @@ export class ChangeStream {
         this.handling = transaction;
         if (!carriesNothing(transaction)) this.owed = transaction.endLsn;
         try {
-          await this.options.onTransaction?.(transaction);
+          await this.#options.onTransaction?.(transaction);
         } catch (error) {
           this.fail(judge(error, `handling the transaction at ${formatLsn(transaction.endLsn)}`).problem);
           return;
@@ -316,7 +319,7 @@ export class ChangeStream {
     this.waiters.rejectAll(problem);
     this.queue.clear();
     void this.disconnect(true);
-    this.options.onFailed?.(problem);
+    this.#options.onFailed?.(problem);
   }
 
   private async disconnect(polite: boolean): Promise<void> {
@@ -328,8 +331,8 @@ export class ChangeStream {
 
   private newAssembler(): TransactionAssembler {
     return new TransactionAssembler({
-      changes: this.options.maxTransactionChanges ?? DEFAULT_MAX_CHANGES,
-      bytes: this.options.maxTransactionBytes ?? DEFAULT_MAX_BYTES,
+      changes: this.#options.maxTransactionChanges ?? DEFAULT_MAX_CHANGES,
+      bytes: this.#options.maxTransactionBytes ?? DEFAULT_MAX_BYTES,
     });
   }
 
@@ -342,19 +345,19 @@ export class ChangeStream {
   }
 
   private get bufferBytes(): number {
-    return this.options.bufferBytes ?? DEFAULT_BUFFER_BYTES;
+    return this.#options.bufferBytes ?? DEFAULT_BUFFER_BYTES;
   }
 
   private get silenceTimeoutMs(): number {
-    return this.options.silenceTimeoutMs ?? Math.max(MIN_SILENCE_MS, this.continuity.walSenderTimeoutMs);
+    return this.#options.silenceTimeoutMs ?? Math.max(MIN_SILENCE_MS, this.continuity.walSenderTimeoutMs);
   }
 
   private get where(): string {
-    const { host, port, database } = this.options.target;
-    return `${host}:${port}/${database} slot "${this.options.slotName}"`;
+    const { host, port, database } = this.#options.target;
+    return `${host}:${port}/${database} slot "${this.#options.slotName}"`;
   }
 
   private closedProblem(): Problem {
-    return new Problem('SERVER_UNREACHABLE', `the stream of slot "${this.options.slotName}" was closed`);
+    return new Problem('SERVER_UNREACHABLE', `the stream of slot "${this.#options.slotName}" was closed`);
   }
 }

@@ -41,41 +41,42 @@ type ServicePlugin = Parameters<LogicalReplicationService['subscribe']>[0];
 export class ReplicationConnection {
   /** Resolves when streaming is over: with the error that ended it, or null when the server just ended it. */
   readonly ended: Promise<unknown>;
-  private readonly service: LogicalReplicationService;
   private readonly started: Promise<void>;
   private wire: WireConnection | null = null;
   private over = false;
   private muted = false;
 
-  private constructor(
-    private readonly options: ReplicationConnectionOptions,
-    ssl: false | ConnectionOptions,
-  ) {
+  /** Private at run time too, for the password in it. */
+  readonly #options: ReplicationConnectionOptions;
+  readonly #service: LogicalReplicationService;
+
+  private constructor(options: ReplicationConnectionOptions, ssl: false | ConnectionOptions) {
+    this.#options = options;
     const config: ClientConfig = clientConfig(
       options.target,
       { purpose: options.purpose, replication: true, statementTimeoutMs: OPEN_TIMEOUT_MS, lockTimeoutMs: 0 },
       ssl,
     );
-    this.service = new LogicalReplicationService(config, {
+    this.#service = new LogicalReplicationService(config, {
       acknowledge: { auto: false, timeoutSeconds: 0 },
       flowControl: { enabled: false },
     });
     let failure: unknown = null;
-    this.service.on('error', (error: Error) => (failure ??= error));
-    this.service.on('data', (_lsn: string, message: Buffer) => {
+    this.#service.on('error', (error: Error) => (failure ??= error));
+    this.#service.on('data', (_lsn: string, message: Buffer) => {
       if (!this.muted) options.onData(message);
     });
-    this.service.on('heartbeat', (lsn: string, _timestamp: number, shouldRespond: boolean) => {
+    this.#service.on('heartbeat', (lsn: string, _timestamp: number, shouldRespond: boolean) => {
       if (!this.muted) options.onKeepalive(parseLsn(lsn), shouldRespond);
     });
-    this.started = new Promise<void>((resolve) => this.service.on('start', () => resolve()));
+    this.started = new Promise<void>((resolve) => this.#service.on('start', () => resolve()));
     const plugin = {
       name: 'pgoutput',
       options: {},
       parse: (buffer: Buffer) => buffer,
       start: (client: Client) => this.startStreaming(client),
     } satisfies ServicePlugin;
-    this.ended = this.service
+    this.ended = this.#service
       .subscribe(plugin as ServicePlugin, options.slotName, '0/0')
       .then(
         () => failure,
@@ -99,7 +100,7 @@ export class ReplicationConnection {
 
   /** Undefined once streaming, else what prevented it. */
   private async untilStarted(): Promise<unknown> {
-    const { host, port } = this.options.target;
+    const { host, port } = this.#options.target;
     const where = `${host}:${port}`;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<unknown>((resolve) => {
@@ -118,8 +119,8 @@ export class ReplicationConnection {
 
   private async startStreaming(client: Client): Promise<unknown> {
     this.wire = (client as unknown as { connection: WireConnection }).connection;
-    const state = await readSourceState(client, this.options.slotName);
-    return client.query(this.options.command(state));
+    const state = await readSourceState(client, this.#options.slotName);
+    return client.query(this.#options.command(state));
   }
 
   get alive(): boolean {
@@ -154,7 +155,7 @@ export class ReplicationConnection {
       await within(this.ended, GOODBYE_MS);
     }
     const wire = this.wire;
-    await within(this.service.destroy(), GOODBYE_MS);
+    await within(this.#service.destroy(), GOODBYE_MS);
     wire?.stream.destroy();
     this.over = true;
   }
