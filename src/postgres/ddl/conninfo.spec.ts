@@ -31,7 +31,7 @@ describe('connection strings', () => {
   it.each(['host', "password='secret", '=secret', 'postgresql://u:secret@h/x?broken', 'postgres://%zz/secret'])(
     'refuses %j without repeating it',
     (text) => {
-      expect(() => parseConninfo(text)).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }) as Error);
+      expect(() => parseConninfo(text)).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }));
       expect(() => parseConninfo(text)).not.toThrow(/secret/);
       expect(redactConninfo(text)).toBe('********');
     },
