@@ -18,7 +18,7 @@ export class Verification1790000300000 implements MigrationInterface {
         max_parallel integer not null,
         verdict text check (verdict in ('equal', 'different', 'pending', 'not-comparable', 'stalled')),
         reason text,
-        verified_lsn pg_lsn,
+        verified_lsn text,
         method text check (method in ('own-slot', 'positions')),
         method_reason text,
         progress jsonb,
@@ -36,7 +36,7 @@ export class Verification1790000300000 implements MigrationInterface {
         verdict text not null check (verdict in ('equal', 'different', 'pending', 'not-comparable', 'stalled')),
         reason text,
         rows bigint,
-        verified_lsn pg_lsn,
+        verified_lsn text,
         missing bigint not null,
         extra bigint not null,
         different bigint not null,
@@ -52,8 +52,8 @@ export class Verification1790000300000 implements MigrationInterface {
         key jsonb,
         columns jsonb not null,
         count bigint not null,
-        publisher_lsn pg_lsn,
-        subscriber_lsn pg_lsn,
+        publisher_lsn text,
+        subscriber_lsn text,
         observed_at timestamptz not null default now(),
         primary key (verification, position)
       );

@@ -46,7 +46,7 @@ export class VerificationEntity {
   reason: string | null;
 
   /** `X/Y`. */
-  @Column('pg_lsn' as 'text', { name: 'verified_lsn', nullable: true })
+  @Column('text', { name: 'verified_lsn', nullable: true })
   verifiedLsn: string | null;
 
   @Column('text', { nullable: true })

@@ -53,7 +53,7 @@ const SELECT = `
 select v.id, v.kind, v.subscriber_server as "subscriberServer", v.subscriber_database as "subscriberDatabase",
        v.subscription, v.publisher_server as "publisherServer", v.publisher_database as "publisherDatabase", v.tables,
        v.single_lsn as "singleLsn", v.max_parallel as "maxParallel", v.verdict, v.reason,
-       v.verified_lsn::text as "verifiedLsn", v.method, v.method_reason as "methodReason", v.progress,
+       v.verified_lsn as "verifiedLsn", v.method, v.method_reason as "methodReason", v.progress,
        v.created_at as "createdAt", v.started_at as "startedAt", v.finished_at as "finishedAt",
        v.created_at::text as "createdAtText",
        coalesce(o.state, case when v.finished_at is null then 'running' else 'succeeded' end) as state
@@ -135,7 +135,7 @@ export class VerificationRepository {
 
   async tables(id: string): Promise<StoredTable[]> {
     const rows = await this.dataSource.query<Record<string, never>[]>(
-      `select schema, name, verdict, reason, rows::float8 as rows, verified_lsn::text as "verifiedLsn",
+      `select schema, name, verdict, reason, rows::float8 as rows, verified_lsn as "verifiedLsn",
               missing::float8 as missing, extra::float8 as extra, different::float8 as different
          from lockstep.verification_table where verification = $1
         order by schema collate "C", name collate "C"`,
@@ -147,7 +147,7 @@ export class VerificationRepository {
   differences(id: string, limit: number, after: number | null): Promise<StoredDifference[]> {
     return this.dataSource.query(
       `select position, schema, table_name as "table", kind, key, columns, count::float8 as count,
-              publisher_lsn::text as "publisherLsn", subscriber_lsn::text as "subscriberLsn", observed_at as "observedAt"
+              publisher_lsn as "publisherLsn", subscriber_lsn as "subscriberLsn", observed_at as "observedAt"
          from lockstep.difference where verification = $1 and position > $3 order by position limit $2`,
       [id, limit, after ?? -1],
     );
@@ -164,7 +164,7 @@ async function insertTables(manager: EntityManager, id: string, { tables }: Link
             (verification, schema, name, verdict, reason, rows, verified_lsn, missing, extra, different)
      select $1, t.schema, t.name, t.verdict, t.reason, t.rows, t.verified_lsn, t.missing, t.extra, t.different
        from jsonb_to_recordset($2::jsonb) t(schema text, name text, verdict text, reason text, rows bigint,
-            verified_lsn pg_lsn, missing bigint, extra bigint, different bigint)`,
+            verified_lsn text, missing bigint, extra bigint, different bigint)`,
     [id, JSON.stringify(rows)],
   );
 }
@@ -185,7 +185,7 @@ async function insertDifferences(
     `insert into lockstep.difference (verification, position, schema, table_name, kind, key, columns, count, publisher_lsn)
      select $1, d.position, d.schema, d.table_name, d.kind, nullif(d.key, 'null'::jsonb), d.columns, d.count, d.publisher_lsn
        from jsonb_to_recordset($2::jsonb) d(position integer, schema text, table_name text, kind text, key jsonb,
-            columns jsonb, count bigint, publisher_lsn pg_lsn)`,
+            columns jsonb, count bigint, publisher_lsn text)`,
     [id, JSON.stringify(rows)],
   );
 }
