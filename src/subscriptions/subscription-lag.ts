@@ -17,24 +17,25 @@ export function unknownLag(why: string): SubscriptionLag {
 }
 
 /**
- * Applied is the further one of the origin's position and what the slot has confirmed: a transaction that changes
- * nothing on the subscriber moves only the slot, and the slot is confirmed only now and then.
+ * The publisher's LSN up to which everything is applied; null when not known. The further one of the origin's position
+ * and what the slot has confirmed: a transaction that changes nothing on the subscriber moves only the slot, and the
+ * slot is confirmed only now and then.
  */
+export function appliedLsn(originLsn: string | null, slot: ReplicationSlot | null): Lsn | null {
+  const confirmedLsn = slot?.confirmedFlushLsn ?? null;
+  const origin = originLsn === null ? null : parseLsn(originLsn);
+  const confirmed = confirmedLsn === null ? null : parseLsn(confirmedLsn);
+  return origin === null || confirmed === null ? (origin ?? confirmed) : maxLsn(origin, confirmed);
+}
+
 export function lagOf(subscription: Subscription, slot: ReplicationSlot | null): SubscriptionLag {
   if (subscription.settings.slotName === null) return unknownLag('the subscription has no replication slot');
   if (slot === null) return unknownLag('the replication slot does not exist on the publisher');
   if (slot.walStatus === 'lost') return unknownLag('the replication slot is lost: the subscriber cannot catch up');
   if (slot.currentLsn === null) return unknownLag("the publisher's current WAL position is not known");
-  const applied = furthest(subscription.originLsn, slot.confirmedFlushLsn);
+  const applied = appliedLsn(subscription.originLsn, slot);
   if (applied === null) return unknownLag('nothing is applied yet');
   const behind = parseLsn(slot.currentLsn) - applied;
   // The slot is read before the subscriber may have moved on; being ahead of an older reading is being level with it.
   return { bytes: behind < 0n ? 0 : Number(behind), seconds: null, reason: NO_SECONDS };
-}
-
-function furthest(...positions: (string | null)[]): Lsn | null {
-  return positions
-    .filter((position) => position !== null)
-    .map(parseLsn)
-    .reduce<Lsn | null>((best, position) => (best === null ? position : maxLsn(best, position)), null);
 }

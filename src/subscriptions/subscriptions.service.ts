@@ -12,7 +12,7 @@ import {
 import { type Session, withSession } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
-import { type Lsn, parseLsn } from '../shared/lsn.js';
+import { formatLsn, type Lsn } from '../shared/lsn.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
 import {
@@ -22,6 +22,7 @@ import {
 } from './subscription-creation.js';
 import { type DroppedSubscription, dropStatements, explainDropFailure, leftBehind } from './subscription-drop.js';
 import { patchStatements, type SubscriptionPatch } from './subscription-patch.js';
+import { appliedLsn } from './subscription-lag.js';
 import type { SubscriptionView } from './subscription-view.js';
 
 /** Refresh and drop talk to the publisher; a slow one must not be cut off at the pace of a catalog query. */
@@ -112,19 +113,22 @@ export class SubscriptionsService {
   }
 
   /** Skips the whole transaction that ends at `lsn`; null takes the wish back. 15 and newer. */
-  skip(
+  async skip(
     server: string,
     database: string,
     name: string,
     lsn: Lsn | null,
     options: ChangeOptions = {},
   ): Promise<Change<SubscriptionView>> {
-    const compose = (session: Session, { originLsn }: Subscription) => {
+    const { originLsn, slot } = await this.get(server, database, name);
+    const applied = appliedLsn(originLsn, slot);
+    const compose = (session: Session) => {
       const statements = skipTransaction(name, lsn, session.versionNum);
-      if (lsn !== null && originLsn !== null && lsn <= parseLsn(originLsn)) {
+      if (lsn !== null && applied !== null && lsn <= applied) {
+        const position = formatLsn(applied);
         throw new Problem(
           'CONFLICT',
-          `everything up to ${originLsn} is applied already; there is nothing to skip there`,
+          `everything up to ${position} is applied already; there is nothing to skip there`,
         );
       }
       return statements;
