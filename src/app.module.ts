@@ -5,9 +5,14 @@ import { EngineModule } from './engine/engine.module.js';
 import { HealthModule } from './observability/health.module.js';
 import { ObservabilityModule } from './observability/observability.module.js';
 import { OperationsApiModule } from './operations/operations-api.module.js';
+import { PublicationsModule } from './publications/publications.module.js';
+import { ReplicationSlotsModule } from './replication-slots/replication-slots.module.js';
 import { ServersModule } from './servers/servers.module.js';
 import { StorageModule } from './storage/storage.module.js';
+import { SubscriptionsModule } from './subscriptions/subscriptions.module.js';
+import { TablesModule } from './tables/tables.module.js';
 import { UpgradesModule } from './upgrades/upgrades.module.js';
+import { VerificationModule } from './verification/verification.module.js';
 
 @Module({
   imports: [
@@ -19,6 +24,11 @@ import { UpgradesModule } from './upgrades/upgrades.module.js';
     OperationsApiModule,
     HealthModule,
     ServersModule,
+    PublicationsModule,
+    SubscriptionsModule,
+    ReplicationSlotsModule,
+    TablesModule,
+    VerificationModule,
     UpgradesModule,
   ],
 })

@@ -6,12 +6,12 @@ import {
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
 } from '@nestjs/common';
-import { DataSource } from 'typeorm';
 import { Config } from '../config/config.js';
 import { Operations } from '../operations/operations.js';
 import { StateDatabase } from '../storage/state-database.js';
+import { Cancellations } from './cancellation.repository.js';
 import { Engine, OperationCancelled, type Workflow } from './engine.js';
-import { Instances } from './instances.js';
+import { Instances } from './instance.repository.js';
 import { CANCEL_MESSAGE, DbosContext, never, problemDocument } from './dbos-context.js';
 
 /** Fixed, so that a workflow begun by an older release is continued by this one: steps are named, never reordered. */
@@ -37,7 +37,7 @@ export class DbosEngine
 
   constructor(
     private readonly state: StateDatabase,
-    private readonly dataSource: DataSource,
+    private readonly cancellations: Cancellations,
     private readonly instances: Instances,
     private readonly operations: Operations,
     private readonly config: Config,
@@ -67,10 +67,7 @@ export class DbosEngine
   }
 
   async cancel(operationId: string): Promise<void> {
-    await this.dataSource.query(
-      'insert into lockstep.cancellation (operation_id) values ($1) on conflict (operation_id) do nothing',
-      [operationId],
-    );
+    await this.cancellations.request(operationId);
     this.running.get(operationId)?.abort(new OperationCancelled());
     await DBOS.send(operationId, CANCEL_MESSAGE);
   }
@@ -164,13 +161,9 @@ export class DbosEngine
   }
 
   private async pollCancellations(): Promise<void> {
-    const ids = [...this.running.keys()];
-    if (ids.length === 0) return;
-    const rows = await this.dataSource.query<{ id: string }[]>(
-      'select operation_id as id from lockstep.cancellation where operation_id::text = any($1)',
-      [ids],
-    );
-    for (const { id } of rows) this.running.get(id)?.abort(new OperationCancelled());
+    for (const id of await this.cancellations.among([...this.running.keys()])) {
+      this.running.get(id)?.abort(new OperationCancelled());
+    }
   }
 
   /** Every `ms`, never two at once; a failure is logged and the next round tries again. */

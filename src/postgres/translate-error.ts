@@ -1,7 +1,6 @@
 import { DatabaseError } from 'pg';
 import { type ErrorCode } from '../problems/error-codes.js';
 import { Problem } from '../problems/problem.js';
-import type { ConnectionTarget } from './connection.js';
 
 /** SQLSTATE -> our code, most specific first: the five-character state, then its two-character class. */
 const BY_SQLSTATE: Record<string, ErrorCode> = {
@@ -41,7 +40,7 @@ export function sqlstateOf(error: unknown): string | undefined {
 }
 
 /** Turns what a driver threw while connecting into a Problem. The password is never part of the text. */
-export function translateConnectError(error: unknown, target: ConnectionTarget): Problem {
+export function translateConnectError(error: unknown, target: { host: string; port: number }): Problem {
   const where = `${target.host}:${target.port}`;
   const errno = (error as NodeJS.ErrnoException | undefined)?.code;
   const text = messageOf(error);

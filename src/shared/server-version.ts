@@ -7,7 +7,7 @@ export const PG17 = 170000;
 export const PG18 = 180000;
 
 /** The oldest server Lockstep manages. */
-export const OLDEST_SUPPORTED = PG13;
+export const OLDEST_SUPPORTED = 130000;
 
 export function majorOf(versionNum: number): number {
   return Math.floor(versionNum / 10000);

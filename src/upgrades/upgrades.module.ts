@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { OperationsModule } from '../operations/operations.module.js';
 import { ServersModule } from '../servers/servers.module.js';
+import { VerificationModule } from '../verification/verification.module.js';
 import { UpgradeRepository } from './upgrade.repository.js';
 import { UpgradesController } from './upgrades.controller.js';
 import { UpgradesService } from './upgrades.service.js';
@@ -11,7 +12,7 @@ import { RollbackWorkflow } from './workflow/rollback.workflow.js';
 import { UpgradeRuns } from './workflow/upgrade-runs.js';
 
 @Module({
-  imports: [OperationsModule, ServersModule],
+  imports: [OperationsModule, ServersModule, VerificationModule],
   controllers: [UpgradesController],
   providers: [
     UpgradeRepository,

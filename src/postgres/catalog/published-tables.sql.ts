@@ -11,15 +11,6 @@ select s.oid::text as oid, s.subname::text as name, s.subenabled as enabled, s.s
    and s.subdbid = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())`;
 }
 
-/** The connection string of the subscription `$1` (name); holds a password, and only a superuser may read it. */
-export function subscriptionConninfoSql(): string {
-  return `
-select s.subconninfo as conninfo
-  from pg_catalog.pg_subscription s
- where s.subname = $1
-   and s.subdbid = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())`;
-}
-
 /** The tables the subscription with oid `$1` knows, with the state of their initial copy (`r` is ready). */
 export function subscribedTablesSql(): string {
   return `

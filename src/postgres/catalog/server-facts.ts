@@ -27,14 +27,14 @@ export type Provider =
   | 'cloudnative-pg'
   | 'patroni';
 
-export interface ServerSetting {
+interface ServerSetting {
   value: string;
   unit: string | null;
   /** Changed in the configuration, in effect only after a restart. */
   pendingRestart: boolean;
 }
 
-export interface Headroom {
+interface Headroom {
   max: number;
   used: number;
   free: number;
@@ -94,7 +94,7 @@ export interface DatabaseFacts {
 }
 
 /** Throws SERVER_VERSION_UNSUPPORTED for servers Lockstep does not know. */
-export function requireSupportedVersion(versionNum: number, where: string): void {
+function requireSupportedVersion(versionNum: number, where: string): void {
   if (versionNum >= OLDEST_SUPPORTED) return;
   throw new Problem('SERVER_VERSION_UNSUPPORTED', `${where} runs PostgreSQL ${majorOf(versionNum)}`, {
     hint: `Lockstep manages PostgreSQL ${majorOf(OLDEST_SUPPORTED)} and newer.`,

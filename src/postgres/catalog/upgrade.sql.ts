@@ -67,7 +67,6 @@ export const NOT_CARRIED = `
    order by 1, 2`;
 
 export const CURRENT_WAL = `select pg_catalog.pg_current_wal_insert_lsn()::text as lsn, pg_catalog.clock_timestamp() as at`;
-export const FLUSHED_WAL = `select pg_catalog.pg_current_wal_flush_lsn()::text as lsn`;
 
 /** Bytes between the end of WAL and what the slot's consumer has confirmed; null when that is not known. */
 export const SLOT_LAG = `
@@ -84,7 +83,6 @@ export const ORIGIN_POSITION = `
 
 export const DATABASE_SIZE = `select pg_catalog.pg_database_size(pg_catalog.current_database())::text as bytes`;
 
-export const SCHEMA_EXISTS = `select 1 as present from pg_catalog.pg_namespace where nspname = $1`;
 export const SCHEMA_IS_EMPTY = `
   select not exists (select 1 from pg_catalog.pg_class where relnamespace = n.oid) as empty
     from pg_catalog.pg_namespace as n where n.nspname = $1`;

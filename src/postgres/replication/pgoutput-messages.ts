@@ -47,5 +47,3 @@ export type PgoutputMessage =
       rollbackTimeMicros: bigint;
     } & PreparedTransaction)
   | ({ tag: 'stream-prepare'; prepareLsn: Lsn; prepareTimeMicros: bigint } & PreparedTransaction);
-
-export type PgoutputTag = PgoutputMessage['tag'];

@@ -1,4 +1,5 @@
 import { planFence } from '../traffic/plan-fence.js';
+import { protectedRoles } from '../traffic/protected-roles.js';
 import { proveBar } from '../traffic/prove-bar.js';
 import { lowerFence, raiseFence } from '../traffic/sql-fence.js';
 import { findWriterRoles } from '../traffic/writers.js';
@@ -63,7 +64,8 @@ export const fenceStep: UpgradeStep = {
 export async function lowerSourceFence(context: StepContext): Promise<Record<string, unknown> | null> {
   const record = context.facts.sourceFence;
   if (!record) return null;
-  await lowerFence(await context.act('source'), record);
+  const others = await lowerFence(await context.act('source'), record);
+  if (others.length > 0) await context.event('fence-changed-by-others', { side: 'source', differences: others });
   await context.forget('sourceFence', 'switchover', 'errorCounters', 'applyWorkerPid');
   await context.setWriteTo('source');
   return { roles: record.roles.map(({ name }) => name) };
@@ -84,7 +86,7 @@ export async function planFor(context: StepContext, side: Side) {
   return await planFence(session, { roles: writers.roles, excluded });
 }
 
-/** Never barred: Lockstep's login, the user the other server connects as, the owner of the subscriptions. */
+/** Never barred: Lockstep's login, the user the other server connects as, owners of subscriptions. */
 export async function excludedRoles(context: StepContext, side: Side): Promise<string[]> {
-  return [await context.user(side)];
+  return await protectedRoles(await context.act(side), [await context.user(side)]);
 }

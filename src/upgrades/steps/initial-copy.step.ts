@@ -100,7 +100,7 @@ export const catchUpStep: UpgradeStep = {
 /** Bytes the target is behind; null when that is not known, which is never taken for zero. */
 export async function forwardLag(context: StepContext): Promise<number | null> {
   const [row] = await (await context.act('source')).rows<{ bytes: string | null }>(SLOT_LAG, [context.names.slot]);
-  return row?.bytes == null ? null : Number(row.bytes);
+  return typeof row?.bytes === 'string' ? Number(row.bytes) : null;
 }
 
 async function subscribed(context: StepContext): Promise<Subscription> {

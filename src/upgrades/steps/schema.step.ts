@@ -4,18 +4,9 @@ import { compareFingerprints, compareSchemas, readFingerprint } from '../../post
 import { dumpSchema } from '../../postgres/schema/pg-dump.js';
 import { restoreEntries } from '../../postgres/schema/restore.js';
 import { splitPostData } from '../../postgres/schema/restore-plan.js';
-import { identifier } from '../../postgres/quoting.js';
+import { refreshMaterializedViews } from '../../postgres/schema/refresh.js';
 import { Problem } from '../../problems/problem.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
-
-/** Building an index may take this long; the lock wait of each statement is bounded by the restore itself. */
-const LONG_STATEMENT = '12h';
-
-const MATERIALIZED_VIEWS = `
-  select n.nspname::text as schema, c.relname::text as name
-    from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-   where c.relkind = 'm' and n.nspname not in ('information_schema', 'lockstep') and n.nspname !~ '^pg_'
-   order by c.oid`;
 
 /** Definitions, then primary keys and replica identities: without them the first UPDATE would stop the subscription. */
 export const schemaPreDataStep: UpgradeStep = {
@@ -60,8 +51,9 @@ export const schemaPostDataStep: UpgradeStep = {
   async run(context) {
     const post = parseDump(await dump(context, 'post-data'));
     const result = await restore(context, splitPostData(post).latePostData, 'late-post-data');
-    const views = await refreshMaterializedViews(context);
     const [source, target] = [await context.act('source'), await context.act('target')];
+    await context.progress('refreshing materialized views');
+    const views = await refreshMaterializedViews(source, target);
     const differences = await compareSchemas(source, target);
     const missing = differences.filter(({ kind }) => kind !== 'added');
     if (missing.length > 0) {
@@ -78,41 +70,20 @@ export const schemaPostDataStep: UpgradeStep = {
   },
 };
 
-export async function refreshMaterializedViews(context: StepContext): Promise<number> {
-  const target = await context.act('target');
-  const views = await target.rows<{ schema: string; name: string }>(MATERIALIZED_VIEWS);
-  await target.execute(`set statement_timeout = '${LONG_STATEMENT}'`);
-  try {
-    for (const view of views) {
-      await context.progress(`refreshing ${view.schema}.${view.name}`);
-      await target.execute(`refresh materialized view ${identifier(view.schema, view.name)}`);
-    }
-  } finally {
-    if (target.alive) await target.execute('reset statement_timeout');
-  }
-  return views.length;
-}
-
 async function dump(context: StepContext, section: 'pre-data' | 'post-data'): Promise<string> {
   await context.progress(`dumping the schema (${section})`);
   return await dumpSchema(await context.connection('source'), { section, signal: context.signal });
 }
 
 async function restore(context: StepContext, items: Parameters<typeof restoreEntries>[1], section: string) {
-  const target = await context.act('target');
-  await target.execute(`set statement_timeout = '${LONG_STATEMENT}'`);
-  try {
-    return await restoreEntries(target, items, {
-      section,
-      signal: context.signal,
-      onProgress: ({ done, total, entry }) => {
-        // Progress is told on the side: a slow state database must not slow the restore.
-        if (done % 50 === 0) void context.progress(`${section}: ${entry}`, (100 * done) / total).catch(() => {});
-      },
-    });
-  } finally {
-    if (target.alive) await target.execute('reset statement_timeout');
-  }
+  return await restoreEntries(await context.act('target'), items, {
+    section,
+    signal: context.signal,
+    onProgress: ({ done, total, entry }) => {
+      // Progress is told on the side: a slow state database must not slow the restore.
+      if (done % 50 === 0) void context.progress(`${section}: ${entry}`, (100 * done) / total).catch(() => {});
+    },
+  });
 }
 
 function name({ kind, object }: { kind: string; object: string }): string {

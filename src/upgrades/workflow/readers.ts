@@ -85,20 +85,16 @@ export class Readers {
 
   /** Compares everything in one bound pair. Records verdict and LSN before either slot may forget anything. */
   async verify(context: StepContext): Promise<Record<string, unknown>> {
-    const id = context.facts.verificationId ?? randomUUID();
+    const id = randomUUID();
     const started = Date.now();
     this.localWrites.length = 0;
-    await context.storeVerification({ id, verdict: null, verifiedLsn: null });
+    await context.beginVerification(id);
     const result = await verifyLink({
       readers: this.link,
       tables: null,
       maxParallel: context.request.verification.maxParallel,
       signal: context.signal,
-      onProgress: (progress) =>
-        context.progress(
-          `verifying: ${progress.rowsDone} of ${progress.rowsTotal} rows`,
-          progress.bytesTotal > 0 ? (100 * progress.bytesDone) / progress.bytesTotal : null,
-        ),
+      onProgress: (progress) => context.verificationProgress(id, progress),
     });
     const verifiedLsn = result.verifiedLsn === null ? null : formatLsn(result.verifiedLsn);
     await context.record({
@@ -107,7 +103,7 @@ export class Readers {
       ...(verifiedLsn === null ? {} : { verifiedLsn }),
       rows: result.tables.reduce((sum, table) => sum + (table.rows ?? 0), 0),
     });
-    await context.storeVerification({ id, verdict: result.verdict, verifiedLsn });
+    await context.storeVerification(id, result);
     if (result.verdict === 'equal' && result.verifiedLsn !== null) {
       this.touched.reset(result.verifiedLsn);
       this.link.confirm(result.verifiedLsn);

@@ -4,7 +4,7 @@ import type { Session } from '../../postgres/session.js';
 import type { UpgradeFacts } from '../facts.js';
 import type { PreflightResult } from '../preflight/check.js';
 import type { PreflightOptions } from '../preflight/options.js';
-import type { VerificationSummary } from '../upgrade.entity.js';
+import type { LinkVerification, VerificationProgress } from '../../verification/at-rest/link-verification.js';
 import type { ObjectNames } from '../object-names.js';
 import type { UpgradePhase, UpgradeRequest } from '../upgrade-request.js';
 import type { Readers } from './readers.js';
@@ -43,7 +43,10 @@ export interface StepContext {
   /** What the preflight checks need to know. */
   preflightOptions(): Promise<PreflightOptions>;
   storePreflight(results: PreflightResult[]): Promise<void>;
-  storeVerification(summary: VerificationSummary): Promise<void>;
+  /** A verification of this upgrade, as GET /v1/verifications/{id} shows it. */
+  beginVerification(id: string): Promise<void>;
+  verificationProgress(id: string, progress: VerificationProgress): Promise<void>;
+  storeVerification(id: string, result: LinkVerification): Promise<void>;
   progress(message: string, percent?: number | null, etaSeconds?: number | null): Promise<void>;
   /** Where clients may write now; null while fenced. */
   setWriteTo(side: Side | null): Promise<void>;

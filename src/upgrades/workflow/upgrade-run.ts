@@ -5,14 +5,17 @@ import { runStatements } from '../../postgres/ddl/run-statements.js';
 import type { Statement } from '../../postgres/ddl/statement.js';
 import type { Session } from '../../postgres/session.js';
 import { LeaseLost } from '../../engine/engine.js';
-import type { Lease, Leases } from '../../engine/leases.js';
+import type { Lease, Leases } from '../../engine/lease.repository.js';
 import type { Operations } from '../../operations/operations.js';
 import type { UpgradeFacts } from '../facts.js';
 import { objectNames, type ObjectNames } from '../object-names.js';
 import type { PreflightResult } from '../preflight/check.js';
 import type { PreflightOptions, ReplicationAddress } from '../preflight/options.js';
 import { preflightOptionsOf } from '../steps/preflight.step.js';
-import type { UpgradeEntity, VerificationSummary } from '../upgrade.entity.js';
+import { formatLsn } from '../../shared/lsn.js';
+import type { LinkVerification, VerificationProgress } from '../../verification/at-rest/link-verification.js';
+import type { VerificationRepository } from '../../verification/verification.repository.js';
+import type { UpgradeEntity } from '../upgrade.entity.js';
 import type { UpgradeRepository } from '../upgrade.repository.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
 import { publisherConninfo } from '../../subscriptions/publisher-connection.js';
@@ -26,6 +29,7 @@ export interface UpgradeRunServices {
   leases: Leases;
   operations: Operations;
   audit: AuditService;
+  verifications: VerificationRepository;
 }
 
 /** One upgrade being carried out by this process: its sessions, its streams, and its facts as stored. */
@@ -145,8 +149,35 @@ export class UpgradeRun implements StepContext {
     await this.services.repository.patch(this.name, { preflight });
   }
 
-  async storeVerification(verification: VerificationSummary): Promise<void> {
-    await this.services.repository.patch(this.name, { verification });
+  async beginVerification(id: string): Promise<void> {
+    const { source, target } = this.request;
+    await this.services.verifications.insert({
+      id,
+      kind: 'at-rest',
+      subscriberServer: target.server,
+      subscriberDatabase: target.database,
+      subscription: this.names.subscription,
+      publisherServer: source.server,
+      publisherDatabase: source.database,
+      tables: null,
+      singleLsn: true,
+      maxParallel: this.request.verification.maxParallel,
+    });
+    await this.services.verifications.begin(id);
+    await this.services.repository.patch(this.name, { verification: { id, verdict: null, verifiedLsn: null } });
+  }
+
+  async verificationProgress(id: string, progress: VerificationProgress): Promise<void> {
+    await this.services.verifications.setProgress(id, progress);
+    const { rowsDone, rowsTotal, bytesDone, bytesTotal } = progress;
+    const percent = bytesTotal > 0 ? (100 * bytesDone) / bytesTotal : null;
+    await this.progress(`verifying: ${rowsDone} of ${rowsTotal} rows`, percent);
+  }
+
+  async storeVerification(id: string, result: LinkVerification): Promise<void> {
+    await this.services.verifications.finish(id, result);
+    const verifiedLsn = result.verifiedLsn === null ? null : formatLsn(result.verifiedLsn);
+    await this.services.repository.patch(this.name, { verification: { id, verdict: result.verdict, verifiedLsn } });
   }
 
   passPointOfNoReturn(): Promise<boolean> {

@@ -1,11 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import type { WorkflowContext } from '../../engine/engine.js';
-import { Leases } from '../../engine/leases.js';
+import { Leases } from '../../engine/lease.repository.js';
 import { Operations } from '../../operations/operations.js';
 import { Problem } from '../../problems/problem.js';
 import { AuditService } from '../../security/audit.service.js';
 import { SecretBox } from '../../security/secret-box.js';
 import { ServersService } from '../../servers/servers.service.js';
+import { VerificationRepository } from '../../verification/verification.repository.js';
 import { UpgradeRepository } from '../upgrade.repository.js';
 import { UpgradeRun } from './upgrade-run.js';
 
@@ -19,6 +20,7 @@ export class UpgradeRuns {
     private readonly operations: Operations,
     private readonly audit: AuditService,
     private readonly secrets: SecretBox,
+    private readonly verifications: VerificationRepository,
   ) {}
 
   async open(name: string, context: WorkflowContext): Promise<UpgradeRun> {
@@ -34,6 +36,7 @@ export class UpgradeRuns {
       leases: this.leases,
       operations: this.operations,
       audit: this.audit,
+      verifications: this.verifications,
     });
   }
 }

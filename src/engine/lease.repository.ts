@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { Instances } from './instances.js';
+import { Instances } from './instance.repository.js';
 
 export interface Lease {
   name: string;
