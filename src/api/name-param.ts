@@ -5,7 +5,7 @@ import { identifierProblem } from '../shared/identifier.js';
 
 /** Refuses path parameters that cannot name anything in PostgreSQL: empty, over 63 bytes, with a zero byte. */
 @Injectable()
-export class NamePipe implements PipeTransform<unknown, string> {
+class NamePipe implements PipeTransform<unknown, string> {
   transform(value: unknown, { data }: ArgumentMetadata): string {
     const problem = typeof value === 'string' ? identifierProblem(value) : 'must be a name';
     if (problem !== null) throw invalidInput([{ pointer: `path:${data ?? ''}`, detail: problem }]);

@@ -1,4 +1,4 @@
-export const REDACTED = '[redacted]';
+const REDACTED = '[redacted]';
 
 /** Shorter ones would turn half of every text into the mark, and tell the secret by doing so. */
 const SHORTEST_LIVE_SECRET = 6;

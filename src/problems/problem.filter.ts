@@ -43,6 +43,6 @@ export class ProblemFilter implements ExceptionFilter {
 }
 
 /** Texts may carry a server's words, and a server may repeat what it was sent. */
-export function withoutSecrets(document: ProblemDocument): ProblemDocument {
+function withoutSecrets(document: ProblemDocument): ProblemDocument {
   return { ...(redactValue(document) as ProblemDocument), code: document.code, title: redactText(document.title) };
 }

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { Config } from '../config/config.js';
 import { EmbeddedState } from './embedded/embedded-state.js';
+import { exportedClasses } from './exported-classes.js';
 
 /** Advisory lock (in our own database) under which one instance at a time migrates. */
 const MIGRATION_LOCK = 7_238_001;
@@ -30,7 +31,7 @@ export class StateDatabase implements OnApplicationShutdown {
     const url = config.databaseUrl ?? embedded!.url;
     try {
       await migrate(url);
-      const dataSource = await createDataSource(url).initialize();
+      const dataSource = await (await createDataSource(url)).initialize();
       return new StateDatabase(url, dataSource, embedded);
     } catch (error) {
       await embedded?.close();
@@ -49,15 +50,15 @@ export class StateDatabase implements OnApplicationShutdown {
   }
 }
 
-function createDataSource(url: string): DataSource {
+async function createDataSource(url: string): Promise<DataSource> {
   const here = import.meta.dirname;
   return new DataSource({
     type: 'postgres',
     url,
     schema: 'lockstep',
     applicationName: 'lockstep state',
-    entities: [join(here, '..', '**', '*.entity.{js,ts}')],
-    migrations: [join(here, '..', '..', 'migrations', '*.{js,ts}')],
+    entities: await exportedClasses(join(here, '..'), ['.entity.js', '.entity.ts']),
+    migrations: await exportedClasses(join(here, '..', '..', 'migrations'), ['.js', '.ts']),
     migrationsTableName: 'migration',
     migrationsTransactionMode: 'each',
     synchronize: false,
@@ -82,7 +83,7 @@ async function migrate(url: string): Promise<void> {
     }
     await lock.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
     await lock.query('create schema if not exists lockstep');
-    const dataSource = await createDataSource(url).initialize();
+    const dataSource = await (await createDataSource(url)).initialize();
     try {
       await refuseNewerSchema(dataSource);
       await dataSource.runMigrations();

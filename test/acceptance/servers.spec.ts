@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { rootCertificates } from 'node:tls';
+import { literal } from '../../src/postgres/quoting.js';
 import { ServerUsage } from '../../src/servers/server-usage.js';
 import { ServersService } from '../../src/servers/servers.service.js';
 import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
@@ -210,72 +210,23 @@ describe('servers with TLS', () => {
   let state: TestServer;
   let secured: TestServer;
   let api: ApiUnderTest;
-  let ca: string;
-  let otherCa: string;
+  // Signs itself, for the name localhost.
+  const folder = join(import.meta.dirname, '../support/tls');
+  const ca = readFileSync(join(folder, 'server.crt'), 'utf8');
+  const otherCa = rootCertificates[0]!;
 
   beforeAll(async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'lockstep-tls-'));
-    const openssl = (...args: string[]): void => void execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
-    for (const name of ['ca', 'other']) {
-      openssl(
-        'req',
-        '-x509',
-        '-newkey',
-        'rsa:2048',
-        '-nodes',
-        '-days',
-        '2',
-        '-subj',
-        `/CN=${name}`,
-        '-keyout',
-        `${name}.key`,
-        '-out',
-        `${name}.crt`,
-      );
-    }
-    openssl(
-      'req',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-subj',
-      '/CN=db.example',
-      '-keyout',
-      'server.key',
-      '-out',
-      'server.csr',
-    );
-    openssl(
-      'x509',
-      '-req',
-      '-in',
-      'server.csr',
-      '-CA',
-      'ca.crt',
-      '-CAkey',
-      'ca.key',
-      '-CAcreateserial',
-      '-days',
-      '2',
-      '-out',
-      'server.crt',
-    );
-    ca = readFileSync(join(folder, 'ca.crt'), 'utf8');
-    otherCa = readFileSync(join(folder, 'other.crt'), 'utf8');
     secured = await TestServer.start(18);
     await secured.withSession('postgres', async (session) => {
-      const [row] = await session.rows<{ dir: string }>(`select current_setting('data_directory') as dir`);
-      for (const [file, mode] of [
-        ['server.crt', '0644'],
-        ['server.key', '0600'],
-      ] as const) {
-        const content = readFileSync(join(folder, file), 'utf8');
-        await session.execute(
-          `copy (select unnest(string_to_array($pem$${content}$pem$, E'\\n'))) to program $cmd$umask 077; cat > '${row!.dir}/${file}'; chmod ${mode} '${row!.dir}/${file}'$cmd$`,
+      const write = (file: string, text: string): Promise<void> =>
+        session.execute(
+          `copy (select unnest(string_to_array(${literal(text)}, e'\\n'))) to program 'umask 077; cat > ${file}'`,
         );
-      }
-      await session.execute(`alter system set ssl = on`);
-      await session.execute(`select pg_reload_conf()`);
+      await write('server.crt', ca);
+      await write('server.key', readFileSync(join(folder, 'server.key'), 'utf8'));
+      await write('pg_hba.conf', 'hostssl all all all scram-sha-256');
+      await session.execute('alter system set ssl = on');
+      await session.execute('select pg_reload_conf()');
     });
     state = await TestServer.shared(18);
     api = await ApiUnderTest.start(state, await state.freshDatabase('servers_tls_state'));
@@ -286,7 +237,8 @@ describe('servers with TLS', () => {
     await state?.stop();
   });
 
-  it.each<[string, () => object, string | number]>([
+  it.each<[string, () => object, string | number, string?]>([
+    ['disable', () => ({ mode: 'disable' }), 'SERVER_AUTHENTICATION_FAILED'],
     ['prefer', () => ({ mode: 'prefer' }), 200],
     ['require', () => ({ mode: 'require' }), 200],
     ['require with the right authority', () => ({ mode: 'require', ca }), 200],
@@ -295,8 +247,9 @@ describe('servers with TLS', () => {
     ['verify-ca with another authority', () => ({ mode: 'verify-ca', ca: otherCa }), 'SERVER_TLS_FAILED'],
     ['verify-ca without any', () => ({ mode: 'verify-ca' }), 'SERVER_TLS_FAILED'],
     ['verify-full where the name differs', () => ({ mode: 'verify-full', ca }), 'SERVER_TLS_FAILED'],
-  ])('%s', async (_case, tls, outcome) => {
-    const { host, port, user, password } = secured;
+    ['verify-full', () => ({ mode: 'verify-full', ca }), 200, 'localhost'],
+  ])('%s', async (_case, tls, outcome, host = '127.0.0.1') => {
+    const { port, user, password } = secured;
     const answer = await api.post('/v1/servers?dryRun=true', { name: 'tls', host, port, user, password, tls: tls() });
     if (typeof outcome === 'number') expect([answer.status, answer.text]).toEqual([outcome, answer.text]);
     else expect(answer.body).toMatchObject({ status: 502, code: outcome });
