@@ -34,7 +34,13 @@ const CREATED: { spec: PublicationSpec; sql: string; since: number }[] = [
   {
     spec: {
       name: ODD,
-      target: { kind: 'tables', tables: [{ schema: 'public', name: 'orders' }, { schema: ODD, name: ODD }] },
+      target: {
+        kind: 'tables',
+        tables: [
+          { schema: 'public', name: 'orders' },
+          { schema: ODD, name: ODD },
+        ],
+      },
       publish: ['insert', 'delete'],
       viaPartitionRoot: true,
     },
@@ -47,7 +53,12 @@ const CREATED: { spec: PublicationSpec; sql: string; since: number }[] = [
       target: {
         kind: 'tables',
         tables: [
-          { schema: 'public', name: 'orders', columns: ['id', 'total'], where: `id > 0 and note is distinct from ');--'` },
+          {
+            schema: 'public',
+            name: 'orders',
+            columns: ['id', 'total'],
+            where: `id > 0 and note is distinct from ');--'`,
+          },
           { schema: ODD, name: ODD, columns: ['id', 'Größe -- x'], where: '"Größe -- x" > 1' },
         ],
       },
@@ -150,7 +161,10 @@ describe.each(AVAILABLE_MAJORS)('publications on PostgreSQL %i', (major) => {
   });
 
   it('changes options alone without touching the tables', async () => {
-    const before = await created({ name: 'p', target: { kind: 'tables', tables: [{ schema: 'public', name: 'orders' }] } });
+    const before = await created({
+      name: 'p',
+      target: { kind: 'tables', tables: [{ schema: 'public', name: 'orders' }] },
+    });
     const patch = { publish: ['insert' as const], viaPartitionRoot: true };
     const statements = alterPublication(before, patch, session.versionNum);
     expect(statements.map(({ sql }) => sql)).toEqual([
@@ -162,14 +176,20 @@ describe.each(AVAILABLE_MAJORS)('publications on PostgreSQL %i', (major) => {
   });
 
   it('changes nothing when one of several statements fails', async () => {
-    const before = await created({ name: 'p', target: { kind: 'tables', tables: [{ schema: 'public', name: 'orders' }] } });
+    const before = await created({
+      name: 'p',
+      target: { kind: 'tables', tables: [{ schema: 'public', name: 'orders' }] },
+    });
     const target: PublicationTarget = {
       kind: 'tables',
       tables: [{ schema: 'public', name: 'absent', columns: null, where: null }],
     };
     const statements = alterPublication(before, { target }, session.versionNum);
     expect(statements).toHaveLength(2);
-    await expect(runStatements(session, statements)).rejects.toMatchObject({ code: 'NOT_FOUND', options: { sqlstate: '42P01' } });
+    await expect(runStatements(session, statements)).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      options: { sqlstate: '42P01' },
+    });
     expect(await readPublications(session)).toEqual([before]);
     await dropAll();
   });
@@ -182,7 +202,9 @@ describe.each(AVAILABLE_MAJORS)('publications on PostgreSQL %i', (major) => {
     expect(named.keyless).toMatchObject({ replicaIdentity: 'default', replicaIdentityUsable: false });
     expect(named.measures).toMatchObject({ replicaIdentityUsable: true, columns: ['day', 'value'] });
     expect(named.people!.columns).toEqual(['id', 'name']);
-    await expect(server.run(database, 'update keyless set x = 1')).rejects.toMatchObject({ code: 'PREREQUISITE_FAILED' });
+    await expect(server.run(database, 'update keyless set x = 1')).rejects.toMatchObject({
+      code: 'PREREQUISITE_FAILED',
+    });
     await dropAll();
   });
 
@@ -222,7 +244,10 @@ describe('publication specifications', () => {
       ...{ viaPartitionRoot: false, generatedColumns: 'none' },
     };
     const refusal = catching(() => alterPublication(current, { target: { kind: 'allTables' } }, 180000));
-    expect(refusal).toMatchObject({ code: 'CONFLICT', options: { hint: expect.stringContaining('second publication') } });
+    expect(refusal).toMatchObject({
+      code: 'CONFLICT',
+      options: { hint: expect.stringContaining('second publication') },
+    });
   });
 });
 

@@ -1,3 +1,4 @@
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { ChangeStream } from '../../src/postgres/replication/change-stream.js';
 import type { ChangeStreamOptions } from '../../src/postgres/replication/change-stream-options.js';
 import { createLogicalSlot } from '../../src/postgres/replication/logical-slot.js';
@@ -97,4 +98,48 @@ export function insertedIds(transactions: readonly StreamedTransaction[]): numbe
   return transactions.flatMap((transaction) =>
     transaction.changes.flatMap((change) => (change.kind === 'insert' ? [Number(change.new[0])] : [])),
   );
+}
+
+/** A way to a server that can be cut and restored at the same port. */
+export class Network {
+  private listener: Server | null = null;
+  private readonly sockets = new Set<Socket>();
+  port = 0;
+
+  private constructor(private readonly serverPort: number) {}
+
+  static async to(serverPort: number): Promise<Network> {
+    const network = new Network(serverPort);
+    await network.restore();
+    return network;
+  }
+
+  async restore(): Promise<void> {
+    const listener = createServer((near) => {
+      const far = connect(this.serverPort, '127.0.0.1');
+      for (const [socket, other] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        this.sockets.add(socket);
+        socket.on('error', () => {});
+        socket.on('close', () => {
+          this.sockets.delete(socket);
+          other.destroy();
+        });
+        socket.pipe(other);
+      }
+    });
+    await new Promise<void>((resolve) => listener.listen(this.port, '127.0.0.1', resolve));
+    this.port = (listener.address() as AddressInfo).port;
+    this.listener = listener;
+  }
+
+  async cut(): Promise<void> {
+    const listener = this.listener;
+    this.listener = null;
+    const closed = new Promise<void>((resolve) => (listener ? listener.close(() => resolve()) : resolve()));
+    for (const socket of this.sockets) socket.destroy();
+    await closed;
+  }
 }

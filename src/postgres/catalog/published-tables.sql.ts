@@ -1,4 +1,4 @@
-import { PG15, PG16 } from '../../shared/server-version.js';
+import { PG15, PG16, PG18 } from '../../shared/server-version.js';
 
 /** The subscription `$1` (name) of the current database. Never its connection string, which few logins may read. */
 export function subscriptionSql(versionNum: number): string {
@@ -28,11 +28,18 @@ select n.nspname::text as schema, c.relname::text as name, r.srsubstate::text as
  */
 export function publishedTablesSql(versionNum: number): string {
   const lists = versionNum >= PG15;
+  // Only from 18 on can a generated column be sent; before, some releases list it here all the same.
+  const sent = versionNum >= PG18 ? 'true' : `a.attgenerated = ''`;
   return `
 select t.pubname::text as publication, t.schemaname::text as schema, t.tablename::text as name,
        p.pubinsert and p.pubupdate and p.pubdelete as "allRowChanges",
        p.pubviaroot as "viaRoot",
-       ${lists ? 't.attnames::text[]' : 'null::text[]'} as columns,
+       ${
+         lists
+           ? `array(select a.attname::text from pg_catalog.pg_attribute a
+                     where a.attrelid = c.oid and a.attname = any (t.attnames) and ${sent} order by a.attnum)`
+           : 'null::text[]'
+       } as columns,
        ${lists ? 't.rowfilter' : 'null::text'} as "rowFilter",
        coalesce((select pg_catalog.array_agg(pg_catalog.format('%I.%I', an.nspname, ac.relname))
                    from pg_catalog.pg_partition_ancestors(c.oid) a(relid)

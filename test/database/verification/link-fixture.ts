@@ -60,7 +60,12 @@ export class LinkFixture {
     readonly readers: LinkReaders,
   ) {}
 
-  static async create(publisher: TestServer, subscriber: TestServer, database: string): Promise<LinkFixture> {
+  static async create(
+    publisher: TestServer,
+    subscriber: TestServer,
+    database: string,
+    more: { publisher: string; subscriber: string; publications: string[] } | null = null,
+  ): Promise<LinkFixture> {
     for (const server of [publisher, subscriber]) {
       await dropSubscription(server, database);
       await server.freshDatabase(database);
@@ -68,6 +73,11 @@ export class LinkFixture {
     }
     await publisher.run(database, ROWS);
     await publisher.run(database, PUBLICATIONS);
+    if (more) {
+      await publisher.run(database, more.publisher);
+      await subscriber.run(database, more.subscriber);
+    }
+    const publications = ['main_pub', 'inserts_pub', ...(more?.publications ?? [])].join(', ');
     const slot = `${database}_sub`;
     await publisher.withSession(database, (session) =>
       session.rows(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [slot]),
@@ -76,7 +86,7 @@ export class LinkFixture {
     const conninfo = `host=${host} port=${port} user=${user} password=${password} dbname=${database}`;
     await subscriber.run(
       database,
-      `create subscription "${slot}" connection ${literal(conninfo)} publication main_pub, inserts_pub with (create_slot = false, slot_name = '${slot}')`,
+      `create subscription "${slot}" connection ${literal(conninfo)} publication ${publications} with (create_slot = false, slot_name = '${slot}')`,
     );
     await subscriber.withSession(database, (session) =>
       eventually(async () => (await unready(session)) === 0, { within: 60_000 }),
