@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
+import { failpoint } from '../engine/failpoints.js';
 import { Engine, type Workflow, type WorkflowContext } from '../engine/engine.js';
 import { Operations } from '../operations/operations.js';
 import { Problem } from '../problems/problem.js';
@@ -59,6 +60,7 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
       signal,
     });
     try {
+      await failpoint('verification.opened');
       const result = await verifyLink({
         readers,
         tables: verification.tables,
@@ -67,6 +69,7 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
         onProgress: (progress) => this.progress(id, progress, started),
       });
       await this.repository.finish(id, result);
+      await failpoint('verification.stored');
       const { verdict, verifiedLsn } = result;
       return { verdict, verifiedLsn: verifiedLsn === null ? null : formatLsn(verifiedLsn) };
     } finally {

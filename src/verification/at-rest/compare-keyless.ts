@@ -1,11 +1,10 @@
-import { UNCHANGED } from '../../postgres/replication/streamed-transaction.js';
 import type { Session } from '../../postgres/session.js';
 import type { BoundTransactions, SnapshotSessions } from './compare-points.js';
 import type { ComparedTable } from './compare-keyed.js';
 import type { Differences } from './difference.js';
 import * as drill from './drill-down.js';
 import { textArray } from './point-read.js';
-import { rowChanges, TableMoved, type RowChange, type RowValues } from './row-changes.js';
+import { rowChanges, TableMoved, wholeRows, type RowChange } from './row-changes.js';
 import { hashOfValues, rowHash } from './row-hash.js';
 import { imagesOf, SubscriberForm } from './subscriber-form.js';
 import { minus, plus, publishedRows, sameTotal, tableTotal } from './table-hash.js';
@@ -39,46 +38,29 @@ export async function compareKeyless(
 }
 
 /** A row image of the stream with its row hash. */
-export interface Image {
+interface Image {
   values: (string | null)[];
   hash: bigint;
 }
 
-export interface Images {
+interface Images {
   /** Rows that the changes take away, and those they bring. */
   gone: Image[];
   come: Image[];
 }
 
 /** Whole row images of changes on a table with REPLICA IDENTITY FULL, or of one that only takes inserts. */
-export async function images(session: Session, shape: TableShape, changes: readonly RowChange[]): Promise<Images> {
+async function images(session: Session, shape: TableShape, changes: readonly RowChange[]): Promise<Images> {
   const form = await SubscriberForm.of(shape, session, imagesOf(changes));
-  const gone: RowValues[] = [];
-  const come: RowValues[] = [];
-  for (const change of changes) {
-    if (change.kind !== 'insert') gone.push(form.apply(wholeOld(change)));
-    if (change.kind === 'delete') continue;
-    const old = change.kind === 'update' ? change.old : null;
-    come.push(
-      form.apply(change.row.map((value, position) => (value === UNCHANGED ? (old?.[position] ?? null) : value))),
-    );
-  }
-  const hashes = await imageHashes(session, shape, [...gone, ...come] as (string | null)[][]);
-  const withHash = (row: RowValues, index: number): Image => ({
-    values: row as (string | null)[],
-    hash: hashes[index]!,
-  });
+  const rows = changes.map((change) => wholeRows(change));
+  const inSubscribersForm = (row: (string | null)[] | null) => (row ? [form.apply(row) as (string | null)[]] : []);
+  const gone = rows.flatMap((row) => inSubscribersForm(row.gone));
+  const come = rows.flatMap((row) => inSubscribersForm(row.come));
+  const hashes = await imageHashes(session, shape, [...gone, ...come]);
   return {
-    gone: gone.map(withHash),
-    come: come.map((row, index) => withHash(row, gone.length + index)),
+    gone: gone.map((values, index) => ({ values, hash: hashes[index]! })),
+    come: come.map((values, index) => ({ values, hash: hashes[gone.length + index]! })),
   };
-}
-
-function wholeOld(change: Exclude<RowChange, { kind: 'insert' }>): RowValues {
-  if (!change.old || !change.oldIsWhole) {
-    throw new TableMoved('the stream does not carry whole old rows of a table that is compared without a key');
-  }
-  return change.old;
 }
 
 const IMAGES_PER_STATEMENT = 2000;

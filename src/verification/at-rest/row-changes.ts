@@ -102,6 +102,29 @@ export class ChangeReader {
   }
 }
 
+/**
+ * The rows that a change of a table without a key takes away and brings, both whole. Throws TableMoved where the
+ * stream does not carry them whole.
+ */
+export function wholeRows(change: RowChange): { gone: (string | null)[] | null; come: (string | null)[] | null } {
+  if (change.kind === 'insert') return { gone: null, come: whole(change.row, null) };
+  if (!change.old || !change.oldIsWhole) throw notWhole();
+  const gone = whole(change.old, null);
+  return { gone, come: change.kind === 'delete' ? null : whole(change.row, gone) };
+}
+
+function whole(row: RowValues, old: (string | null)[] | null): (string | null)[] {
+  return row.map((value, position) => {
+    if (value !== UNCHANGED) return value;
+    if (!old) throw notWhole();
+    return old[position]!;
+  });
+}
+
+function notWhole(): TableMoved {
+  return new TableMoved('the stream does not carry whole rows of a table that is compared without a key');
+}
+
 /** The key part of a row, or null where the row does not carry it whole. */
 export function keyOf(row: RowValues, keyPositions: readonly number[]): string[] | null {
   const key: string[] = [];

@@ -1,6 +1,5 @@
-import { UNCHANGED } from '../../postgres/replication/streamed-transaction.js';
 import type { Lsn } from '../../shared/lsn.js';
-import { TableMoved, type RowChange, type RowValues } from '../at-rest/row-changes.js';
+import { type RowChange, wholeRows } from '../at-rest/row-changes.js';
 
 interface RowDelta {
   /** End LSN of the publisher's transaction. */
@@ -25,16 +24,9 @@ export class RowDeltas {
 
   /** Throws TableMoved when the stream does not carry the whole old row. */
   add(change: RowChange, lsn: Lsn): void {
-    const old = change.kind === 'insert' ? null : change.old;
-    if (change.kind !== 'insert') {
-      if (!old || !change.oldIsWhole)
-        throw new TableMoved('the stream does not carry whole old rows of a table without a key');
-      this.deltas.push({ lsn, image: imageText(old), count: -1 });
-    }
-    if (change.kind !== 'delete') {
-      const row = change.row.map((value, position) => (value === UNCHANGED ? (old?.[position] ?? null) : value));
-      this.deltas.push({ lsn, image: imageText(row), count: 1 });
-    }
+    const { gone, come } = wholeRows(change);
+    if (gone) this.deltas.push({ lsn, image: JSON.stringify(gone), count: -1 });
+    if (come) this.deltas.push({ lsn, image: JSON.stringify(come), count: 1 });
   }
 
   forget(upTo: Lsn): void {
@@ -55,8 +47,4 @@ export class RowDeltas {
       .filter(([, count]) => count !== 0)
       .map(([image, count]) => ({ row: JSON.parse(image) as (string | null)[], count }));
   }
-}
-
-function imageText(row: RowValues): string {
-  return JSON.stringify(row);
 }
