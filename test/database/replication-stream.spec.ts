@@ -299,6 +299,7 @@ describe.each(MAJORS)('change stream from PostgreSQL %i', (major) => {
       await network.cut();
       await eventually(async () => (await fixture.slot()).pid === null, { within: 5_000 });
       await fixture.insert(1);
+      await fixture.flushed();
       await fixture.run(`select pg_replication_slot_advance('${fixture.slotName}', pg_current_wal_flush_lsn())`);
       await eventually(() => stream.state === 'reconnecting', { within: 5_000 });
       await network.restore();
