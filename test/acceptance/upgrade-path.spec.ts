@@ -1,9 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import pg from 'pg';
-import { compareDatabases } from '../../demo/compare-databases.js';
-import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
-import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
+import { AVAILABLE_MAJORS } from '../support/postgres-fleet.js';
+import { holds, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
 import { DATABASE, upgradeIn, UpgradeScene } from '../support/upgrade-scene.js';
 
 const PATHS = (
@@ -89,68 +87,4 @@ async function registerAs(lockstep: Lockstep, scene: UpgradeScene, prefix: strin
     const body = { name: `${prefix}-${side}`, host, port, user, password, database: 'postgres' };
     await lockstep.ok('POST', '/v1/servers', { ...body, tls: { mode: 'disable' } });
   }
-}
-
-/** The writers get further acknowledgements, wherever they write now. */
-async function writesContinue(scene: UpgradeScene): Promise<void> {
-  const before = scene.workload.figures.acknowledged;
-  await eventually(() => scene.workload.figures.acknowledged > before + 20, { within: 20_000 });
-}
-
-/** Stops the writers and holds every acknowledged write against the side they wrote to; then both sides against each other. */
-async function holds(scene: UpgradeScene, side: 'source' | 'target'): Promise<void> {
-  await scene.workload.stop();
-  const client = new pg.Client({ ...connection(scene[side]), database: DATABASE });
-  await client.connect();
-  try {
-    const verdict = await scene.workload.ledger.check(client);
-    expect(verdict.lost).toEqual([]);
-    expect(verdict.duplicated).toEqual([]);
-    expect(verdict.mismatches).toEqual([]);
-    expect(verdict.acknowledged).toBeGreaterThan(20);
-    expect(scene.workload.figures.defects).toEqual([]);
-  } finally {
-    await client.end();
-  }
-  const sides = (['source', 'target'] as const).map((end) => ({
-    withClient: async <T>(database: string, work: (client: pg.Client) => Promise<T>): Promise<T> => {
-      const session = new pg.Client({ ...connection(scene[end]), database });
-      await session.connect();
-      try {
-        return await work(session);
-      } finally {
-        await session.end();
-      }
-    },
-  }));
-  const comparison = await compareDatabases(sides[0]!, sides[1]!, DATABASE, 20_000);
-  expect(comparison.differences.filter((difference) => !/sequence/i.test(JSON.stringify(difference)))).toEqual([]);
-}
-
-function connection({ host, port, user, password }: TestServer) {
-  return { host, port, user, password };
-}
-
-async function operationEnds(lockstep: Lockstep, id: string): Promise<void> {
-  await eventually(
-    async () => {
-      const { state, problem } = await lockstep.ok<{ state: string; problem: unknown }>('GET', `/v1/operations/${id}`);
-      if (state === 'failed') throw new Error(JSON.stringify(problem));
-      return state === 'succeeded';
-    },
-    { within: 60_000 },
-  );
-}
-
-/** Everything of ours that is still on a server. */
-async function ours(server: TestServer): Promise<string[]> {
-  return server.withSession(DATABASE, async (session) => {
-    const rows = await session.rows<{ object: string }>(`
-      select 'slot ' || slot_name as object from pg_replication_slots where slot_name like 'lockstep%'
-      union all select 'publication ' || pubname from pg_publication where pubname like 'lockstep%'
-      union all select 'subscription ' || subname from pg_subscription where subname like 'lockstep%'
-      union all select 'schema ' || nspname from pg_namespace where nspname = 'lockstep'
-      union all select 'origin ' || roname from pg_replication_origin`);
-    return rows.map(({ object }) => object);
-  });
 }

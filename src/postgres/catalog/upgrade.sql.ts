@@ -68,9 +68,12 @@ export const NOT_CARRIED = `
 
 export const CURRENT_WAL = `select pg_catalog.pg_current_wal_insert_lsn()::text as lsn, pg_catalog.clock_timestamp() as at`;
 
-/** Bytes between the end of WAL and what the slot's consumer has confirmed; null when that is not known. */
+/**
+ * Bytes between the end of WAL (inserted, not only written: after asynchronous commits these differ) and what the slot's consumer has confirmed;
+ * null when that is not known.
+ */
 export const SLOT_LAG = `
-  select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), confirmed_flush_lsn)::bigint::text as bytes
+  select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), confirmed_flush_lsn)::bigint::text as bytes
     from pg_catalog.pg_replication_slots where slot_name = $1`;
 
 /** Applied position of a subscription of this database; no row before anything was applied. */

@@ -4,6 +4,7 @@ import { markerPresent, writeMarker } from '../../postgres/ddl/marker.ddl.js';
 import { Problem } from '../../problems/problem.js';
 import { parseLsn } from '../../shared/lsn.js';
 import { LOCKSTEP_SCHEMA } from '../object-names.js';
+import { proveSourceBar } from './fence.step.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 import { pollUntil } from '../workflow/poll.js';
 
@@ -16,6 +17,9 @@ export const drainStep: UpgradeStep = {
     await context.progress('draining');
     const switchover = context.facts.switchover!;
     const markerId = `forward-${context.operationId}-${switchover.fenceLsn!}`;
+    const bar = proveSourceBar(context);
+    // Looked at below; a failure of the drain must not leave it unheard.
+    bar.catch(() => {});
     const { markerLsn } = await drain(context, {
       publisher: 'source',
       subscription: context.names.subscription,
@@ -30,6 +34,7 @@ export const drainStep: UpgradeStep = {
     const violations = foreign.filter(
       ({ schema, table }) => schema !== LOCKSTEP_SCHEMA || table !== context.names.markerTable,
     );
+    await bar;
     const held = violations.length === 0;
     await context.record({
       switchover: {

@@ -16,14 +16,15 @@ export const fenceStep: UpgradeStep = {
     await context.progress('fencing the writers of the source');
     const source = await context.act('source');
     const target = await context.act('target');
-    const startedAt = context.facts.switchover?.startedAt ?? new Date().toISOString();
-    await context.record({ switchover: { startedAt } });
     const [subscription] = await readSubscriptions(target, context.names.subscription);
+    // Planned once: after a crash half way the roles would be recorded as barred.
+    const plan = context.facts.sourceFence ?? (await planFor(context, 'source'));
+    const startedAt = context.facts.switchover?.startedAt ?? new Date().toISOString();
     await context.record({
       errorCounters: subscription?.errors ?? null,
       applyWorkerPid: subscription?.workers.find(({ kind }) => kind === 'apply')?.pid ?? null,
-      // Planned once: after a crash half way the roles would be recorded as barred.
-      sourceFence: context.facts.sourceFence ?? (await planFor(context, 'source')),
+      sourceFence: plan,
+      switchover: { startedAt },
     });
     const record = context.facts.sourceFence!;
     await context.setWriteTo(null);
@@ -31,14 +32,6 @@ export const fenceStep: UpgradeStep = {
       deadlineMs: context.request.deadlines.fenceMs,
       signal: context.signal,
     });
-    const proof = await proveBar(
-      await context.connection('source'),
-      record,
-      (role) => context.writerPassword(role) ?? undefined,
-    );
-    if (!proof.held) {
-      throw new Problem('CONFLICT', 'the bar does not hold for every writer role', { extra: { proof: proof.roles } });
-    }
     await context.record({
       switchover: {
         startedAt,
@@ -59,6 +52,18 @@ export const fenceStep: UpgradeStep = {
     return await lowerSourceFence(context);
   },
 };
+
+/** Shows, by catalog and by logging in, that no writer gets in. */
+export async function proveSourceBar(context: StepContext): Promise<void> {
+  const proof = await proveBar(
+    await context.connection('source'),
+    context.facts.sourceFence!,
+    (role) => context.writerPassword(role) ?? undefined,
+  );
+  if (!proof.held) {
+    throw new Problem('CONFLICT', 'the bar does not hold for every writer role', { extra: { proof: proof.roles } });
+  }
+}
 
 /** Lets the source's writers in again, exactly as they were. */
 export async function lowerSourceFence(context: StepContext): Promise<Record<string, unknown> | null> {

@@ -1,5 +1,6 @@
 import { compareFingerprints, readFingerprint } from '../../postgres/schema/fingerprint.js';
 import { compareSequences, readSequences, transferSequences } from '../../postgres/schema/sequences.js';
+import { type Session, withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import type { UpgradeStep } from '../workflow/step.js';
 
@@ -34,18 +35,19 @@ export const finalCheckStep: UpgradeStep = {
     await context.progress('final check');
     const [source, target] = [await context.act('source'), await context.act('target')];
     const readers = await context.readers();
-    const touched = await readers.checkTouched(context.signal);
+    const [touched, sequences, schema] = await Promise.all([
+      readers.checkTouched(context.signal),
+      comparedSequences(source, target),
+      withSession(await context.connection('source'), { purpose: 'final check' }, readFingerprint),
+    ]);
     if (touched.differences.length > 0) {
       throw new Problem('CONFLICT', `${touched.differences.length} rows differ between source and target`, {
         hint: 'See `differences`; repair them, verify again, and approve once more.',
         extra: { differences: touched.differences.slice(0, 50) },
       });
     }
-    const [expected, actual] = await Promise.all([readSequences(source), readSequences(target)]);
-    const sequences = compareSequences(expected, actual);
-    if (sequences.length > 0) throw sequenceProblem(sequences);
-    const now = await readFingerprint(source);
-    const drift = compareFingerprints(context.facts.fingerprint!, now);
+    if (sequences.differences.length > 0) throw sequenceProblem(sequences.differences);
+    const drift = compareFingerprints(context.facts.fingerprint!, schema);
     if (drift.length > 0) {
       throw new Problem(
         'CONFLICT',
@@ -56,10 +58,19 @@ export const finalCheckStep: UpgradeStep = {
         },
       );
     }
-    await context.record({ keysChecked: touched.keys, targetFingerprint: await readFingerprint(target) });
-    return { keysChecked: touched.keys, sequencesChecked: expected.length, schemaObjectsChecked: now.entries.length };
+    await context.record({ keysChecked: touched.keys });
+    return {
+      keysChecked: touched.keys,
+      sequencesChecked: sequences.total,
+      schemaObjectsChecked: schema.entries.length,
+    };
   },
 };
+
+async function comparedSequences(source: Session, target: Session) {
+  const [expected, actual] = await Promise.all([readSequences(source), readSequences(target)]);
+  return { total: expected.length, differences: compareSequences(expected, actual) };
+}
 
 function sequenceProblem(differences: { schema: string; name: string; kind: string }[]): Problem {
   const named = differences.slice(0, 10).map(({ schema, name, kind }) => `${schema}.${name} (${kind})`);

@@ -1,3 +1,4 @@
+import { readFingerprint } from '../../postgres/schema/fingerprint.js';
 import { transferSequences } from '../../postgres/schema/sequences.js';
 import { Problem } from '../../problems/problem.js';
 import { pollUntil } from '../workflow/poll.js';
@@ -25,6 +26,8 @@ export const preSwitchoverStep: UpgradeStep = {
       const lag = await forwardLag(context);
       return lag !== null && lag < LITTLE_LAG_BYTES;
     });
+    // What the target looks like before anybody writes there: a rollback holds it against later DDL.
+    await context.record({ targetFingerprint: await readFingerprint(await context.act('target')) });
     const verdict = context.facts.verdict;
     if (context.request.verification.required && verdict !== 'equal') {
       throw new Problem('CONFLICT', `the last verification says ${verdict ?? 'nothing'}, not equal`);

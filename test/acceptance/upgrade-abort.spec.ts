@@ -1,0 +1,158 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually } from '../support/eventually.js';
+import { Lockstep } from '../support/lockstep.js';
+import { catalogsOf, holds, writesContinue } from '../support/upgrade-proof.js';
+import { DATABASE, upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
+
+/** Each test has its own servers; the names under which they are registered are free again after it. */
+describe('an upgrade that does not go through', () => {
+  let lockstep: Lockstep;
+  let scene: UpgradeScene;
+
+  beforeAll(async () => {
+    lockstep = await Lockstep.start();
+  }, 60_000);
+  afterAll(() => lockstep.dispose());
+
+  afterEach(async () => {
+    for (const { name } of (await lockstep.ok<{ items: { name: string }[] }>('GET', '/v1/upgrades')).items) {
+      await eventually(
+        async () => {
+          await lockstep.request('POST', `/v1/upgrades/${name}/abort`);
+          await lockstep.request('POST', `/v1/upgrades/${name}/finalize`);
+          return (await lockstep.request('DELETE', `/v1/upgrades/${name}`)).status === 204;
+        },
+        { within: 60_000, every: 300 },
+      );
+    }
+    for (const name of ['source', 'target']) await lockstep.request('DELETE', `/v1/servers/${name}`);
+    await scene.dispose();
+  }, 90_000);
+
+  async function inStep(name: string, step: string): Promise<void> {
+    await eventually(
+      async () => {
+        const view = await lockstep.ok<UpgradeView>('GET', `/v1/upgrades/${name}`);
+        const state = view.steps.find((candidate) => candidate.name === step)?.state;
+        return state === 'running' || state === 'done';
+      },
+      { within: 60_000, every: 20 },
+    );
+  }
+
+  it.each(['schema-pre-data', 'initial-copy', 'awaiting-approval'])(
+    'aborted in %s, it leaves both servers as they were',
+    async (moment) => {
+      scene = await UpgradeScene.set(14, 18);
+      await scene.register(lockstep);
+      const [source, target] = [await catalogsOf(scene.source), await catalogsOf(scene.target)];
+      await scene.workload.start();
+      await scene.begin(lockstep, 'aborted');
+      if (moment === 'awaiting-approval') await upgradeIn(lockstep, 'aborted', [moment]);
+      else await inStep('aborted', moment);
+      await lockstep.ok('POST', '/v1/upgrades/aborted/abort');
+      const view = await upgradeIn(lockstep, 'aborted', ['aborted']);
+      expect(view.writeTo).toBe('source');
+      await writesContinue(scene);
+      await scene.workload.stop();
+      expect(await catalogsOf(scene.target)).toEqual(target);
+      expect(await catalogsOf(scene.source)).toEqual(source);
+      const again = await lockstep.request('POST', '/v1/upgrades/aborted/abort');
+      expect(again).toMatchObject({ status: 409, body: { code: 'WRONG_STATE' } });
+    },
+    120_000,
+  );
+
+  it('a drain that misses its deadline unfences and asks again; the second approval goes through', async () => {
+    scene = await UpgradeScene.set(14, 18);
+    await scene.register(lockstep);
+    await scene.workload.start();
+    await scene.begin(lockstep, 'stuck', { deadlines: { drainMs: 1500 } });
+    scene.follow(() => lockstep, 'stuck');
+    await upgradeIn(lockstep, 'stuck', ['awaiting-approval']);
+    // An exclusive lock on the marker keeps the apply worker from going on.
+    const blocker = await scene.target.open(DATABASE);
+    try {
+      const [marker] = await blocker.rows<{ name: string }>(
+        `select relname::text as name from pg_class where relnamespace = 'lockstep'::regnamespace and relname like 'marker%' and relkind = 'r'`,
+      );
+      await blocker.execute(`begin; lock table lockstep."${marker!.name}" in access exclusive mode`);
+      await lockstep.ok('POST', '/v1/upgrades/stuck/approve', { gate: 'switchover' });
+      const back = await eventually(
+        async () => {
+          const view = await lockstep.ok<UpgradeView>('GET', '/v1/upgrades/stuck');
+          return view.problem && view.awaiting === 'switchover' ? view : null;
+        },
+        { within: 60_000 },
+      );
+      expect(back.problem!.code).toBe('SERVER_TIMEOUT');
+      expect(back.writeTo).toBe('source');
+    } finally {
+      await blocker.close();
+    }
+    await writesContinue(scene);
+    await lockstep.ok('POST', '/v1/upgrades/stuck/approve', { gate: 'switchover' });
+    await upgradeIn(lockstep, 'stuck', ['switched']);
+    await writesContinue(scene);
+    await eventually(
+      async () => {
+        const { operationId } = await lockstep.ok<UpgradeView>('GET', '/v1/upgrades/stuck');
+        return (await lockstep.ok<{ state: string }>('GET', `/v1/operations/${operationId}`)).state === 'succeeded';
+      },
+      { within: 30_000 },
+    );
+    await holds(scene, 'target');
+  }, 180_000);
+
+  it('a superuser who writes through the fence is noticed, and nothing is switched', async () => {
+    scene = await UpgradeScene.set(15, 18);
+    await scene.register(lockstep);
+    await scene.begin(lockstep, 'violated');
+    await upgradeIn(lockstep, 'violated', ['awaiting-approval']);
+    const stop = new AbortController();
+    const superuser = await scene.source.open(DATABASE);
+    const writing = (async () => {
+      for (let n = 0; !stop.signal.aborted; n++) {
+        await superuser.execute(
+          `insert into app.client_write (client_id, run, writer, n, attempt, kind)
+           values (gen_random_uuid(), 'superuser', 99, ${n}, 1, 'none')`,
+        );
+      }
+    })();
+    try {
+      await lockstep.ok('POST', '/v1/upgrades/violated/approve', { gate: 'switchover' });
+      const back = await eventually(
+        async () => {
+          const view = await lockstep.ok<UpgradeView>('GET', '/v1/upgrades/violated');
+          return view.problem && view.awaiting === 'switchover' ? view : null;
+        },
+        { within: 60_000 },
+      );
+      expect(back.problem!.detail).toMatch(/through the fence/);
+      expect(back.writeTo).toBe('source');
+    } finally {
+      stop.abort();
+      await writing;
+      await superuser.close();
+    }
+  }, 120_000);
+
+  it('a table without replica identity blocks, with the remedy; asked for, FULL is set and taken back on abort', async () => {
+    scene = await UpgradeScene.set(14, 18);
+    await scene.source.run(DATABASE, 'create table public.bare (n int); insert into public.bare values (1)');
+    await scene.register(lockstep);
+    const before = await catalogsOf(scene.source);
+    await scene.begin(lockstep, 'bare');
+    const blocked = await upgradeIn(lockstep, 'bare', ['blocked']);
+    expect(blocked.problem!.code).toBe('PRECONDITION_FAILED');
+    expect(blocked.preflight.filter(({ passed, severity }) => !passed && severity === 'blocker')).toHaveLength(1);
+    await lockstep.ok('POST', '/v1/upgrades/bare/abort');
+    await upgradeIn(lockstep, 'bare', ['aborted']);
+    await lockstep.ok('DELETE', '/v1/upgrades/bare');
+    await scene.begin(lockstep, 'bare', { replicaIdentity: 'full-where-missing' });
+    await upgradeIn(lockstep, 'bare', ['awaiting-approval']);
+    await lockstep.ok('POST', '/v1/upgrades/bare/abort');
+    await upgradeIn(lockstep, 'bare', ['aborted']);
+    expect(await catalogsOf(scene.source)).toEqual(before);
+  }, 120_000);
+});

@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { randomBytes } from 'node:crypto';
+import { FORWARD_STEPS } from '../../src/upgrades/steps/index.js';
+import { eventually } from '../support/eventually.js';
+import { Lockstep } from '../support/lockstep.js';
+import { TestServer } from '../support/postgres-fleet.js';
+import { holds, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
+import { upgradeIn, UpgradeScene } from '../support/upgrade-scene.js';
+
+/** `acted`: the step's effect is there and nothing is recorded of it, which is the worst moment. */
+const POINTS = process.env.LOCKSTEP_SOAK === undefined ? ['acted'] : ['begin', 'acted', 'done'];
+const NAME = 'killed';
+const TO_GATE = FORWARD_STEPS.findIndex(({ name }) => name === 'pre-switchover');
+
+describe('kill -9 in every step of an upgrade', () => {
+  it.each(POINTS)(
+    'at the point "%s" of each step in turn: resumed every time, nothing lost, nothing left',
+    async (point) => {
+      const scene = await UpgradeScene.set(14, 18);
+      const lockstep = await Lockstep.start();
+      try {
+        await scene.register(lockstep);
+        await scene.workload.start();
+        // Armed for the first step from the start; each later life is armed for the next one.
+        await lockstep.kill();
+        const dieIn = (step: string) => ({ LOCKSTEP_FAILPOINTS: `upgrade.${step}.${point}=kill` });
+        const [first, ...rest] = FORWARD_STEPS.map(({ name }) => name);
+        await lockstep.launch(dieIn(first!));
+        await scene.begin(lockstep, NAME);
+        scene.follow(() => lockstep, NAME);
+        for (const [index, step] of rest.entries()) {
+          await lockstep.ended(120_000);
+          expect(lockstep.signal).toBe('SIGKILL');
+          await lockstep.launch(dieIn(step));
+          if (index + 1 === TO_GATE) {
+            await upgradeIn(lockstep, NAME, ['awaiting-approval']);
+            await lockstep.ok('POST', `/v1/upgrades/${NAME}/approve`, { gate: 'switchover' });
+          }
+        }
+        await lockstep.ended(120_000);
+        await lockstep.launch();
+        const switched = await upgradeIn(lockstep, NAME, ['switched']);
+        await operationEnds(lockstep, switched.operationId);
+        expect(switched.switchover?.fenceProof).toBe('held');
+        await writesContinue(scene);
+        await holds(scene, 'target');
+        await lockstep.ok('POST', `/v1/upgrades/${NAME}/finalize`);
+        await upgradeIn(lockstep, NAME, ['finalized']);
+        expect(await ours(scene.source)).toEqual([]);
+        expect(await ours(scene.target)).toEqual([]);
+      } finally {
+        await lockstep.dispose();
+        await scene.dispose();
+      }
+    },
+    600_000,
+  );
+});
+
+describe('two instances on one state database', () => {
+  let state: TestServer;
+  beforeAll(async () => {
+    state = await TestServer.start(18);
+    await state.freshDatabase('lockstep_state');
+  }, 60_000);
+  afterAll(() => state.stop());
+
+  it('a survivor takes an upgrade over in the middle of the fence', async () => {
+    const { host, port, user, password } = state;
+    const environment = {
+      LOCKSTEP_SECRET_KEY: randomBytes(32).toString('base64'),
+      LOCKSTEP_INSTANCE_TIMEOUT_MS: '2000',
+    };
+    const databaseUrl = `postgresql://${user}:${password}@${host}:${port}/lockstep_state`;
+    const scene = await UpgradeScene.set(15, 18);
+    const first = await Lockstep.start({
+      databaseUrl,
+      environment: { ...environment, LOCKSTEP_FAILPOINTS: 'upgrade.drain.begin=kill' },
+    });
+    let second: Lockstep | null = null;
+    try {
+      await scene.register(first);
+      await scene.workload.start();
+      await scene.begin(first, 'taken-over');
+      await upgradeIn(first, 'taken-over', ['awaiting-approval']);
+      second = await first.sibling({ LOCKSTEP_FAILPOINTS: '' });
+      scene.follow(() => second!, 'taken-over');
+      await first.ok('POST', '/v1/upgrades/taken-over/approve', { gate: 'switchover' });
+      await first.ended(60_000);
+      expect(first.signal).toBe('SIGKILL');
+      const switched = await upgradeIn(second, 'taken-over', ['switched']);
+      await operationEnds(second, switched.operationId);
+      await writesContinue(scene);
+      await holds(scene, 'target');
+    } finally {
+      await first.dispose();
+      await second?.dispose();
+      await scene.dispose();
+    }
+  }, 240_000);
+
+  it('an instance that was paused and declared dead does not act again', async () => {
+    const { host, port, user, password } = state;
+    const environment = {
+      LOCKSTEP_SECRET_KEY: randomBytes(32).toString('base64'),
+      LOCKSTEP_INSTANCE_TIMEOUT_MS: '1500',
+    };
+    await state.freshDatabase('lockstep_paused');
+    const databaseUrl = `postgresql://${user}:${password}@${host}:${port}/lockstep_paused`;
+    const scene = await UpgradeScene.set(17, 18);
+    const first = await Lockstep.start({
+      databaseUrl,
+      environment: { ...environment, LOCKSTEP_FAILPOINTS: 'upgrade.initial-copy.begin=wait:4000' },
+    });
+    let second: Lockstep | null = null;
+    try {
+      await scene.register(first);
+      await scene.workload.start();
+      second = await first.sibling({ LOCKSTEP_FAILPOINTS: '' });
+      await scene.begin(first, 'paused');
+      await eventually(
+        async () => {
+          const view = await first.ok<{ steps: { name: string; state: string }[] }>('GET', '/v1/upgrades/paused');
+          return view.steps.find(({ name }) => name === 'initial-copy')?.state === 'running';
+        },
+        { within: 60_000 },
+      );
+      process.kill(first.pid, 'SIGSTOP');
+      await upgradeIn(second, 'paused', ['awaiting-approval']);
+      process.kill(first.pid, 'SIGCONT');
+      // Its next heartbeat tells it that it is dead to the others.
+      await first.ended(30_000);
+      await second.ok('POST', '/v1/upgrades/paused/abort');
+      await upgradeIn(second, 'paused', ['aborted']);
+      expect(await ours(scene.source)).toEqual([]);
+      expect(await ours(scene.target)).toEqual([]);
+    } finally {
+      await first.dispose();
+      await second?.dispose();
+      await scene.dispose();
+    }
+  }, 240_000);
+});

@@ -1,0 +1,114 @@
+import { expect } from '@jest/globals';
+import pg from 'pg';
+import { compareDatabases } from '../../demo/compare-databases.js';
+import { eventually } from './eventually.js';
+import type { Lockstep } from './lockstep.js';
+import type { TestServer } from './postgres-fleet.js';
+import { DATABASE, type UpgradeScene } from './upgrade-scene.js';
+
+/** The writers get further acknowledgements, wherever they write now. */
+export async function writesContinue(scene: UpgradeScene): Promise<void> {
+  const before = scene.workload.figures.acknowledged;
+  await eventually(() => scene.workload.figures.acknowledged > before + 20, { within: 20_000 });
+}
+
+/** Stops the writers and holds every acknowledged write against the side they wrote to; then both sides against each other. */
+export async function holds(scene: UpgradeScene, side: 'source' | 'target'): Promise<void> {
+  await scene.workload.stop();
+  const client = new pg.Client({ ...connection(scene[side]), database: DATABASE });
+  await client.connect();
+  try {
+    const verdict = await scene.workload.ledger.check(client);
+    expect(verdict.lost).toEqual([]);
+    expect(verdict.duplicated).toEqual([]);
+    expect(verdict.mismatches).toEqual([]);
+    expect(verdict.acknowledged).toBeGreaterThan(20);
+    expect(scene.workload.figures.defects).toEqual([]);
+  } finally {
+    await client.end();
+  }
+  const sides = (['source', 'target'] as const).map((end) => ({
+    withClient: async <T>(database: string, work: (client: pg.Client) => Promise<T>): Promise<T> => {
+      const session = new pg.Client({ ...connection(scene[end]), database });
+      await session.connect();
+      try {
+        return await work(session);
+      } finally {
+        await session.end();
+      }
+    },
+  }));
+  const comparison = await compareDatabases(sides[0]!, sides[1]!, DATABASE, 20_000);
+  expect(comparison.differences.filter((difference) => !/sequence/i.test(JSON.stringify(difference)))).toEqual([]);
+}
+
+function connection({ host, port, user, password }: TestServer) {
+  return { host, port, user, password };
+}
+
+export async function operationEnds(lockstep: Lockstep, id: string): Promise<void> {
+  await eventually(
+    async () => {
+      const { state, problem } = await lockstep.ok<{ state: string; problem: unknown }>('GET', `/v1/operations/${id}`);
+      if (state === 'failed') throw new Error(JSON.stringify(problem));
+      return state === 'succeeded';
+    },
+    { within: 60_000 },
+  );
+}
+
+/** Everything of ours that is still on a server. */
+export async function ours(server: TestServer): Promise<string[]> {
+  return server.withSession(DATABASE, async (session) => {
+    const rows = await session.rows<{ object: string }>(`
+      select 'slot ' || slot_name as object from pg_replication_slots where slot_name like 'lockstep%'
+      union all select 'publication ' || pubname from pg_publication where pubname like 'lockstep%'
+      union all select 'subscription ' || subname from pg_subscription where subname like 'lockstep%'
+      union all select 'schema ' || nspname from pg_namespace where nspname = 'lockstep'
+      union all select 'origin ' || roname from pg_replication_origin`);
+    return rows.map(({ object }) => object);
+  });
+}
+
+/**
+ * Everything an upgrade could leave behind or change on a server: compared before and after an abort. What only
+ * counts or moves by itself (statistics, positions) is left out.
+ */
+export async function catalogsOf(server: TestServer): Promise<Record<string, unknown>> {
+  const cluster = await server.withSession('postgres', async (session) => ({
+    roles: await session.rows(
+      `select rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolconnlimit, rolpassword,
+              rolvaliduntil from pg_authid order by 1`,
+    ),
+    memberships: await session.rows(
+      'select roleid::regrole::text, member::regrole::text, admin_option from pg_auth_members order by 1, 2',
+    ),
+    settings: await session.rows(
+      `select coalesce(d.datname, '') as database, coalesce(r.rolname, '') as role, setconfig from pg_db_role_setting s
+         left join pg_database d on d.oid = s.setdatabase left join pg_roles r on r.oid = s.setrole order by 1, 2`,
+    ),
+    databases: await session.rows(
+      'select datname, datallowconn, datconnlimit, aclexplode(coalesce(datacl, acldefault($$d$$, datdba)))::text as acl from pg_database order by 1, 4',
+    ),
+    slots: await session.rows('select slot_name from pg_replication_slots order by 1'),
+    subscriptions: await session.rows('select subname from pg_subscription order by 1'),
+    origins: await session.rows('select roname from pg_replication_origin order by 1'),
+  }));
+  const database = await server.withSession(DATABASE, async (session) => ({
+    schemas: await session.rows(
+      'select nspname, nspacl::text as acl from pg_namespace where nspname !~ $$^pg_(toast|temp)$$ order by 1',
+    ),
+    relations: await session.rows(
+      `select c.oid::regclass::text as name, relkind, relreplident, relacl::text as acl from pg_class c
+        where c.oid >= 16384 and relkind <> 't' and relname !~ '^pg_toast' order by 1`,
+    ),
+    types: await session.rows('select oid::regtype::text as name from pg_type where oid >= 16384 order by 1'),
+    functions: await session.rows('select oid::regprocedure::text as name from pg_proc where oid >= 16384 order by 1'),
+    publications: await session.rows('select pubname from pg_publication order by 1'),
+    extensions: await session.rows('select extname from pg_extension order by 1'),
+    defaults: await session.rows(
+      'select defaclrole::regrole::text as role, defaclacl::text as acl from pg_default_acl order by 1, 2',
+    ),
+  }));
+  return { ...cluster, ...database };
+}
