@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { API_OPTIONS, configureApi } from './api/configure-api.js';
 import { AppModule } from './app.module.js';
 import { Config } from './config/config.js';
-import { JsonLogger } from './observability/logger.js';
+import { createPino, JsonLogger } from './observability/logger.js';
 import { setupSwagger } from './openapi.js';
 import { Problem } from './problems/problem.js';
 
@@ -23,7 +23,7 @@ export async function startLockstep(): Promise<void> {
   const app = await NestFactory.create<NestExpressApplication>(AppModule, {
     ...API_OPTIONS,
     abortOnError: false,
-    // Signals are ours: the HTTP server is not Nest's, and has to stop first.
+    logger: new QuietStart(createPino(config.logLevel)),
   });
   const logger = app.get(JsonLogger);
   let stopping = false;
@@ -48,6 +48,13 @@ export async function startLockstep(): Promise<void> {
   handle = app.getHttpAdapter().getInstance() as Handler;
   const { address, port } = server.address() as AddressInfo;
   logger.log('listening', { address, port, docs: `http://${config.host}:${port}/docs` });
+}
+
+/** Nest tells of every module and route it loads, which says nothing to who runs it; faults come out in `main`. */
+class QuietStart extends JsonLogger {
+  override log(): void {}
+
+  override error(): void {}
 }
 
 function listen(server: Server, config: Config): Promise<void> {

@@ -8,6 +8,7 @@ import {
 } from '@nestjs/common';
 import { Config } from '../config/config.js';
 import { Operations } from '../operations/operations.js';
+import { Problem } from '../problems/problem.js';
 import { StateDatabase } from '../storage/state-database.js';
 import { Cancellations } from './cancellation.repository.js';
 import { Engine, OperationCancelled, type Workflow } from './engine.js';
@@ -149,6 +150,18 @@ export class DbosEngine
       process.exit(70);
     }
     await this.takeOverDead();
+    await this.endUnstarted();
+  }
+
+  /** A process that dies between storing an operation and starting its workflow leaves one that nobody carries. */
+  private async endUnstarted(): Promise<void> {
+    for (const id of await this.operations.neverBegun()) {
+      if ((await DBOS.getWorkflowStatus(id)) !== null) continue;
+      const problem = new Problem('NOT_READY', 'Lockstep ended before this was begun; nothing was done', {
+        retryable: true,
+      });
+      await this.operations.fail(id, problem.toDocument());
+    }
   }
 
   private async takeOverDead(): Promise<void> {

@@ -75,6 +75,14 @@ export class OperationRepository {
     });
   }
 
+  async queuedLongerThan(seconds: number): Promise<string[]> {
+    const rows = await this.dataSource.query<{ id: string }[]>(
+      `select id from lockstep.operation where state = 'queued' and created_at < now() - make_interval(secs => $1)`,
+      [seconds],
+    );
+    return rows.map(({ id }) => id);
+  }
+
   /** Progress without an event of its own: what a poller sees between two events. */
   async setProgress(id: string, progress: OperationProgress): Promise<void> {
     await this.dataSource.query(

@@ -76,7 +76,7 @@ export class OperationsController {
   async cancel(@Param('id', ParseUUIDPipe) id: string): Promise<OperationDto> {
     const operation = await this.operations.get(id);
     if (isFinished(operation)) throw new Problem('WRONG_STATE', `the operation has already ${operation.state}`);
-    if (operation.kind === 'upgrade') {
+    if (operation.subjectType === 'upgrade') {
       throw new Problem('WRONG_STATE', 'an upgrade is not cancelled but aborted, which puts everything back', {
         hint: `POST /v1/upgrades/${encodeURIComponent(operation.subjectId)}/abort`,
       });

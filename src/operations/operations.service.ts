@@ -8,6 +8,9 @@ import { type OperationProgress, Operations } from './operations.js';
 /** Least time between two progress events of one operation; the row itself is always current. */
 const PROGRESS_EVENT_EVERY_MS = 500;
 
+/** A start takes milliseconds; an operation still queued after this has lost its workflow to a crash, or waits for one. */
+const NEVER_BEGUN_AFTER_SECONDS = 30;
+
 @Injectable()
 export class OperationsService extends Operations {
   private readonly lastProgressEvent = new Map<string, number>();
@@ -30,6 +33,10 @@ export class OperationsService extends Operations {
   async hasEnded(id: string): Promise<boolean> {
     const operation = await this.repository.find(id);
     return operation === null || isFinished(operation);
+  }
+
+  neverBegun(): Promise<string[]> {
+    return this.repository.queuedLongerThan(NEVER_BEGUN_AFTER_SECONDS);
   }
 
   async progress(id: string, progress: OperationProgress): Promise<void> {

@@ -16,6 +16,8 @@ export abstract class Operations {
   abstract create(input: { id?: string; kind: string; subject: { type: string; id: string } }): Promise<string>;
   /** Whether it has succeeded, failed or been cancelled; an unknown one counts as ended. */
   abstract hasEnded(id: string): Promise<boolean>;
+  /** Operations that were created a while ago and never begun: candidates for having lost their start to a crash. */
+  abstract neverBegun(): Promise<string[]>;
   abstract progress(id: string, progress: OperationProgress): Promise<void>;
   /** Appends an event of a feature's own type, e.g. `step-finished`; `data` is JSON without secrets. */
   abstract event(id: string, type: string, data: Record<string, unknown>): Promise<void>;

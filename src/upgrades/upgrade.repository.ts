@@ -174,7 +174,7 @@ export class UpgradeRepository {
   async nextAttempt(name: string, again: string[]): Promise<number> {
     return this.dataSource.transaction(async (manager) => {
       const [rows] = await manager.query<[{ attempt: number }[], number]>(
-        `update lockstep.upgrade set attempt = attempt + 1, problem = null, abort_requested_at = null, opening_at = null,
+        `update lockstep.upgrade set attempt = attempt + 1, problem = null, abort_requested_at = null,
                 updated_at = now() where name = $1 returning attempt`,
         [name],
       );

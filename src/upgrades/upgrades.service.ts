@@ -139,13 +139,14 @@ export class UpgradesService {
 
   async abort(name: string): Promise<UpgradeEntity> {
     const upgrade = await this.get(name);
-    if (!(await this.repository.requestAbort(name, ABORTABLE))) {
+    const unfinished = upgrade.phase === 'aborting' && (await this.operations.hasEnded(upgrade.operationId));
+    if (!unfinished && !(await this.repository.requestAbort(name, ABORTABLE))) {
       const now = await this.get(name);
       throw new Problem('WRONG_STATE', `an upgrade in phase ${now.phase} cannot be aborted`, {
         ...(now.openingAt ? { hint: 'The target is open: the way back is POST …/rollback.' } : {}),
       });
     }
-    await this.engine.cancel(upgrade.operationId);
+    if (!unfinished) await this.engine.cancel(upgrade.operationId);
     const operationId = randomUUID();
     await this.begin(name, operationId, 'upgrade-abort');
     await this.engine.start(this.aborting, operationId, { name, forwardOperationId: upgrade.operationId });
@@ -191,18 +192,19 @@ export class UpgradesService {
   async retry(name: string): Promise<UpgradeEntity> {
     const upgrade = await this.get(name);
     await this.requireEnded(upgrade, 'retried');
-    const retriable: UpgradePhase[] = ['blocked', 'failed', 'rolled-back', 'switched'];
+    // `preflight`: the process ended between storing the upgrade and starting its workflow.
+    const retriable: UpgradePhase[] = ['preflight', 'blocked', 'failed', 'rolled-back', 'switched'];
     const finished = upgrade.phase === 'switched' && upgrade.problem === null;
     if (!retriable.includes(upgrade.phase) || finished || upgrade.abortRequestedAt) {
       throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be retried`, {
         ...(upgrade.abortRequestedAt ? { hint: 'Its abort failed: POST …/abort again.' } : {}),
       });
     }
-    const again = upgrade.phase === 'rolled-back' ? AFTER_ROLLBACK.map((step) => step.name) : ['preflight'];
+    const again = upgrade.phase === 'rolled-back' ? AFTER_ROLLBACK.map((step) => step.name) : [];
     if (!(await this.repository.transition(name, [upgrade.phase], 'preflight', { problem: null }))) {
       throw new Problem('CONFLICT', 'somebody else acted on this upgrade just now', { retryable: true });
     }
-    await this.repository.nextAttempt(name, upgrade.openingAt ? [] : again);
+    await this.repository.nextAttempt(name, again);
     const operationId = randomUUID();
     await this.begin(name, operationId, 'upgrade');
     await this.engine.start(this.forward, operationId, { name });

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { problemDocument } from '../../engine/dbos-context.js';
 import { Engine, OperationCancelled, type Workflow, type WorkflowContext } from '../../engine/engine.js';
+import { Problem } from '../../problems/problem.js';
 import { Operations } from '../../operations/operations.js';
 import { FORWARD_STEPS } from '../steps/index.js';
 import { UpgradeRepository } from '../upgrade.repository.js';
@@ -30,16 +31,16 @@ export class AbortWorkflow implements Workflow<AbortInput> {
   }
 
   async run(context: WorkflowContext, { name, forwardOperationId }: AbortInput): Promise<void> {
-    await this.forwardEnded(context, forwardOperationId);
     const run = await this.runs.open(name, context);
     try {
+      await this.forwardEnded(context, forwardOperationId);
       const runner = new StepRunner(context, run, this.repository);
       const reversed = [...FORWARD_STEPS].reverse();
       for (const step of reversed.filter(({ name }) => name === 'fence')) await runner.undo(step);
       for (const step of reversed.filter(({ name }) => name !== 'fence')) await runner.undo(step);
       await context.step('aborted', async () => {
         const leftovers = run.facts.leftovers ?? [];
-        await this.repository.patch(name, { phase: 'aborted', awaiting: null, writeTo: 'source' });
+        await this.repository.patch(name, { phase: 'aborted', awaiting: null, writeTo: 'source', problem: null });
         await this.operations.succeed(context.operationId, { name, phase: 'aborted', leftovers });
       });
     } catch (error) {
@@ -61,5 +62,9 @@ export class AbortWorkflow implements Workflow<AbortInput> {
       if (ended) return;
       await context.receive(1);
     }
+    throw new Problem('CONFLICT', 'the upgrade that is to be aborted does not stop', {
+      hint: 'Another instance may still be carrying it; see GET /v1/operations. Then abort again.',
+      retryable: true,
+    });
   }
 }

@@ -19,7 +19,9 @@ export interface GateMessage {
 }
 
 /** While a gate is waited for, the upgrade looks after itself this often. */
-const WATCH_EVERY_SECONDS = 300;
+const WATCH_EVERY_SECONDS = 60;
+/** More WAL than this kept for the verification slot: verify again, so that the source may let go of it. */
+const MUCH_WAL_BYTES = 1_000_000_000;
 
 /** From preflight to the opened target. Ends `switched`; or blocked, failed, or cancelled for an abort. */
 @Injectable()
@@ -52,7 +54,10 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
     if (run.request.gates.includes('copy')) await this.gate(context, run, runner, 'copy', 1);
     for (const step of COPY_STEPS) await runner.step(step);
     for (const step of VERIFY_STEPS) await runner.step(step);
-    for (let pass = 1; !(await this.switchOver(context, run, runner, pass)); pass++);
+    // A target that was opened, or was about to be, is not fenced again: what is left to do follows the opening.
+    const opening = await context.step('opening', () => this.isOpening(run.name));
+    if (opening) for (const step of OPEN_STEPS) await runner.step(step);
+    else for (let pass = 1; !(await this.switchOver(context, run, runner, pass)); pass++);
     for (const step of SWITCHED_STEPS) await runner.step(step);
     await context.step('succeed', async () => {
       await this.operations.succeed(context.operationId, { name: run.name, phase: 'switched' });
@@ -114,9 +119,13 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
     for (let watch = 1; ; watch++) {
       const message = await context.receive<GateMessage>(WATCH_EVERY_SECONDS);
       if (message?.approve === gate) break;
-      if (gate === 'switchover') {
-        await context.step(`watch-${gate}#${pass}.${watch}`, () => this.look(run));
-      }
+      // An approval is stored before its message is sent: a crash in between must not lose it.
+      const approved = await context.step(`watch-${gate}#${pass}.${watch}`, async () => {
+        if ((await this.repository.find(run.name))?.awaiting !== gate) return true;
+        if (gate === 'switchover') await this.look(run);
+        return false;
+      });
+      if (approved) break;
     }
     await context.step(`approved-${gate}#${pass}`, () => this.operations.state(context.operationId, 'running'));
   }
@@ -124,7 +133,12 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
   /** Keeps the keys touched since the last verified LSN few, and so the WAL kept for them and the final check short. */
   private async look(run: UpgradeRun): Promise<void> {
     const readers = await run.readers();
-    if (readers.needsVerification) await readers.verify(run);
+    const kept = await readers.walKept();
+    if (readers.needsVerification || (kept !== null && kept > MUCH_WAL_BYTES)) await readers.verify(run);
+  }
+
+  private async isOpening(name: string): Promise<boolean> {
+    return (await this.repository.find(name))?.openingAt instanceof Date;
   }
 
   private async recordFailure(context: WorkflowContext, name: string, error: unknown): Promise<void> {

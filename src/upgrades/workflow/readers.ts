@@ -3,7 +3,7 @@ import { readReplicationSlots } from '../../postgres/catalog/replication-slots.j
 import type { StreamedTransaction } from '../../postgres/replication/streamed-transaction.js';
 import { withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
-import { formatLsn, type Lsn } from '../../shared/lsn.js';
+import { formatLsn, type Lsn, parseLsn } from '../../shared/lsn.js';
 import type { Difference } from '../../verification/at-rest/difference.js';
 import type { LinkVerification } from '../../verification/at-rest/link-verification.js';
 import { readLinkTables, readSubscription } from '../../verification/at-rest/read-shapes.js';
@@ -53,7 +53,10 @@ export class Readers {
         return { shapes: tables.comparable, oid: subscription.oid };
       }),
     );
-    const readers = new Readers(context, new TouchedKeys(shapes, `pg_${oid}`), `pg_${oid}`);
+    const touched = new TouchedKeys(shapes, `pg_${oid}`);
+    // The two slots give again from different places; what lies at or below the verified LSN counts on neither side.
+    if (context.facts.verifiedLsn !== undefined) touched.reset(parseLsn(context.facts.verifiedLsn));
+    const readers = new Readers(context, touched, `pg_${oid}`);
     readers.link = await LinkReaders.open({
       ...ends,
       subscription: context.names.subscription,
@@ -83,6 +86,13 @@ export class Readers {
     return this.context.facts.verdict !== 'equal' || this.touched.overflow !== null || this.touched.size > MANY_KEYS;
   }
 
+  /** WAL the source keeps for what was written since the verified LSN, in bytes; null when that is not known. */
+  async walKept(): Promise<number | null> {
+    const session = await this.context.act('source');
+    const [slot] = await readReplicationSlots(session, publisherSlotName(this.context.names.readers));
+    return slot?.retainedBytes ?? null;
+  }
+
   /** Compares everything in one bound pair. Records verdict and LSN before either slot may forget anything. */
   async verify(context: StepContext): Promise<Record<string, unknown>> {
     const id = randomUUID();
@@ -100,7 +110,8 @@ export class Readers {
     await context.record({
       verificationId: id,
       verdict: result.verdict,
-      ...(verifiedLsn === null ? {} : { verifiedLsn }),
+      // Only equality is something a later check may build on.
+      ...(verifiedLsn !== null && result.verdict === 'equal' ? { verifiedLsn } : {}),
       rows: result.tables.reduce((sum, table) => sum + (table.rows ?? 0), 0),
     });
     await context.storeVerification(id, result);
@@ -132,7 +143,9 @@ export class Readers {
   }
 
   /** Compares what was touched since the verified LSN; with the verification before, that proves both sides equal. */
-  async checkTouched(signal: AbortSignal): Promise<{ keys: number; verifiedLsn: string; differences: Difference[] }> {
+  async checkTouched(
+    signal: AbortSignal,
+  ): Promise<{ keys: number; verifiedLsn: string; differences: Record<string, unknown>[] }> {
     if (this.failed) throw this.failed;
     if (this.context.facts.verdict !== 'equal') {
       throw new Problem('CONFLICT', 'there is no verification to build the final check on; verify again');
@@ -150,7 +163,8 @@ export class Readers {
         extra: { localWrites: this.localWrites.slice(0, 100) },
       });
     }
-    if (result.verdict === 'different') return { keys: result.keys, verifiedLsn: '', differences: result.differences };
+    if (result.verdict === 'different')
+      return { keys: result.keys, verifiedLsn: '', differences: result.differences.map(presented) };
     if (result.verdict !== 'equal' || result.verifiedLsn === null) {
       throw new Problem('CONFLICT', `the final check is ${result.verdict}: ${result.reason ?? 'no reason given'}`, {
         hint: 'Approve again: the switchover begins with another verification then.',
@@ -189,6 +203,11 @@ export class Readers {
   }
 }
 
+/** As JSON, without values: rows do not belong into problems and logs; the verification lists them. */
+function presented({ schema, table, kind, key, publisherLsn }: Difference): Record<string, unknown> {
+  return { schema, table, kind, key, publisherLsn: formatLsn(publisherLsn) };
+}
+
 async function endsOf(context: StepContext) {
   return {
     readerId: context.names.readers,
@@ -214,9 +233,7 @@ function notEqual(result: LinkVerification): Problem {
   return new Problem('CONFLICT', `the verification says ${result.verdict}: ${named.join('; ') || result.reason}`, {
     hint: 'Look at the differences, repair or exclude, then retry.',
     extra: {
-      differences: result.differences
-        .slice(0, 50)
-        .map(({ schema, table, kind, key }) => ({ schema, table, kind, key })),
+      differences: result.differences.slice(0, 50).map(presented),
     },
   });
 }
