@@ -1,0 +1,28 @@
+// `npm run soak`: the volumes that the suite holds at small size. An argument narrows it: `npm run soak -- verification`.
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { ROOT } from './ensure-build.mjs';
+
+const parts = {
+  verification: { pattern: 'test/database/verification', environment: { LOCKSTEP_SOAK_RUNS: '100' } },
+  crash: { pattern: 'test/acceptance/upgrade-crash', environment: { LOCKSTEP_SOAK: '1' } },
+};
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !(name in parts));
+if (unknown.length > 0) {
+  console.error(`unknown part ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}`);
+  process.exit(2);
+}
+let failed = false;
+for (const [name, { pattern, environment }] of Object.entries(parts)) {
+  if (asked.length > 0 && !asked.includes(name)) continue;
+  console.log(`soak: ${name}`);
+  const run = spawn(process.execPath, [join(ROOT, 'scripts', 'test.mjs'), '--testTimeout=7200000', pattern], {
+    cwd: ROOT,
+    stdio: 'inherit',
+    env: { ...process.env, ...environment },
+  });
+  const status = await new Promise((resolve) => run.once('close', (code) => resolve(code ?? 1)));
+  failed ||= status !== 0;
+}
+process.exit(failed ? 1 : 0);
