@@ -1,11 +1,21 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
-const STAMP = join(ROOT, 'dist', '.built');
+const STAMP = '.built';
 const SOURCES = ['src', 'migrations', 'demo', 'bench', 'tsconfig.json', 'tsconfig.build.json', 'package.json'];
 
 function newest(path) {
@@ -25,24 +35,33 @@ function copyAssets(from, to) {
   }
 }
 
+/** Compiles beside dist/ and swaps: whoever runs from dist/ meanwhile never finds it half there. */
 export function build() {
   const started = new Date();
-  rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
-  const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
-  const run = spawnSync(process.execPath, [tsc, '-p', join(ROOT, 'tsconfig.build.json')], {
-    cwd: ROOT,
-    stdio: 'inherit',
-  });
-  if (run.status !== 0) throw new Error('the build failed');
-  copyAssets(join(ROOT, 'src'), join(ROOT, 'dist', 'src'));
-  writeFileSync(STAMP, '');
-  utimesSync(STAMP, started, started);
+  const next = join(ROOT, `dist.next-${process.pid}`);
+  const last = join(ROOT, `dist.last-${process.pid}`);
+  try {
+    const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
+    const run = spawnSync(process.execPath, [tsc, '-p', join(ROOT, 'tsconfig.build.json'), '--outDir', next], {
+      cwd: ROOT,
+      stdio: 'inherit',
+    });
+    if (run.status !== 0) throw new Error('the build failed');
+    copyAssets(join(ROOT, 'src'), join(next, 'src'));
+    writeFileSync(join(next, STAMP), '');
+    utimesSync(join(next, STAMP), started, started);
+    if (existsSync(join(ROOT, 'dist'))) renameSync(join(ROOT, 'dist'), last);
+    renameSync(next, join(ROOT, 'dist'));
+  } finally {
+    rmSync(next, { recursive: true, force: true });
+    rmSync(last, { recursive: true, force: true });
+  }
 }
 
 /** Builds when dist/ is missing or older than a source. The runtime image has no compiler and ships dist/. */
 export function ensureBuild() {
   if (!existsSync(join(ROOT, 'src'))) return;
-  const built = statSync(STAMP, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const built = statSync(join(ROOT, 'dist', STAMP), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   if (built >= Math.max(...SOURCES.map((name) => newest(join(ROOT, name))))) return;
   console.error('building dist/ ...');
   build();

@@ -45,12 +45,14 @@ export class DbosContext implements WorkflowContext {
         return { value: await work() };
       } catch (error) {
         // Cut off by our own shutdown: not a failure of the step, which the next start runs again.
-        if (this.stopping() || error instanceof LeaseLost) return await never();
-        if (error instanceof OperationCancelled || (this.isCancelled() && !evenIfCancelled)) return { cancelled: true };
-        return { problem: problemDocument(error) };
+        if (!this.stopping() && !(error instanceof LeaseLost)) {
+          const cancelled = error instanceof OperationCancelled || (this.isCancelled() && !evenIfCancelled);
+          return cancelled ? { cancelled: true } : { problem: problemDocument(error) };
+        }
       } finally {
         this.inFlight.delete(flight);
       }
+      return await never();
     };
     let outcome: Outcome<T>;
     try {

@@ -6,6 +6,7 @@ import {
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
 } from '@nestjs/common';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Config } from '../config/config.js';
 import { Operations } from '../operations/operations.js';
 import { Problem } from '../problems/problem.js';
@@ -20,8 +21,9 @@ const APPLICATION_VERSION = 'lockstep';
 /** Crashing is normal for us; a workflow is given up by people, not by a counter. */
 const MAX_RECOVERY_ATTEMPTS = 1_000_000;
 const CANCEL_POLL_MS = 300;
-/** How long running steps get to reach a checkpoint at shutdown. */
-const SHUTDOWN_GRACE_MS = 8_000;
+/** How long running steps get to reach their end at shutdown, and then, told to stop, to leave. */
+const FINISH_WITHIN_MS = 4_000;
+const LEAVE_WITHIN_MS = 3_000;
 
 /** Durable workflows on DBOS Transact, in schema `dbos` of our own database. One per process. */
 @Injectable()
@@ -105,12 +107,15 @@ export class DbosEngine
   async beforeApplicationShutdown(): Promise<void> {
     this.stopping = true;
     for (const timer of this.timers) clearInterval(timer);
+    await this.stepsEnded(FINISH_WITHIN_MS);
     for (const controller of this.running.values()) controller.abort(new Error('shutting down'));
+    await this.stepsEnded(LEAVE_WITHIN_MS);
     if (this.launched) await DBOS.shutdown({ deregister: true, workflowCompletionTimeoutMS: 0 });
-    const deadline = Date.now() + SHUTDOWN_GRACE_MS;
-    while (this.stepsInFlight.size > 0 && Date.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+  }
+
+  private async stepsEnded(within: number): Promise<void> {
+    const deadline = Date.now() + within;
+    while (this.stepsInFlight.size > 0 && Date.now() < deadline) await delay(20);
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -9,6 +9,8 @@ import { translateError } from './translate-error.js';
  */
 export class Session {
   private ended = false;
+  /** Told of every statement before it is sent, for whoever must account for it. The text may hold secrets. */
+  onStatement: ((sql: string) => void) | null = null;
 
   private constructor(
     private readonly client: Client,
@@ -45,6 +47,7 @@ export class Session {
   }
 
   async rows<Row extends QueryResultRow>(sql: string, parameters?: unknown[]): Promise<Row[]> {
+    this.onStatement?.(sql);
     try {
       return (await this.client.query<Row>(sql, parameters)).rows;
     } catch (error) {

@@ -91,16 +91,17 @@ export class UpgradeRepository {
     await this.dataSource.query('delete from lockstep.upgrade where name = $1', [name]);
   }
 
+  /** A phase and the event that tells of it are one: the stream of events ends with the last phase. */
   async patch(name: string, patch: UpgradePatch): Promise<void> {
-    if (Object.keys(patch).length > 0) {
-      await this.dataSource
+    await this.dataSource.transaction(async (manager) => {
+      await manager
         .createQueryBuilder()
         .update(UpgradeEntity)
         .set({ ...patch, updatedAt: new Date() } as object)
         .where({ name })
         .execute();
-    }
-    if (patch.phase !== undefined) await this.event(name, 'phase', { phase: patch.phase });
+      if (patch.phase !== undefined) await this.append(manager, name, 'phase', { phase: patch.phase });
+    });
   }
 
   /** Merges top-level members into the facts in one statement, so that no writer loses another's. */
@@ -120,12 +121,14 @@ export class UpgradeRepository {
 
   /** Begins waiting for a gate, unless an abort has been asked for. */
   async awaitGate(name: string, gate: Gate): Promise<void> {
-    await this.dataSource.query(
-      `update lockstep.upgrade set awaiting = $2, phase = 'awaiting-approval', updated_at = now()
-        where name = $1 and abort_requested_at is null`,
-      [name, gate],
-    );
-    await this.event(name, 'phase', { phase: 'awaiting-approval', awaiting: gate });
+    await this.dataSource.transaction(async (manager) => {
+      const [, waits] = await manager.query<[unknown[], number]>(
+        `update lockstep.upgrade set awaiting = $2, phase = 'awaiting-approval', updated_at = now()
+          where name = $1 and abort_requested_at is null`,
+        [name, gate],
+      );
+      if (waits === 1) await this.append(manager, name, 'phase', { phase: 'awaiting-approval', awaiting: gate });
+    });
   }
 
   /** Takes the awaited gate; false when that gate is not awaited (any more). */
@@ -140,12 +143,15 @@ export class UpgradeRepository {
 
   /** Abort and opening exclude each other: whichever is recorded first wins. */
   async requestAbort(name: string, phases: UpgradePhase[]): Promise<boolean> {
-    const [, done] = await this.dataSource.query<[unknown[], number]>(
-      `update lockstep.upgrade set abort_requested_at = now(), awaiting = null, phase = 'aborting', updated_at = now()
-        where name = $1 and opening_at is null and (abort_requested_at is null or phase = 'failed') and phase = any ($2)`,
-      [name, phases],
-    );
-    return done === 1;
+    return this.dataSource.transaction(async (manager) => {
+      const [, done] = await manager.query<[unknown[], number]>(
+        `update lockstep.upgrade set abort_requested_at = now(), awaiting = null, phase = 'aborting', updated_at = now()
+          where name = $1 and opening_at is null and (abort_requested_at is null or phase = 'failed') and phase = any ($2)`,
+        [name, phases],
+      );
+      if (done === 1) await this.append(manager, name, 'phase', { phase: 'aborting' });
+      return done === 1;
+    });
   }
 
   async passPointOfNoReturn(name: string): Promise<boolean> {
@@ -159,31 +165,39 @@ export class UpgradeRepository {
 
   /** Moves between phases only from one of `from`: of two callers one succeeds. */
   async transition(name: string, from: UpgradePhase[], to: UpgradePhase, patch: UpgradePatch = {}): Promise<boolean> {
-    const result = await this.dataSource
-      .createQueryBuilder()
-      .update(UpgradeEntity)
-      .set({ ...patch, phase: to, updatedAt: new Date() } as object)
-      .where('name = :name and phase in (:...from)', { name, from })
-      .execute();
-    if (result.affected !== 1) return false;
-    await this.event(name, 'phase', { phase: to });
-    return true;
+    return this.dataSource.transaction(async (manager) => {
+      const result = await manager
+        .createQueryBuilder()
+        .update(UpgradeEntity)
+        .set({ ...patch, phase: to, updatedAt: new Date() } as object)
+        .where('name = :name and phase in (:...from)', { name, from })
+        .execute();
+      if (result.affected !== 1) return false;
+      await this.append(manager, name, 'phase', { phase: to });
+      return true;
+    });
+  }
+
+  /** Makes `next` the operation that carries the upgrade; false when it is no longer `seen` that does. */
+  async replaceOperation(name: string, seen: string, next: string): Promise<boolean> {
+    const [, replaced] = await this.dataSource.query<[unknown[], number]>(
+      `update lockstep.upgrade set operation_id = $3, updated_at = now() where name = $1 and operation_id = $2`,
+      [name, seen, next],
+    );
+    return replaced === 1;
   }
 
   /** A new run of the forward path: unfinished steps, and those named, are to be done again. */
-  async nextAttempt(name: string, again: string[]): Promise<number> {
-    return this.dataSource.transaction(async (manager) => {
-      const [rows] = await manager.query<[{ attempt: number }[], number]>(
-        `update lockstep.upgrade set attempt = attempt + 1, problem = null, abort_requested_at = null,
-                updated_at = now() where name = $1 returning attempt`,
-        [name],
-      );
+  async nextAttempt(name: string, again: string[]): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      await manager.query('update lockstep.upgrade set attempt = attempt + 1, updated_at = now() where name = $1', [
+        name,
+      ]);
       await manager.query(
         `update lockstep.upgrade_step set state = 'pending', started_at = null, finished_at = null, detail = null
           where upgrade = $1 and (state <> 'done' or name = any ($2))`,
         [name, again],
       );
-      return rows[0]!.attempt;
     });
   }
 

@@ -90,6 +90,7 @@ create function sales.plain(integer, text default 'a;b') returns text language s
   as 'select ''x;'' || $2; -- it''s';
 create function sales.setof_it() returns table (x integer, "y y" text) language sql set search_path = sales, pg_temp as $$ select 1, 'a' $$;
 create procedure sales.do_it(inout n integer) language plpgsql as $$ begin n := n + 1; commit; end $$;
+create procedure sales.take_in(label text, n integer default 1) language sql as $$ select 1 $$;
 create aggregate sales.concat_all(text) (sfunc = textcat, stype = text, initcond = ''';');
 create function sales.touch() returns trigger language plpgsql as $$ begin return new; end $$;
 create operator sales.=== (leftarg = integer, rightarg = integer, function = int4eq, commutator = operator(sales.===));

@@ -183,7 +183,10 @@ export const comparableSchema = `
     from pg_catalog.pg_rewrite r join pg_catalog.pg_class c on c.oid = r.ev_class
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace where r.rulename <> '_RETURN' and ${OWN}
   union all
-  select 'function', pg_catalog.format('%s(%s)', ${qualified('p.proname')}, pg_catalog.pg_get_function_identity_arguments(p.oid)),
+  select 'function', pg_catalog.format('%s(%s)', ${qualified('p.proname')}, (
+           -- By types: 14 began to print IN before a procedure's arguments.
+           select pg_catalog.string_agg(pg_catalog.format_type(a.type, null), ', ' order by a.position)
+             from pg_catalog.unnest(p.proargtypes) with ordinality as a(type, position))),
          pg_catalog.concat_ws(' ', p.prokind::text, p.provolatile::text)
     from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
    where ${OWN} and ${notMember('pg_proc', 'p.oid')}

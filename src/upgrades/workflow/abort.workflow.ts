@@ -51,7 +51,7 @@ export class AbortWorkflow implements Workflow<AbortInput> {
       }
       throw error;
     } finally {
-      await run.close();
+      await this.runs.close(run);
     }
   }
 

@@ -38,7 +38,7 @@ export class FinalizeWorkflow implements Workflow<UpgradeInput> {
       await context.cleanup('finalize-failed', () => this.repository.patch(name, { problem: problemDocument(error) }));
       throw error;
     } finally {
-      await run.close();
+      await this.runs.close(run);
     }
   }
 }

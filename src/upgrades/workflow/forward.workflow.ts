@@ -45,7 +45,7 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
       if (!(error instanceof OperationCancelled)) await this.recordFailure(context, name, error);
       throw error;
     } finally {
-      await run.close();
+      await this.runs.close(run);
     }
   }
 

@@ -43,7 +43,7 @@ export class RollbackWorkflow implements Workflow<UpgradeInput> {
       }
       throw error;
     } finally {
-      await run.close();
+      await this.runs.close(run);
     }
   }
 

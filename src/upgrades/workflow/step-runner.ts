@@ -33,12 +33,14 @@ export class StepRunner {
       try {
         const detail = await this.retrying(retryForMs(step), () => step.run(this.run));
         await failpoint(`upgrade.${step.name}.acted`);
+        await this.run.audit(step.name, 'succeeded', detail);
         await this.repository.setStep(this.run.name, step.name, 'done', detail);
       } catch (error) {
         if (this.run.signal.aborted) throw error;
         // A session ended under us may have been ended by whoever acts in our place now.
         if (!(await this.run.leaseHeld())) throw new LeaseLost();
         const problem = problemDocument(error);
+        await this.run.audit(step.name, 'failed', { problem });
         await this.repository.setStep(this.run.name, step.name, 'failed', { problem });
         throw error;
       }
@@ -54,6 +56,7 @@ export class StepRunner {
       await failpoint(`upgrade.undo-${step.name}.begin`);
       const detail = await this.retrying(UNDO_RETRY_FOR_MS, () => step.undo!(this.run));
       await failpoint(`upgrade.undo-${step.name}.acted`);
+      await this.run.audit(`undo-${step.name}`, 'succeeded', detail ?? {});
       await this.repository.setStep(this.run.name, step.name, 'undone', detail);
     });
   }

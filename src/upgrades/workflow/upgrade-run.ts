@@ -21,6 +21,7 @@ import type { UpgradeRequest } from '../upgrade-request.js';
 import { publisherConninfo } from '../../subscriptions/publisher-connection.js';
 import { openActSession } from './act-session.js';
 import { Readers } from './readers.js';
+import { StatementJournal } from './statement-journal.js';
 import type { Side, StepContext } from './step.js';
 
 export interface UpgradeRunServices {
@@ -42,6 +43,7 @@ export class UpgradeRun implements StepContext {
   private readonly sessions = new Map<Side, Promise<Session>>();
   private openReaders: Promise<Readers> | null = null;
   private lease: Lease | null = null;
+  private readonly journal = new StatementJournal();
 
   constructor(
     upgrade: UpgradeEntity,
@@ -81,16 +83,20 @@ export class UpgradeRun implements StepContext {
   async run(side: Side, statements: readonly Statement[]): Promise<void> {
     if (statements.length === 0) return;
     const session = await this.act(side);
-    const sql = statements.map(({ redactedSql }) => redactedSql);
-    const end = this.request[side];
-    const audited = { action: 'upgrades.step', subject: `upgrades/${this.name}`, sql, actor: 'upgrade' };
-    try {
-      await runStatements(session, statements);
-      await this.services.audit.record({ ...audited, outcome: 'succeeded', details: { ...end } });
-    } catch (error) {
-      await this.services.audit.record({ ...audited, outcome: 'failed', details: { ...end } });
-      throw error;
-    }
+    for (const { redactedSql } of statements) this.journal.note(side, redactedSql);
+    await runStatements(session, statements);
+  }
+
+  /** One audit event for what a step did, with the SQL it ran; secrets are left out where it is stored. */
+  async audit(step: string, outcome: 'succeeded' | 'failed', details: Record<string, unknown>): Promise<void> {
+    await this.services.audit.record({
+      action: `upgrades.${step}`,
+      subject: `upgrades/${this.name}`,
+      outcome,
+      sql: this.journal.take(),
+      details,
+      actor: `operation ${this.operationId}`,
+    });
   }
 
   connection(side: Side): Promise<ConnectionTarget> {
@@ -215,7 +221,9 @@ export class UpgradeRun implements StepContext {
   private async openSession(side: Side): Promise<Session> {
     this.lease ??= await this.services.leases.take(`upgrade ${this.name}`);
     if (!(await this.leaseHeld())) throw new LeaseLost();
-    return await openActSession(await this.connection(side), this.name, this.lease.epoch);
+    const session = await openActSession(await this.connection(side), this.name, this.lease.epoch);
+    session.onStatement = (sql) => this.journal.note(side, sql);
+    return session;
   }
 }
 

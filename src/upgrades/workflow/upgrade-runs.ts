@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { WorkflowContext } from '../../engine/engine.js';
 import { Leases } from '../../engine/lease.repository.js';
 import { Operations } from '../../operations/operations.js';
@@ -10,9 +10,11 @@ import { VerificationRepository } from '../../verification/verification.reposito
 import { UpgradeRepository } from '../upgrade.repository.js';
 import { UpgradeRun } from './upgrade-run.js';
 
-/** Opens what a workflow needs to carry out an upgrade. */
+/** Opens what a workflow needs to carry out an upgrade; closes what a shutdown cut off. */
 @Injectable()
-export class UpgradeRuns {
+export class UpgradeRuns implements OnApplicationShutdown {
+  private readonly unclosed = new Set<UpgradeRun>();
+
   constructor(
     private readonly repository: UpgradeRepository,
     private readonly servers: ServersService,
@@ -30,7 +32,7 @@ export class UpgradeRuns {
       upgrade.secrets === null
         ? {}
         : (JSON.parse(this.secrets.open(upgrade.secrets, `upgrade ${name}`)) as Record<string, string>);
-    return new UpgradeRun(upgrade, context.operationId, context.signal, passwords, {
+    const run = new UpgradeRun(upgrade, context.operationId, context.signal, passwords, {
       repository: this.repository,
       servers: this.servers,
       leases: this.leases,
@@ -38,5 +40,17 @@ export class UpgradeRuns {
       audit: this.audit,
       verifications: this.verifications,
     });
+    this.unclosed.add(run);
+    return run;
+  }
+
+  async close(run: UpgradeRun): Promise<void> {
+    this.unclosed.delete(run);
+    await run.close();
+  }
+
+  /** Workflows that were cut off never get to close what they had opened. */
+  async onApplicationShutdown(): Promise<void> {
+    await Promise.all([...this.unclosed].map((run) => this.close(run)));
   }
 }
