@@ -1,22 +1,12 @@
-import {
-  Controller,
-  Get,
-  Headers,
-  HttpCode,
-  type MessageEvent,
-  Param,
-  ParseUUIDPipe,
-  Post,
-  Query,
-  Sse,
-} from '@nestjs/common';
+import { Controller, Get, Headers, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
 import { ApiHeader, ApiOkResponse, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
-import type { Observable } from 'rxjs';
+import type { Response } from 'express';
+import { UuidPipe } from '../api/name-param.js';
 import { ApiPage, cursorKey, type Page, pageOf, PageQuery } from '../api/page.js';
 import { Engine } from '../engine/engine.js';
 import { Problem } from '../problems/problem.js';
 import { OperationDto } from './operation.dto.js';
-import { eventStream, lastEventId } from './event-stream.js';
+import { lastEventId, sendEvents } from './event-stream.js';
 import { isFinished, OperationsService } from './operations.service.js';
 
 @ApiTags('operations')
@@ -43,24 +33,26 @@ export class OperationsController {
   @Get(':id')
   @ApiOperation({ summary: 'State, progress and result of one operation' })
   @ApiOkResponse({ type: OperationDto })
-  async get(@Param('id', ParseUUIDPipe) id: string): Promise<OperationDto> {
+  async get(@Param('id', UuidPipe) id: string): Promise<OperationDto> {
     return OperationDto.from(await this.operations.get(id));
   }
 
-  @Sse(':id/events')
+  @Get(':id/events')
   @ApiOperation({
     summary: 'Follow an operation (server-sent events)',
     description: '`id:` is a sequence number; a client that reconnects with `Last-Event-ID` misses nothing.',
   })
   @ApiProduces('text/event-stream')
+  @ApiOkResponse({ schema: { type: 'string' } })
   @ApiHeader({ name: 'Last-Event-ID', required: false, description: 'Sequence number of the last event seen.' })
   async events(
-    @Param('id', ParseUUIDPipe) id: string,
+    @Param('id', UuidPipe) id: string,
+    @Res() response: Response,
     @Headers('last-event-id') last?: string,
-  ): Promise<Observable<MessageEvent>> {
+  ): Promise<void> {
     const after = lastEventId(last);
     await this.operations.get(id);
-    return eventStream({
+    await sendEvents(response, {
       after,
       ended: () => this.operations.hasEnded(id),
       read: (seq, limit) => this.operations.eventsAfter(id, seq, limit),
@@ -73,7 +65,7 @@ export class OperationsController {
     summary: 'Cancel an operation',
     description: 'Asks; the operation ends as `cancelled` once it has cleaned up. An upgrade is ended by its `abort`.',
   })
-  async cancel(@Param('id', ParseUUIDPipe) id: string): Promise<OperationDto> {
+  async cancel(@Param('id', UuidPipe) id: string): Promise<OperationDto> {
     const operation = await this.operations.get(id);
     if (isFinished(operation)) throw new Problem('WRONG_STATE', `the operation has already ${operation.state}`);
     if (operation.subjectType === 'upgrade') {

@@ -1,18 +1,4 @@
-import {
-  Body,
-  Controller,
-  Delete,
-  Get,
-  Headers,
-  HttpCode,
-  HttpStatus,
-  type MessageEvent,
-  Post,
-  Query,
-  Req,
-  Res,
-  Sse,
-} from '@nestjs/common';
+import { Body, Controller, Delete, Get, Headers, HttpCode, HttpStatus, Post, Query, Req, Res } from '@nestjs/common';
 import {
   ApiAcceptedResponse,
   ApiHeader,
@@ -23,11 +9,10 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import type { Observable } from 'rxjs';
 import { DryRun } from '../api/dry-run.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
-import { eventStream, lastEventId } from '../operations/event-stream.js';
+import { lastEventId, sendEvents } from '../operations/event-stream.js';
 import { Problem } from '../problems/problem.js';
 import { renderMarkdown, upgradeReport } from './report/upgrade-report.js';
 import { specFrom } from './upgrade-spec.js';
@@ -161,20 +146,22 @@ export class UpgradesController {
     else response.type('text/markdown').send(renderMarkdown(report));
   }
 
-  @Sse(':upgrade/events')
+  @Get(':upgrade/events')
   @ApiOperation({
     summary: 'Follow an upgrade (server-sent events)',
     description: 'Phases, steps and where to write. `Last-Event-ID` resumes; the stream ends with the upgrade.',
   })
   @ApiProduces('text/event-stream')
+  @ApiOkResponse({ schema: { type: 'string' } })
   @ApiHeader({ name: 'Last-Event-ID', required: false, description: 'Sequence number of the last event seen.' })
   async events(
     @NameParam('upgrade') name: string,
+    @Res() response: Response,
     @Headers('last-event-id') last?: string,
-  ): Promise<Observable<MessageEvent>> {
+  ): Promise<void> {
     const after = lastEventId(last);
     await this.upgrades.get(name);
-    return eventStream({
+    await sendEvents(response, {
       after,
       ended: async () => ['finalized', 'aborted'].includes((await this.upgrades.get(name)).phase),
       read: (seq, limit) => this.upgrades.eventsAfter(name, seq, limit),
