@@ -45,6 +45,7 @@ export class DbosContext implements WorkflowContext {
         return { value: await work() };
       } catch (error) {
         // Cut off by our own shutdown: not a failure of the step, which the next start runs again.
+        if (isStateOutage(error) && !this.stopping()) throw error;
         if (!this.stopping() && !(error instanceof LeaseLost)) {
           const cancelled = error instanceof OperationCancelled || (this.isCancelled() && !evenIfCancelled);
           return cancelled ? { cancelled: true } : { problem: problemDocument(error) };
@@ -56,7 +57,7 @@ export class DbosContext implements WorkflowContext {
     };
     let outcome: Outcome<T>;
     try {
-      outcome = await DBOS.runStep(attempt, { name });
+      outcome = await DBOS.runStep(attempt, STATE_RETRY(name));
     } catch (error) {
       // The outcome could not be recorded because the engine is going down.
       if (this.stopping()) return await never();
@@ -70,6 +71,28 @@ export class DbosContext implements WorkflowContext {
   private isCancelled(): boolean {
     return this.signal.aborted && this.signal.reason instanceof OperationCancelled;
   }
+}
+
+/** Our own database being away says nothing about the step: it is waited for, and the step looks again. */
+const STATE_RETRY = (name: string) => ({
+  name,
+  retriesAllowed: true,
+  maxAttempts: 1_000_000,
+  intervalSeconds: 1,
+  backoffRate: 1,
+  shouldRetry: isStateOutage,
+});
+
+/** Faults of managed servers arrive as Problems; what is left with a connection's error code is our own database. */
+function isStateOutage(error: unknown): boolean {
+  if (error instanceof Problem || !(error instanceof Error)) return false;
+  const code =
+    (error as { code?: unknown; driverError?: { code?: unknown } }).code ??
+    (error as { driverError?: { code?: unknown } }).driverError?.code;
+  if (typeof code === 'string') return /^(08...|57P0.|53300|ECONN|EPIPE|ETIMEDOUT|EHOST|ENET)/.test(code);
+  return /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/.test(
+    error.message,
+  );
 }
 
 /** Leaves the workflow where it is: still pending in the database, to be resumed by the next start. */

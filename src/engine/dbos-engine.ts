@@ -130,6 +130,8 @@ export class DbosEngine
     const controller = new AbortController();
     this.running.set(operationId, controller);
     if (this.stopping) controller.abort(new Error('shutting down'));
+    if ((await this.cancellations.among([operationId]).catch(() => [])).length > 0)
+      controller.abort(new OperationCancelled());
     const context = new DbosContext(operationId, controller.signal, () => this.stopping, this.stepsInFlight);
     try {
       await context.cleanup('operation-running', () => this.operations.state(operationId, 'running'));

@@ -84,6 +84,12 @@ export class Session {
     return this.client;
   }
 
+  /** Drops the connection without a word to the server: for one that no longer answers. */
+  destroy(): void {
+    this.ended = true;
+    (this.client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+  }
+
   async close(): Promise<void> {
     this.ended = true;
     await this.client.end().catch(() => {});

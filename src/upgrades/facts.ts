@@ -34,6 +34,8 @@ export interface UpgradeFacts {
   rollbackFence?: FenceRecord;
   switchover?: SwitchoverFacts;
   rollback?: SwitchoverFacts;
+  /** The operation that an abort ended. */
+  abortedOperation?: string;
   notCarried?: { kind: string; objects: string[]; remedy: string }[];
   bytes?: number;
   rows?: number;

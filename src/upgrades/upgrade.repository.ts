@@ -141,16 +141,61 @@ export class UpgradeRepository {
     return taken === 1;
   }
 
-  /** Abort and opening exclude each other: whichever is recorded first wins. */
-  async requestAbort(name: string, phases: UpgradePhase[]): Promise<boolean> {
+  /**
+   * Begins an action on the upgrade: its operation, phase and steps change together, and only if nobody else began one
+   * since it was read as `seen`. False: somebody did, or the phase does not fit; then nothing is changed.
+   */
+  begin(
+    name: string,
+    action: {
+      seen: string;
+      next: string;
+      from: UpgradePhase[];
+      to: UpgradePhase;
+      /** Steps to be done again; those that were undone are anyway. What failed half way stays known as such. */
+      again?: string[];
+      /** Steps of the action, appended or due again. */
+      add?: string[];
+    },
+  ): Promise<boolean> {
     return this.dataSource.transaction(async (manager) => {
-      const [, done] = await manager.query<[unknown[], number]>(
-        `update lockstep.upgrade set abort_requested_at = now(), awaiting = null, phase = 'aborting', updated_at = now()
-          where name = $1 and opening_at is null and (abort_requested_at is null or phase = 'failed') and phase = any ($2)`,
-        [name, phases],
+      const [, begun] = await manager.query<[unknown[], number]>(
+        `update lockstep.upgrade set operation_id = $3, phase = $4, problem = null, attempt = attempt + 1, updated_at = now()
+          where name = $1 and operation_id = $2 and phase = any ($5)`,
+        [name, action.seen, action.next, action.to, action.from],
       );
-      if (done === 1) await this.append(manager, name, 'phase', { phase: 'aborting' });
-      return done === 1;
+      if (begun !== 1) return false;
+      await manager.query(
+        `update lockstep.upgrade_step set state = 'pending', started_at = null, finished_at = null, detail = null
+          where upgrade = $1 and (state in ('undone', 'skipped') or name = any ($2))`,
+        [name, action.again ?? []],
+      );
+      await this.insertSteps(manager, name, action.add ?? []);
+      await this.append(manager, name, 'phase', { phase: action.to });
+      return true;
+    });
+  }
+
+  /**
+   * Begins an abort unless the target was opened; abort and opening exclude each other, whichever is recorded first wins.
+   * Answers the operation that must end before anything is undone; null when the upgrade cannot be aborted.
+   */
+  beginAbort(name: string, seen: string, next: string, phases: UpgradePhase[]): Promise<string | null> {
+    return this.dataSource.transaction(async (manager) => {
+      const [rows] = await manager.query<[{ forward: string }[], number]>(
+        `update lockstep.upgrade
+            set abort_requested_at = now(), awaiting = null, phase = 'aborting', operation_id = $3, updated_at = now(),
+                facts = facts || jsonb_build_object('abortedOperation',
+                  case when phase in ('aborting', 'failed') then coalesce(facts ->> 'abortedOperation', operation_id::text)
+                       else operation_id::text end)
+          where name = $1 and operation_id = $2 and opening_at is null and phase = any ($4)
+          returning facts ->> 'abortedOperation' as forward`,
+        [name, seen, next, phases],
+      );
+      const [row] = rows;
+      if (!row) return null;
+      await this.append(manager, name, 'phase', { phase: 'aborting' });
+      return row.forward;
     });
   }
 
@@ -161,44 +206,6 @@ export class UpgradeRepository {
       [name],
     );
     return done === 1;
-  }
-
-  /** Moves between phases only from one of `from`: of two callers one succeeds. */
-  async transition(name: string, from: UpgradePhase[], to: UpgradePhase, patch: UpgradePatch = {}): Promise<boolean> {
-    return this.dataSource.transaction(async (manager) => {
-      const result = await manager
-        .createQueryBuilder()
-        .update(UpgradeEntity)
-        .set({ ...patch, phase: to, updatedAt: new Date() } as object)
-        .where('name = :name and phase in (:...from)', { name, from })
-        .execute();
-      if (result.affected !== 1) return false;
-      await this.append(manager, name, 'phase', { phase: to });
-      return true;
-    });
-  }
-
-  /** Makes `next` the operation that carries the upgrade; false when it is no longer `seen` that does. */
-  async replaceOperation(name: string, seen: string, next: string): Promise<boolean> {
-    const [, replaced] = await this.dataSource.query<[unknown[], number]>(
-      `update lockstep.upgrade set operation_id = $3, updated_at = now() where name = $1 and operation_id = $2`,
-      [name, seen, next],
-    );
-    return replaced === 1;
-  }
-
-  /** A new run of the forward path: unfinished steps, and those named, are to be done again. */
-  async nextAttempt(name: string, again: string[]): Promise<void> {
-    await this.dataSource.transaction(async (manager) => {
-      await manager.query('update lockstep.upgrade set attempt = attempt + 1, updated_at = now() where name = $1', [
-        name,
-      ]);
-      await manager.query(
-        `update lockstep.upgrade_step set state = 'pending', started_at = null, finished_at = null, detail = null
-          where upgrade = $1 and (state <> 'done' or name = any ($2))`,
-        [name, again],
-      );
-    });
   }
 
   steps(name: string): Promise<StepRow[]> {
@@ -215,10 +222,6 @@ export class UpgradeRepository {
       [upgrade, step],
     );
     return row?.state ?? null;
-  }
-
-  addSteps(upgrade: string, steps: string[]): Promise<void> {
-    return this.dataSource.transaction((manager) => this.insertSteps(manager, upgrade, steps));
   }
 
   /** Makes steps due again whose effect was undone together with another's. */

@@ -27,7 +27,8 @@ export type UpgradeSpec = UpgradeRequest & { writerPasswords: Record<string, str
 
 const ABORTABLE: UpgradePhase[] = [
   ...(['preflight', 'blocked', 'prepare', 'copy', 'catch-up', 'verify', 'awaiting-approval'] as const),
-  ...(['switchover', 'rolled-back', 'failed'] as const),
+  // `rolling-back` only once the source is open again, when there is no point of no return behind it.
+  ...(['switchover', 'rolling-back', 'rolled-back', 'failed'] as const),
 ];
 /** What a retry after a rollback does again: the link is alive, so nothing is copied. */
 const AFTER_ROLLBACK = [...VERIFY_STEPS, preSwitchoverStep, ...FENCED_STEPS, ...OPEN_STEPS, ...SWITCHED_STEPS];
@@ -105,7 +106,7 @@ export class UpgradesService {
         hint: 'Finalize or abort it first.',
       });
     }
-    await this.begin(request.name, operationId, 'upgrade');
+    await this.operation(request.name, 'upgrade', operationId);
     await this.engine.start(this.forward, operationId, { name: request.name });
     return await this.get(request.name);
   }
@@ -139,37 +140,34 @@ export class UpgradesService {
 
   async abort(name: string): Promise<UpgradeEntity> {
     const upgrade = await this.get(name);
-    const unfinished = upgrade.phase === 'aborting' && (await this.operations.hasEnded(upgrade.operationId));
-    if (!unfinished && !(await this.repository.requestAbort(name, ABORTABLE))) {
+    const again = upgrade.phase === 'aborting' && (await this.operations.hasEnded(upgrade.operationId));
+    const phases: UpgradePhase[] = again ? ['aborting'] : ABORTABLE;
+    const operationId = await this.operation(name, 'upgrade-abort');
+    const forward = await this.repository.beginAbort(name, upgrade.operationId, operationId, phases);
+    if (forward === null) {
       const now = await this.get(name);
       throw new Problem('WRONG_STATE', `an upgrade in phase ${now.phase} cannot be aborted`, {
         ...(now.openingAt ? { hint: 'The target is open: the way back is POST …/rollback.' } : {}),
       });
     }
-    if (!unfinished) await this.engine.cancel(upgrade.operationId);
-    const operationId = randomUUID();
-    await this.begin(name, operationId, 'upgrade-abort');
-    await this.engine.start(this.aborting, operationId, { name, forwardOperationId: upgrade.operationId });
+    await this.engine.cancel(forward);
+    await this.engine.start(this.aborting, operationId, { name, forwardOperationId: forward });
     return await this.get(name);
   }
 
   async rollback(name: string): Promise<UpgradeEntity> {
     const upgrade = await this.get(name);
     await this.requireEnded(upgrade, 'rolled back');
-    if (!(await this.repository.transition(name, ['switched', 'rolling-back'], 'rolling-back', { problem: null }))) {
+    if (upgrade.phase !== 'switched' && upgrade.phase !== 'rolling-back') {
       throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be rolled back`, {
         hint: 'Only one that has been switched can. Before that, abort.',
       });
     }
-    if (upgrade.phase === 'switched') {
-      await this.repository.addSteps(
-        name,
-        ROLLBACK_STEPS.map((step) => step.name),
-      );
-    }
-    const operationId = randomUUID();
-    await this.begin(name, operationId, 'upgrade-rollback');
-    await this.engine.start(this.rollingBack, operationId, { name });
+    // One that has begun to turn is continued; else every step is due.
+    const steps = upgrade.phase === 'switched' ? ROLLBACK_STEPS.map((step) => step.name) : [];
+    await this.begin(upgrade, 'upgrade-rollback', 'rolling-back', { add: steps }, (operationId) =>
+      this.engine.start(this.rollingBack, operationId, { name }),
+    );
     return await this.get(name);
   }
 
@@ -181,10 +179,9 @@ export class UpgradesService {
         hint: 'Only one that has been switched, and is written to on the target, can.',
       });
     }
-    await this.repository.addSteps(name, ['finalize']);
-    const operationId = randomUUID();
-    await this.begin(name, operationId, 'upgrade-finalize');
-    await this.engine.start(this.finalizing, operationId, { name });
+    await this.begin(upgrade, 'upgrade-finalize', 'switched', { add: ['finalize'] }, (operationId) =>
+      this.engine.start(this.finalizing, operationId, { name }),
+    );
     return await this.get(name);
   }
 
@@ -192,22 +189,20 @@ export class UpgradesService {
   async retry(name: string): Promise<UpgradeEntity> {
     const upgrade = await this.get(name);
     await this.requireEnded(upgrade, 'retried');
+    const { phase, openingAt, facts } = upgrade;
     // `preflight`: the process ended between storing the upgrade and starting its workflow.
     const retriable: UpgradePhase[] = ['preflight', 'blocked', 'failed', 'rolled-back', 'switched'];
-    const finished = upgrade.phase === 'switched' && upgrade.problem === null;
-    if (!retriable.includes(upgrade.phase) || finished || upgrade.abortRequestedAt) {
-      throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be retried`, {
+    const finished = phase === 'switched' && upgrade.problem === null;
+    if (!retriable.includes(phase) || finished || upgrade.abortRequestedAt || facts.rollbackFence) {
+      throw new Problem('WRONG_STATE', `an upgrade in phase ${phase} cannot be retried`, {
         ...(upgrade.abortRequestedAt ? { hint: 'Its abort failed: POST …/abort again.' } : {}),
+        ...(facts.rollbackFence ? { hint: 'Its rollback failed: POST …/rollback again.' } : {}),
       });
     }
-    const again = upgrade.phase === 'rolled-back' ? AFTER_ROLLBACK.map((step) => step.name) : [];
-    if (!(await this.repository.transition(name, [upgrade.phase], 'preflight', { problem: null }))) {
-      throw new Problem('CONFLICT', 'somebody else acted on this upgrade just now', { retryable: true });
-    }
-    await this.repository.nextAttempt(name, again);
-    const operationId = randomUUID();
-    await this.begin(name, operationId, 'upgrade');
-    await this.engine.start(this.forward, operationId, { name });
+    const again = phase === 'rolled-back' ? [...AFTER_ROLLBACK, ...ROLLBACK_STEPS].map((step) => step.name) : [];
+    await this.begin(upgrade, 'upgrade', openingAt ? 'switched' : 'preflight', { again }, (operationId) =>
+      this.engine.start(this.forward, operationId, { name }),
+    );
     return await this.get(name);
   }
 
@@ -226,9 +221,25 @@ export class UpgradesService {
     return this.repository.eventsAfter(name, seq, limit);
   }
 
-  private async begin(name: string, operationId: string, kind: string): Promise<void> {
-    await this.operations.create({ id: operationId, kind, subject: { type: 'upgrade', id: name } });
-    await this.repository.patch(name, { operationId });
+  /** The operation row comes first: one that nothing follows is ended by the engine, a reference to none would not be. */
+  private async operation(name: string, kind: string, id: string = randomUUID()): Promise<string> {
+    await this.operations.create({ id, kind, subject: { type: 'upgrade', id: name } });
+    return id;
+  }
+
+  private async begin(
+    upgrade: UpgradeEntity,
+    kind: string,
+    to: UpgradePhase,
+    steps: { again?: string[]; add?: string[] },
+    start: (operationId: string) => Promise<void>,
+  ): Promise<void> {
+    const { name, operationId: seen, phase } = upgrade;
+    const next = await this.operation(name, kind);
+    if (!(await this.repository.begin(name, { seen, next, from: [phase], to, ...steps }))) {
+      throw new Problem('CONFLICT', 'somebody else acted on this upgrade just now', { retryable: true });
+    }
+    await start(next);
   }
 
   /** Two workflows on one upgrade would undo each other's work. */

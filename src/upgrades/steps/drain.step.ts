@@ -28,32 +28,36 @@ export const drainStep: UpgradeStep = {
       workerPid: context.facts.applyWorkerPid ?? null,
       deadlineMs: context.request.deadlines.drainMs,
     });
-    const foreign = await (
-      await context.readers()
-    ).changesAfter(parseLsn(switchover.fenceLsn!), parseLsn(markerLsn), context.request.deadlines.drainMs);
-    const violations = foreign.filter(
-      ({ schema, table }) => schema !== LOCKSTEP_SCHEMA || table !== context.names.markerTable,
-    );
     await bar;
-    const held = violations.length === 0;
     await context.record({
       switchover: {
         ...context.facts.switchover!,
         markerLsn,
         drainedAt: new Date().toISOString(),
-        fenceProof: held ? 'held' : 'violated',
+        fenceProof: 'violated',
       },
     });
-    if (!held) {
-      const where = violations.slice(0, 5).map(({ schema, table, lsn }) => `${schema}.${table} at ${lsn}`);
-      throw new Problem('CONFLICT', `somebody wrote through the fence: ${where.join(', ')}`, {
-        hint: 'A superuser or an excluded role wrote after the fence. Stop it, then approve the switchover again.',
-        extra: { violations: violations.slice(0, 100) },
-      });
-    }
+    await refuseForeignChanges(context, markerLsn);
+    await context.record({ switchover: { ...context.facts.switchover!, fenceProof: 'held' } });
     return { markerLsn, fenceProof: 'held' };
   },
 };
+
+/** Refuses when the source's stream shows, after the fence and up to `upTo`, anything but our marker. */
+export async function refuseForeignChanges(context: StepContext, upTo: string): Promise<void> {
+  const readers = await context.readers();
+  const fence = parseLsn(context.facts.switchover!.fenceLsn!);
+  const seen = await readers.changesAfter(fence, parseLsn(upTo), context.request.deadlines.drainMs);
+  const violations = seen.filter(
+    ({ schema, table }) => schema !== LOCKSTEP_SCHEMA || table !== context.names.markerTable,
+  );
+  if (violations.length === 0) return;
+  const where = violations.slice(0, 5).map(({ schema, table, lsn }) => `${schema}.${table} at ${lsn}`);
+  throw new Problem('CONFLICT', `somebody wrote through the fence: ${where.join(', ')}`, {
+    hint: 'A superuser or an excluded role wrote after the fence. Stop it, then approve the switchover again.',
+    extra: { violations: violations.slice(0, 100) },
+  });
+}
 
 export interface Drain {
   publisher: Side;

@@ -1,6 +1,8 @@
 import { Problem } from '../../problems/problem.js';
 import { openRoles } from '../traffic/sql-fence.js';
-import type { UpgradeStep } from '../workflow/step.js';
+import { CURRENT_WAL } from '../../postgres/catalog/upgrade.sql.js';
+import type { StepContext, UpgradeStep } from '../workflow/step.js';
+import { refuseForeignChanges } from './drain.step.js';
 import { publish, unpublish } from './publication.step.js';
 import {
   disableAndWait,
@@ -21,6 +23,7 @@ export const wayBackStep: UpgradeStep = {
   async run(context) {
     await context.progress('opening the way back');
     await disableAndWait(context, 'target', context.names.subscription);
+    await nothingAfterTheFence(context);
     const tables = await publish(context, 'target', context.names.backPublication);
     const slot = await ensureSlot(context, 'target', context.names.backSlot, IDLE_SLOT_DEADLINE_MS);
     return { publication: context.names.backPublication, tables, ...slot };
@@ -34,6 +37,12 @@ export const wayBackStep: UpgradeStep = {
   },
 };
 
+/** From here nothing of the source arrives any more, so nothing may have been written there since the fence. */
+async function nothingAfterTheFence(context: StepContext): Promise<void> {
+  const { lsn } = await (await context.act('source')).row<{ lsn: string }>(CURRENT_WAL);
+  await refuseForeignChanges(context, lsn);
+}
+
 /** Lets the writers in on the target. From here the way back is a rollback, not an abort. */
 export const openTargetStep: UpgradeStep = {
   name: 'open-target',
@@ -46,6 +55,7 @@ export const openTargetStep: UpgradeStep = {
     if (!(await context.passPointOfNoReturn())) {
       throw new Problem('CONFLICT', 'an abort was asked for; the target is not opened');
     }
+    await context.forget('rollback', 'rollbackFence');
     await openRoles(await context.act('target'), context.facts.targetBar!);
     const openedAt = new Date().toISOString();
     const switchover = context.facts.switchover!;
@@ -69,6 +79,10 @@ export const reverseSubscriptionStep: UpgradeStep = {
       slot: context.names.backSlot,
       copyData: false,
     });
+  },
+
+  async undo(context) {
+    return await removeSubscription(context, 'source', context.names.backSubscription);
   },
 };
 

@@ -1,5 +1,6 @@
 import { dropCreatedRoles } from '../../postgres/schema/created-roles.js';
 import { createdRoles, createRoles, planRoles } from '../../postgres/schema/roles.js';
+import type { Session } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import { planFence } from '../traffic/plan-fence.js';
 import { barRoles, lowerFence } from '../traffic/sql-fence.js';
@@ -27,6 +28,7 @@ export const rolesStep: UpgradeStep = {
     const names = writers.roles.map(({ name }) => name);
     const given = context.writerPasswords();
     const plan = await planRoles(source, target, { roles: names, passwordsGiven: [...given.keys()] });
+    await refuseBarredElsewhere(target, names);
     const created = await createRoles(source, target, plan, { barLogins: true, passwords: given });
     await barOnTarget(context, names);
     return {
@@ -46,6 +48,23 @@ export const rolesStep: UpgradeStep = {
     return { ...report };
   },
 };
+
+/** A writer of that name who is kept out of the target by somebody else would be let in by our opening, or not at all. */
+async function refuseBarredElsewhere(target: Session, names: string[]): Promise<void> {
+  const ours = new Set((await createdRoles(target)).map(({ name }) => name));
+  const barred = (
+    await target.rows<{ name: string }>(
+      'select rolname::text as name from pg_catalog.pg_roles where rolname = any ($1) and not rolcanlogin',
+      [names],
+    )
+  ).filter(({ name }) => !ours.has(name));
+  if (barred.length === 0) return;
+  throw new Problem(
+    'PRECONDITION_FAILED',
+    `writers exist on the target but may not log in there: ${barred.map(({ name }) => name).join(', ')}`,
+    { hint: 'Another upgrade to this server may hold them barred: finish it first. Else give them LOGIN, then retry.' },
+  );
+}
 
 /** Records the writers' roles on the target as they are, then bars them; opening reads this record. */
 async function barOnTarget(context: Parameters<UpgradeStep['run']>[0], names: string[]): Promise<void> {

@@ -4,7 +4,9 @@ import { transferSequences } from '../../postgres/schema/sequences.js';
 import { Problem } from '../../problems/problem.js';
 import { proveBar } from '../traffic/prove-bar.js';
 import { lowerFence, raiseFence } from '../traffic/sql-fence.js';
-import type { UpgradeStep } from '../workflow/step.js';
+import { mergeRecords } from '../traffic/fence-record.js';
+import { retireForwardStep } from './open-target.step.js';
+import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { drain } from './drain.step.js';
 import { planFor } from './fence.step.js';
 import { publish, unpublish } from './publication.step.js';
@@ -18,23 +20,22 @@ const schemaStep: UpgradeStep = {
   phase: 'rolling-back',
 
   async run(context) {
-    const drift = compareFingerprints(
-      context.facts.targetFingerprint!,
-      await readFingerprint(await context.act('target')),
-    );
-    if (drift.length > 0) {
-      throw new Problem(
-        'CONFLICT',
-        `the target's schema changed since it was opened: ${drift.slice(0, 10).join('; ')}`,
-        {
-          hint: 'Undo the change on the target; the source does not have it, and its rows would be lost.',
-          extra: { changes: drift.slice(0, 200) },
-        },
-      );
-    }
+    // A forward slot of before the switch would send back what came from the target.
+    await retireForwardStep.run(context);
+    await refuseNewDefinitions(context);
     return { objects: context.facts.targetFingerprint!.entries.length };
   },
 };
+
+async function refuseNewDefinitions(context: StepContext): Promise<void> {
+  const now = await readFingerprint(await context.act('target'));
+  const drift = compareFingerprints(context.facts.targetFingerprint!, now);
+  if (drift.length === 0) return;
+  throw new Problem('CONFLICT', `the target's schema changed since it was opened: ${drift.slice(0, 10).join('; ')}`, {
+    hint: 'Undo the change on the target; the source does not have it, and its rows would be lost.',
+    extra: { changes: drift.slice(0, 200) },
+  });
+}
 
 const fenceTargetStep: UpgradeStep = {
   name: 'rollback-fence',
@@ -111,6 +112,8 @@ const sequencesBackStep: UpgradeStep = {
       const named = transfer.differences.slice(0, 10).map(({ schema, name, kind }) => `${schema}.${name} (${kind})`);
       throw new Problem('CONFLICT', `sequences are not equal: ${named.join(', ')}`);
     }
+    // Again, now that nobody can define anything more.
+    await refuseNewDefinitions(context);
     return { total: transfer.states.length, moved: transfer.applied };
   },
 };
@@ -156,6 +159,7 @@ const openSourceStep: UpgradeStep = {
     const writePauseMs = Date.parse(openedAt) - Date.parse(rollback.startedAt);
     await context.record({ rollback: { ...rollback, openedAt, writePauseMs } });
     await context.setWriteTo('source');
+    await context.clearPointOfNoReturn();
     return { openedAt, writePauseMs };
   },
 };
@@ -175,6 +179,9 @@ const forwardAgainStep: UpgradeStep = {
       slot: context.names.slot,
       copyData: false,
     });
+    // Whoever the rollback barred besides is let in by a second opening, or by an abort, like the others.
+    const { targetBar, rollbackFence } = context.facts;
+    if (targetBar && rollbackFence) await context.record({ targetBar: mergeRecords(targetBar, rollbackFence) });
     await context.forget('sourceFence', 'rollbackFence', 'switchover', 'errorCounters', 'applyWorkerPid');
     return made;
   },

@@ -1,3 +1,4 @@
+import { CARRIED_TABLES } from '../../postgres/catalog/upgrade.sql.js';
 import { parseDump } from '../../postgres/schema/dump-statements.js';
 import { dropCreated, removeJournal } from '../../postgres/schema/created-objects.js';
 import { compareFingerprints, compareSchemas, readFingerprint } from '../../postgres/schema/fingerprint.js';
@@ -6,6 +7,8 @@ import { restoreEntries } from '../../postgres/schema/restore.js';
 import { splitPostData } from '../../postgres/schema/restore-plan.js';
 import { refreshMaterializedViews } from '../../postgres/schema/refresh.js';
 import { Problem } from '../../problems/problem.js';
+import type { TableName } from '../facts.js';
+import { replicaIdentityStep } from './tables.step.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
 
 /** Definitions, then primary keys and replica identities: without them the first UPDATE would stop the subscription. */
@@ -15,12 +18,21 @@ export const schemaPreDataStep: UpgradeStep = {
 
   async run(context) {
     const source = await context.act('source');
+    // Read anew: a table that came since must be published too, or its rows would be left behind without a word.
+    await replicaIdentityStep.run(context);
     const before = await readFingerprint(source);
     const pre = parseDump(await dump(context, 'pre-data'));
     const post = parseDump(await dump(context, 'post-data'));
     const drift = compareFingerprints(before, await readFingerprint(source));
     if (drift.length > 0) {
       throw new Problem('CONFLICT', `the schema changed while it was dumped: ${drift.slice(0, 5).join('; ')}`, {
+        hint: 'Let the migration finish, then retry.',
+        retryable: true,
+      });
+    }
+    const carried = (await source.rows<TableName>(CARRIED_TABLES)).map(({ schema, name }) => ({ schema, name }));
+    if (JSON.stringify(carried) !== JSON.stringify(context.facts.tables)) {
+      throw new Problem('CONFLICT', 'tables were created or dropped while the schema was dumped', {
         hint: 'Let the migration finish, then retry.',
         retryable: true,
       });

@@ -137,8 +137,9 @@ export async function removeSubscription(context: StepContext, side: Side, name:
   const publisher: Side = side === 'target' ? 'source' : 'target';
   const { identifier } = await session.row<{ identifier: string }>(SYSTEM_IDENTIFIER);
   const leftover = tablesyncSlot(existing, identifier);
-  await context.run(side, dropSubscriptionKeepingSlot(name));
+  // Before the subscription: afterwards nothing would tell their names.
   await removeTablesyncSlots(context, publisher, leftover);
+  await context.run(side, dropSubscriptionKeepingSlot(name));
   return { dropped: name };
 }
 

@@ -50,7 +50,7 @@ export async function restoreBar(session: Session, record: FenceRecord, to: Rest
     const { states, name } = await look(session, record);
     const statements: string[] = [];
     for (const { role, state } of states) {
-      const canLogin = to === 'open' ? role.canLoginWhenOpen : role.canLogin;
+      const canLogin = wantedLogin(role, state, to);
       if (state.canLogin !== canLogin) statements.push(setLogin(state.name, canLogin));
       const before = readOnlyEntry(role.settings);
       if (readOnlyEntry(state.settings) !== before) {
@@ -63,6 +63,12 @@ export async function restoreBar(session: Session, record: FenceRecord, to: Rest
     }
     if (statements.length > 0) await session.execute(statements.join(';\n'));
   });
+}
+
+/** Login is the fence's business only where it took it: a role barred by CONNECT may have been opened by others since. */
+export function wantedLogin(role: FencedRole, state: RoleStateRow, to: RestoreTo): boolean {
+  if (role.method !== 'nologin') return state.canLogin;
+  return to === 'open' ? role.canLoginWhenOpen : role.canLogin;
 }
 
 async function look(session: Session, record: FenceRecord) {

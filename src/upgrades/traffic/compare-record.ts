@@ -7,7 +7,7 @@ import {
 } from '../../postgres/catalog/fence.sql.js';
 import { readOnlyEntry } from '../../postgres/ddl/fence.ddl.js';
 import type { Session } from '../../postgres/session.js';
-import { present, type RestoreTo, sameItems } from './bar.js';
+import { present, type RestoreTo, sameItems, wantedLogin } from './bar.js';
 import type { FenceRecord } from './fence-record.js';
 
 /** Something that is not as the record has it. */
@@ -40,13 +40,13 @@ export async function compareRecord(
       note(false, `role ${role.name}`, 'exists', 'was dropped');
       continue;
     }
-    const canLogin = to === 'open' ? role.canLoginWhenOpen : role.canLogin;
+    const canLogin = wantedLogin(role, state, to);
     note(true, `login of ${state.name}`, canLogin ? 'login' : 'nologin', state.canLogin ? 'login' : 'nologin');
     note(
-      readOnlyEntry(role.settings) !== readOnlyEntry(state.settings),
-      `settings of ${state.name} in ${record.database.name}`,
-      JSON.stringify(role.settings),
-      JSON.stringify(state.settings),
+      true,
+      `default_transaction_read_only of ${state.name} in ${record.database.name}`,
+      readOnlyEntry(role.settings) ?? 'not set',
+      readOnlyEntry(state.settings) ?? 'not set',
     );
   }
   if (record.roles.some(({ method }) => method === 'revoke-connect')) {

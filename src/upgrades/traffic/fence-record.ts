@@ -34,3 +34,18 @@ export interface FenceRecord {
   /** Roles granted CONNECT in their own name while others lose it; empty unless a role is barred that way. */
   keepConnect: { oid: number; name: string }[];
 }
+
+/**
+ * One record for roles that were barred twice: opening restores what the later fence found (`later` was planned while
+ * they were let in), putting back what it was before both.
+ */
+export function mergeRecords(first: FenceRecord, later: FenceRecord): FenceRecord {
+  const before = new Map(first.roles.map((role) => [role.oid, role]));
+  const roles = later.roles.map((role) => ({
+    ...role,
+    canLoginWhenOpen: role.canLogin,
+    canLogin: before.get(role.oid)?.canLogin ?? role.canLogin,
+  }));
+  const fenced = new Set(roles.map(({ oid }) => oid));
+  return { ...later, roles: [...roles, ...first.roles.filter(({ oid }) => !fenced.has(oid))] };
+}

@@ -57,7 +57,8 @@ export async function planFence(session: Session, { roles, excluded }: FencePlan
       note: note(state.usedElsewhere, via),
       canLogin: state.canLogin,
       canLoginWhenOpen: wanted.canLoginWhenOpen ?? state.canLogin,
-      settings: state.settings,
+      // Only what the fence changes: other settings may hold secrets of the application.
+      settings: state.settings?.filter((setting) => setting.startsWith('default_transaction_read_only=')) ?? null,
     };
   });
   const revoked = fenced.filter(({ method }) => method === 'revoke-connect').map(({ oid }) => oid);

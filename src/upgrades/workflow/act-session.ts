@@ -39,6 +39,7 @@ async function endEarlierHolder(session: Session, key: string, epoch: bigint): P
     const theirs = /^lockstep act (\d+)$/.exec(application)?.[1];
     if (theirs === undefined) continue;
     if (BigInt(theirs) > epoch) throw new LeaseLost();
-    if (BigInt(theirs) < epoch) await session.rows(TERMINATE_BACKEND, [pid]);
+    // An equal epoch is a session of this very run whose connection was lost: the server has not noticed yet.
+    if (BigInt(theirs) <= epoch) await session.rows(TERMINATE_BACKEND, [pid]);
   }
 }

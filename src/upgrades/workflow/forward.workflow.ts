@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { problemDocument } from '../../engine/dbos-context.js';
-import { Engine, OperationCancelled, type Workflow, type WorkflowContext } from '../../engine/engine.js';
+import { Problem } from '../../problems/problem.js';
+import { Engine, LeaseLost, OperationCancelled, type Workflow, type WorkflowContext } from '../../engine/engine.js';
 import { Operations } from '../../operations/operations.js';
 import { COPY_STEPS, FENCED_STEPS, OPEN_STEPS, PREPARE_STEPS, SWITCHED_STEPS, VERIFY_STEPS } from '../steps/index.js';
 import { preSwitchoverStep } from '../steps/pre-switchover.step.js';
@@ -57,9 +58,14 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
     // A target that was opened, or was about to be, is not fenced again: what is left to do follows the opening.
     const opening = await context.step('opening', () => this.isOpening(run.name));
     if (opening) for (const step of OPEN_STEPS) await runner.step(step);
-    else for (let pass = 1; !(await this.switchOver(context, run, runner, pass)); pass++);
+    else {
+      // What an earlier attempt could not take back is taken back before anybody is asked for anything.
+      await this.takeBack(context, run, runner, 0, null);
+      for (let pass = 1; !(await this.switchOver(context, run, runner, pass)); pass++);
+    }
     for (const step of SWITCHED_STEPS) await runner.step(step);
     await context.step('succeed', async () => {
+      await this.repository.patch(run.name, { phase: 'switched', problem: null });
       await this.operations.succeed(context.operationId, { name: run.name, phase: 'switched' });
     });
   }
@@ -75,6 +81,9 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
     try {
       await runner.step(preSwitchoverStep, pass);
       for (const step of FENCED_STEPS) await runner.step(step, pass);
+      await context.step(`point-of-no-return#${pass}`, async () => {
+        if (!(await run.passPointOfNoReturn())) throw new Problem('CONFLICT', 'an abort was asked for');
+      });
     } catch (error) {
       if (error instanceof OperationCancelled) throw error;
       await this.takeBack(context, run, runner, pass, error);
@@ -100,7 +109,7 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
         run.name,
         [preSwitchoverStep, ...FENCED_STEPS].map((step) => step.name),
       );
-      await this.repository.patch(run.name, { problem: problemDocument(error) });
+      if (error !== null) await this.repository.patch(run.name, { problem: problemDocument(error) });
     });
   }
 
@@ -117,11 +126,12 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
       await run.progress(`awaiting approval of ${gate}`);
     });
     for (let watch = 1; ; watch++) {
-      const message = await context.receive<GateMessage>(WATCH_EVERY_SECONDS);
-      if (message?.approve === gate) break;
-      // An approval is stored before its message is sent: a crash in between must not lose it.
+      // The message only wakes: the database says what was decided, whatever crashed or came late in between.
+      await context.receive<GateMessage>(WATCH_EVERY_SECONDS);
       const approved = await context.step(`watch-${gate}#${pass}.${watch}`, async () => {
-        if ((await this.repository.find(run.name))?.awaiting !== gate) return true;
+        const now = await this.repository.find(run.name);
+        if (now?.abortRequestedAt) throw new OperationCancelled();
+        if (now?.awaiting !== gate) return true;
         if (gate === 'switchover') await this.look(run);
         return false;
       });
@@ -132,9 +142,15 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
 
   /** Keeps the keys touched since the last verified LSN few, and so the WAL kept for them and the final check short. */
   private async look(run: UpgradeRun): Promise<void> {
-    const readers = await run.readers();
-    const kept = await readers.walKept();
-    if (readers.needsVerification || (kept !== null && kept > MUCH_WAL_BYTES)) await readers.verify(run);
+    try {
+      const readers = await run.readers();
+      const kept = await readers.walKept();
+      if (readers.needsVerification || (kept !== null && kept > MUCH_WAL_BYTES)) await readers.verify(run);
+    } catch (error) {
+      // A server that is restarted while a gate waits is no reason to give up; the next look, or the approval, tells.
+      if (error instanceof LeaseLost || error instanceof OperationCancelled || run.signal.aborted) throw error;
+      await this.repository.patch(run.name, { problem: problemDocument(error) });
+    }
   }
 
   private async isOpening(name: string): Promise<boolean> {

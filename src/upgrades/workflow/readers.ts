@@ -220,7 +220,8 @@ async function endsOf(context: StepContext) {
 async function forgetVerificationWithoutSlot(context: StepContext): Promise<void> {
   if (!context.facts.readersOpened) return;
   const [slot] = await readReplicationSlots(await context.act('source'), publisherSlotName(context.names.readers));
-  if (slot) return;
+  if (slot && slot.walStatus !== 'lost') return;
+  if (slot) await dropLinkObjects(await endsOf(context));
   await context.event('verification-lost', { reason: 'the verification slot on the source is gone' });
   await context.forget('verifiedLsn', 'verdict');
 }

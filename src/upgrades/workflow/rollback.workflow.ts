@@ -36,8 +36,9 @@ export class RollbackWorkflow implements Workflow<UpgradeInput> {
     } catch (error) {
       if (!(error instanceof OperationCancelled)) {
         await context.cleanup('rollback-failed', async () => {
-          // With the source open the rollback has happened; what failed after it is repeated by another rollback.
-          const phase = run.facts.rollback?.openedAt ? 'rolling-back' : 'switched';
+          // Once both links are turned there is no going back to the target; another rollback goes on from here.
+          const turned = (await this.repository.stepState(name, 'rollback-turn')) === 'done';
+          const phase = turned ? 'rolling-back' : 'switched';
           await this.repository.patch(name, { phase, problem: problemDocument(error) });
         });
       }
@@ -53,7 +54,10 @@ export class RollbackWorkflow implements Workflow<UpgradeInput> {
       for (const step of ROLLBACK_FENCED_STEPS) await runner.step(step);
     } catch (error) {
       if (error instanceof OperationCancelled) throw error;
-      const undone = [...ROLLBACK_FENCED_STEPS].reverse();
+      // The fence first: the back slot keeps whatever is written from then on.
+      const undone = [...ROLLBACK_FENCED_STEPS].sort(
+        (a, b) => Number(b.name === 'rollback-fence') - Number(a.name === 'rollback-fence'),
+      );
       for (const step of undone) await runner.undo(step);
       await context.cleanup('rollback-taken-back', () =>
         this.repository.resetSteps(

@@ -1,3 +1,5 @@
+import { redactText } from '../../observability/redact.js';
+
 /** Most statements kept of one step; a restore of thousands of tables is told by its first ones and a count. */
 const MOST_STATEMENTS = 500;
 const MOST_CHARACTERS = 2_000;
@@ -21,7 +23,8 @@ export class StatementJournal {
       this.left++;
       return;
     }
-    this.statements.push(`-- ${side}\n${text.slice(0, MOST_CHARACTERS)}`);
+    // Redacted before it is cut: half a secret is not recognised any more.
+    this.statements.push(`-- ${side}\n${redactText(text).slice(0, MOST_CHARACTERS)}`);
   }
 
   /** What was collected since the last call. */

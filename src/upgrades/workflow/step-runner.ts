@@ -11,6 +11,8 @@ import type { UpgradeStep } from './step.js';
 const RETRY_FOR_MS = 120_000;
 /** Taking back a fence must not give up lightly: until it succeeds nobody can write. */
 const UNDO_RETRY_FOR_MS = 600_000;
+/** Beyond the fence's and the drain's own deadlines. */
+const BOUNDED_MARGIN_MS = 30_000;
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 5_000;
 
@@ -31,7 +33,7 @@ export class StepRunner {
       await this.repository.setStep(this.run.name, step.name, 'running', null);
       await failpoint(`upgrade.${step.name}.begin`);
       try {
-        const detail = await this.retrying(retryForMs(step), () => step.run(this.run));
+        const detail = await this.retrying(retryForMs(step), () => this.bounded(step, () => step.run(this.run)));
         await failpoint(`upgrade.${step.name}.acted`);
         await this.run.audit(step.name, 'succeeded', detail);
         await this.repository.setStep(this.run.name, step.name, 'done', detail);
@@ -54,22 +56,55 @@ export class StepRunner {
     await this.context.cleanup(pass === 1 ? `undo-${step.name}` : `undo-${step.name}#${pass}`, async () => {
       if ((await this.repository.stepState(this.run.name, step.name)) === 'pending') return;
       await failpoint(`upgrade.undo-${step.name}.begin`);
-      const detail = await this.retrying(UNDO_RETRY_FOR_MS, () => step.undo!(this.run));
+      // Whatever stands in the way may pass; giving up would leave writers barred or objects behind.
+      const detail = await this.retrying(
+        UNDO_RETRY_FOR_MS,
+        () => this.bounded(step, () => step.undo!(this.run)),
+        isAny,
+      );
       await failpoint(`upgrade.undo-${step.name}.acted`);
       await this.run.audit(`undo-${step.name}`, 'succeeded', detail ?? {});
       await this.repository.setStep(this.run.name, step.name, 'undone', detail);
     });
   }
 
-  private async retrying<T>(forMs: number, work: () => Promise<T>): Promise<T> {
+  /**
+   * A server that vanishes without a word leaves a statement waiting for the kernel's time-outs. Inside a fence that is
+   * too long: the sessions are dropped, which ends the wait, and the step fails.
+   */
+  private async bounded<T>(step: UpgradeStep, work: () => Promise<T>): Promise<T> {
+    if (step.retryForMs === undefined && step.phase !== 'switchover') return await work();
+    const { fenceMs, drainMs } = this.run.request.deadlines;
+    const limit = fenceMs + drainMs + BOUNDED_MARGIN_MS;
+    let timer: NodeJS.Timeout | undefined;
+    const expired = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        this.run.dropSessions();
+        reject(new Problem('SERVER_TIMEOUT', `${step.name} did not end within ${limit} ms`));
+      }, limit);
+    });
+    try {
+      return await Promise.race([work(), expired]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private async retrying<T>(
+    forMs: number,
+    work: () => Promise<T>,
+    passing: (error: unknown) => boolean = isPassing,
+  ): Promise<T> {
     const deadline = Date.now() + forMs;
     for (let wait = FIRST_DELAY_MS; ; wait = Math.min(wait * 2, LONGEST_DELAY_MS)) {
       try {
         return await work();
       } catch (error) {
         if (error instanceof OperationCancelled || error instanceof LeaseLost || this.run.signal.aborted) throw error;
-        if (!isPassing(error) || Date.now() + wait > deadline) throw error;
-        await this.run.progress(`waiting to try again: ${(error as Problem).detail}`);
+        if (!passing(error) || Date.now() + wait > deadline) throw error;
+        const reason = error instanceof Error ? error.message : String(error);
+        // Telling of it is not worth failing for.
+        await this.run.progress(`waiting to try again: ${reason}`).catch(() => {});
         await delay(wait, undefined, { signal: this.run.signal });
       }
     }
@@ -80,7 +115,13 @@ function retryForMs(step: UpgradeStep): number {
   return step.retryForMs ?? (step.phase === 'switchover' ? 0 : RETRY_FOR_MS);
 }
 
+function isAny(): boolean {
+  return true;
+}
+
 /** Connections that break and servers that restart come back; a refused statement does not change by itself. */
 function isPassing(error: unknown): boolean {
-  return error instanceof Problem && (error.code === 'SERVER_UNREACHABLE' || error.options.sqlstate === '53300');
+  return (
+    error instanceof Problem && error.retryable && (error.code.startsWith('SERVER_') || error.code === 'LIMIT_REACHED')
+  );
 }

@@ -52,6 +52,8 @@ export interface StepContext {
   setWriteTo(side: Side | null): Promise<void>;
   /** Records that the target is about to be opened; false when an abort was asked for first. */
   passPointOfNoReturn(): Promise<boolean>;
+  /** The source is open again: from here an abort is possible once more. */
+  clearPointOfNoReturn(): Promise<void>;
   /** Appends to the upgrade's events. */
   event(type: string, data: Record<string, unknown>): Promise<void>;
 }

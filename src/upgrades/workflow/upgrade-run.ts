@@ -122,6 +122,8 @@ export class UpgradeRun implements StepContext {
   }
 
   async readers(): Promise<Readers> {
+    // A stream that ended for good is of no use any more: whether another can take its place is seen by opening it.
+    if ((await this.openReaders?.catch(() => null))?.failed) await this.closeReaders();
     this.openReaders ??= Readers.open(this);
     try {
       return await this.openReaders;
@@ -190,6 +192,10 @@ export class UpgradeRun implements StepContext {
     return this.services.repository.passPointOfNoReturn(this.name);
   }
 
+  async clearPointOfNoReturn(): Promise<void> {
+    await this.services.repository.patch(this.name, { openingAt: null });
+  }
+
   async progress(message: string, percent: number | null = null, etaSeconds: number | null = null): Promise<void> {
     const rounded = percent === null ? null : Math.round(Math.min(100, Math.max(0, percent)) * 10) / 10;
     await this.services.operations.progress(this.operationId, { percent: rounded, message, etaSeconds });
@@ -197,6 +203,13 @@ export class UpgradeRun implements StepContext {
 
   async event(type: string, data: Record<string, unknown>): Promise<void> {
     await this.services.repository.event(this.name, type, data);
+  }
+
+  /** Cuts the act sessions off without a farewell that a vanished server would never answer. */
+  dropSessions(): void {
+    const sessions = [...this.sessions.values()];
+    this.sessions.clear();
+    for (const session of sessions) session.then((open) => open.destroy()).catch(() => {});
   }
 
   /** Ends streams and sessions; the slots stay, so that a later run goes on from where this one confirmed. */

@@ -2,6 +2,7 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { WorkflowContext } from '../../engine/engine.js';
 import { Leases } from '../../engine/lease.repository.js';
 import { Operations } from '../../operations/operations.js';
+import { registerSecret } from '../../observability/redact.js';
 import { Problem } from '../../problems/problem.js';
 import { AuditService } from '../../security/audit.service.js';
 import { SecretBox } from '../../security/secret-box.js';
@@ -32,6 +33,7 @@ export class UpgradeRuns implements OnApplicationShutdown {
       upgrade.secrets === null
         ? {}
         : (JSON.parse(this.secrets.open(upgrade.secrets, `upgrade ${name}`)) as Record<string, string>);
+    for (const password of Object.values(passwords)) registerSecret(password);
     const run = new UpgradeRun(upgrade, context.operationId, context.signal, passwords, {
       repository: this.repository,
       servers: this.servers,
