@@ -66,7 +66,17 @@ export const NOT_CARRIED = `
   select 'large object', count(*)::text from pg_catalog.pg_largeobject_metadata having count(*) > 0
    order by 1, 2`;
 
-export const CURRENT_WAL = `select pg_catalog.pg_current_wal_insert_lsn()::text as lsn, pg_catalog.clock_timestamp() as at`;
+/**
+ * Makes sure that everything committed so far is flushed, whatever synchronous_commit says: a walsender sends nothing
+ * that is not, and an idle server takes its time.
+ */
+export const FLUSH_WAL = `begin;
+  set local synchronous_commit = 'local';
+  select pg_catalog.pg_logical_emit_message(true, 'lockstep', '');
+  commit`;
+
+/** End of the WAL that a walsender can have sent. */
+export const FLUSHED_WAL = `select pg_catalog.pg_current_wal_flush_lsn()::text as lsn`;
 
 /**
  * Bytes between the end of WAL (inserted, not only written: after asynchronous commits these differ) and what the slot's consumer has confirmed;

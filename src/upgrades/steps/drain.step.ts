@@ -1,5 +1,5 @@
 import { readSubscriptions } from '../../postgres/catalog/subscriptions.js';
-import { CURRENT_WAL, ORIGIN_POSITION } from '../../postgres/catalog/upgrade.sql.js';
+import { FLUSHED_WAL, ORIGIN_POSITION } from '../../postgres/catalog/upgrade.sql.js';
 import { markerPresent, writeMarker } from '../../postgres/ddl/marker.ddl.js';
 import { Problem } from '../../problems/problem.js';
 import { parseLsn } from '../../shared/lsn.js';
@@ -80,8 +80,8 @@ export async function drain(context: StepContext, spec: Drain): Promise<{ marker
   const written = await publisher.row<{ at: string }>(
     markerPresent(LOCKSTEP_SCHEMA, context.names.markerTable, spec.markerId),
   );
-  // Read after the commit: the marker's commit record ends at or below it, and nothing else is written now.
-  const { lsn: markerLsn } = await publisher.row<{ lsn: string }>(CURRENT_WAL);
+  // Read after the commit, which was flushed: the marker's commit record ends at or below it.
+  const { lsn: markerLsn } = await publisher.row<{ lsn: string }>(FLUSHED_WAL);
   await pollUntil(
     context,
     spec.deadlineMs,

@@ -1,6 +1,6 @@
 import { Problem } from '../../problems/problem.js';
 import { openRoles } from '../traffic/sql-fence.js';
-import { CURRENT_WAL } from '../../postgres/catalog/upgrade.sql.js';
+import { FLUSH_WAL, FLUSHED_WAL } from '../../postgres/catalog/upgrade.sql.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { refuseForeignChanges } from './drain.step.js';
 import { publish, unpublish } from './publication.step.js';
@@ -39,7 +39,9 @@ export const wayBackStep: UpgradeStep = {
 
 /** From here nothing of the source arrives any more, so nothing may have been written there since the fence. */
 async function nothingAfterTheFence(context: StepContext): Promise<void> {
-  const { lsn } = await (await context.act('source')).row<{ lsn: string }>(CURRENT_WAL);
+  const source = await context.act('source');
+  await source.execute(FLUSH_WAL);
+  const { lsn } = await source.row<{ lsn: string }>(FLUSHED_WAL);
   await refuseForeignChanges(context, lsn);
 }
 
