@@ -64,7 +64,7 @@ function faultsOf(error: ValidationError, parents: string[]): InputError[] {
 }
 
 /** RFC 6901 in its URI fragment form. */
-function pointerTo(path: string[]): string {
+export function pointerTo(path: string[]): string {
   return `#/${path.map((name) => encodeURIComponent(name.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')}`;
 }
 

@@ -1,4 +1,5 @@
 import { Problem } from '../problems/problem.js';
+import { pointerTo } from '../problems/validation.pipe.js';
 import type { CreateUpgradeDto } from './upgrades.dto.js';
 import type { UpgradeSpec } from './upgrades.service.js';
 
@@ -18,7 +19,7 @@ export function specFrom(body: CreateUpgradeDto): UpgradeSpec {
   const wrong = passwords.filter(([, password]) => typeof password !== 'string' || password === '');
   if (wrong.length > 0) {
     throw new Problem('INVALID_INPUT', 'a password is not a text', {
-      errors: wrong.map(([role]) => ({ pointer: `#/writerPasswords/${role}`, detail: 'must be a text' })),
+      errors: wrong.map(([role]) => ({ pointer: pointerTo(['writerPasswords', role]), detail: 'must be a text' })),
     });
   }
   return {

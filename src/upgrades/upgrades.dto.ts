@@ -10,6 +10,7 @@ import {
   IsInt,
   IsObject,
   IsOptional,
+  Matches,
   Max,
   Min,
   ValidateNested,
@@ -119,36 +120,43 @@ class DeadlinesDto {
 
 /** Body of POST /v1/upgrades/preflight, and all of POST /v1/upgrades but the name's being required. */
 export class CreateUpgradeDto {
-  @ApiProperty({ example: 'orders-14-to-18' })
+  @ApiProperty({ maxLength: 63, example: 'orders-14-to-18', description: 'Any characters, at most 63 bytes.' })
   @IsIdentifier()
+  @Matches(/^(?!\.{1,2}$)/, { message: 'must not be "." or "..", which paths cannot carry' })
   name: string;
 
   @ApiProperty({ type: DatabaseRefDto })
   @IsDefined()
+  // A list would pass as nested objects.
+  @IsObject()
   @ValidateNested()
   @Type(() => DatabaseRefDto)
   source: DatabaseRefDto;
 
   @ApiProperty({ type: DatabaseRefDto, description: 'An existing, empty database.' })
   @IsDefined()
+  @IsObject()
   @ValidateNested()
   @Type(() => DatabaseRefDto)
   target: DatabaseRefDto;
 
   @ApiPropertyOptional({ type: CopyDto })
   @IsOptional()
+  @IsObject()
   @ValidateNested()
   @Type(() => CopyDto)
   copy?: CopyDto;
 
   @ApiPropertyOptional({ type: VerificationOptionsDto })
   @IsOptional()
+  @IsObject()
   @ValidateNested()
   @Type(() => VerificationOptionsDto)
   verification?: VerificationOptionsDto;
 
   @ApiProperty({ type: TrafficDto })
   @IsDefined()
+  @IsObject()
   @ValidateNested()
   @Type(() => TrafficDto)
   traffic: TrafficDto;
@@ -189,6 +197,7 @@ export class CreateUpgradeDto {
 
   @ApiPropertyOptional({ type: DeadlinesDto })
   @IsOptional()
+  @IsObject()
   @ValidateNested()
   @Type(() => DeadlinesDto)
   deadlines?: DeadlinesDto;

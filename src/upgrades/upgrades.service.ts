@@ -4,6 +4,7 @@ import { cursorKey, type Page, pageOf } from '../api/page.js';
 import { Engine } from '../engine/engine.js';
 import { Operations } from '../operations/operations.js';
 import { registerSecret } from '../observability/redact.js';
+import { withSession } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { SecretBox } from '../security/secret-box.js';
 import { ServerUsage } from '../servers/server-usage.js';
@@ -76,9 +77,7 @@ export class UpgradesService {
   }
 
   async create({ writerPasswords, ...request }: UpgradeSpec): Promise<UpgradeEntity> {
-    // Unknown servers are the caller's mistake, said at once and not by a failed step.
-    await this.servers.target(request.source.server, request.source.database);
-    await this.servers.target(request.target.server, request.target.database);
+    await Promise.all([this.requireDatabase(request.source), this.requireDatabase(request.target)]);
     for (const password of Object.values(writerPasswords)) registerSecret(password);
     const operationId = randomUUID();
     const secrets =
@@ -219,6 +218,19 @@ export class UpgradesService {
 
   eventsAfter(name: string, seq: number, limit: number): Promise<UpgradeEvent[]> {
     return this.repository.eventsAfter(name, seq, limit);
+  }
+
+  /**
+   * An unknown server or database is the caller's mistake, said at once and not by a failed step. What else keeps
+   * Lockstep out is for the preflight to say.
+   */
+  private async requireDatabase({ server, database }: UpgradeRequest['source']): Promise<void> {
+    const target = await this.servers.target(server, database);
+    try {
+      await withSession(target, { purpose: 'upgrade' }, () => Promise.resolve());
+    } catch (error) {
+      if (!(error instanceof Problem) || error.code === 'DATABASE_NOT_FOUND') throw error;
+    }
   }
 
   /** The operation row comes first: one that nothing follows is ended by the engine, a reference to none would not be. */

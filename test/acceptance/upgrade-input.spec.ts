@@ -107,7 +107,10 @@ describe('bad input over the API of upgrades', () => {
       ['a fraction of a deadline', { deadlines: { slotMs: 1000.5 } }, ['#/deadlines/slotMs']],
       ['a deadline of years', { deadlines: { drainMs: 1e12 } }, ['#/deadlines/drainMs']],
       ['an unknown deadline', { deadlines: { openMs: 1000 } }, ['#/deadlines/openMs']],
-      ['deadlines as a list', { deadlines: [5000] }, ['#/deadlines']],
+      ['deadlines as a list', { deadlines: [] }, ['#/deadlines']],
+      ['traffic as a list', { traffic: [{ kind: 'sql-fence' }] }, ['#/traffic']],
+      ['verification as a list', { verification: [] }, ['#/verification']],
+      ['copy as a list', { copy: [] }, ['#/copy']],
       ['writer roles as text', { writerRoles: 'app' }, ['#/writerRoles']],
       ['a writer role that is a number', { writerRoles: ['app', 5] }, ['#/writerRoles']],
       ['an over-long writer role', { writerRoles: ['x'.repeat(64)] }, ['#/writerRoles']],
@@ -291,7 +294,12 @@ describe('bad input over the API of upgrades', () => {
       refused(await post('/v1/upgrades', body()), 409, 'ALREADY_EXISTS');
       const other = { server: 'target', database: 'postgres' };
       const [source, target] = [request().source, request().target];
-      for (const change of [{ target: other }, { source: other }, { source: target, target: other }, { target: source, source: other }]) {
+      for (const change of [
+        { target: other },
+        { source: other },
+        { source: target, target: other },
+        { target: source, source: other },
+      ]) {
         const answer = await post('/v1/upgrades', request({ name: 'second', ...change }));
         refused(answer, 409, 'CONFLICT');
         expect(answer.body.detail).toContain(NAME);

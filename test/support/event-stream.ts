@@ -12,29 +12,30 @@ export async function streamedEvents(
   path: string,
   options: { after?: number; enough?: (events: StreamedEvent[]) => boolean; within?: number } = {},
 ): Promise<StreamedEvent[]> {
-  const leave = new AbortController();
   const response = await fetch(`${lockstep.url}${path}`, {
     headers: {
       Authorization: `Bearer ${lockstep.token}`,
       ...(options.after === undefined ? {} : { 'Last-Event-ID': String(options.after) }),
     },
-    signal: AbortSignal.any([leave.signal, AbortSignal.timeout(options.within ?? 30_000)]),
+    signal: AbortSignal.timeout(options.within ?? 30_000),
   });
   if (response.status !== 200) throw new Error(`${path}: ${response.status} ${await response.text()}`);
   const events: StreamedEvent[] = [];
   const decoder = new TextDecoder();
   let text = '';
-  for await (const chunk of response.body!) {
-    text += decoder.decode(chunk as Uint8Array, { stream: true });
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return events;
+    text += decoder.decode(value, { stream: true });
     const blocks = text.split('\n\n');
     text = blocks.pop()!;
     events.push(...blocks.flatMap(eventOf));
     if (options.enough?.(events)) {
-      leave.abort();
+      await reader.cancel();
       return events;
     }
   }
-  return events;
 }
 
 function eventOf(block: string): StreamedEvent[] {
@@ -45,6 +46,6 @@ function eventOf(block: string): StreamedEvent[] {
       .map((line): [string, string] => [line.slice(0, line.indexOf(': ')), line.slice(line.indexOf(': ') + 2)]),
   );
   const type = fields.get('event') ?? 'message';
-  if (!fields.has('data') || type === 'heartbeat') return [];
+  if (!fields.has('data')) return [];
   return [{ id: Number(fields.get('id')), type, data: JSON.parse(fields.get('data')!) as Record<string, unknown> }];
 }

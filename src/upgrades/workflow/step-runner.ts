@@ -31,8 +31,8 @@ export class StepRunner {
       const upgrade = await this.repository.find(this.run.name);
       if (upgrade && upgrade.phase !== step.phase) await this.repository.patch(this.run.name, { phase: step.phase });
       await this.repository.setStep(this.run.name, step.name, 'running', null);
-      await failpoint(`upgrade.${step.name}.begin`);
       try {
+        await failpoint(`upgrade.${step.name}.begin`);
         const detail = await this.retrying(retryForMs(step), () => this.bounded(step, () => step.run(this.run)));
         await failpoint(`upgrade.${step.name}.acted`);
         await this.run.audit(step.name, 'succeeded', detail);

@@ -1,0 +1,235 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { FORWARD_STEPS } from '../../src/upgrades/steps/index.js';
+import { ROLLBACK_STEPS } from '../../src/upgrades/steps/rollback.steps.js';
+import { streamedEvents } from '../support/event-stream.js';
+import { eventually } from '../support/eventually.js';
+import { Lockstep } from '../support/lockstep.js';
+import { catalogsOf, holds, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
+import { DATABASE, upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
+
+const NAME = 'again';
+const PATH = `/v1/upgrades/${NAME}`;
+
+/** Where an upgrade goes on after something went wrong: by `retry`, by itself after a crash, or back. */
+describe('an upgrade that is taken up again', () => {
+  let lockstep: Lockstep;
+  let scene: UpgradeScene;
+  let before: { source: unknown; target: unknown };
+
+  beforeEach(async () => {
+    [lockstep, scene] = await Promise.all([Lockstep.start(), UpgradeScene.set(14, 18)]);
+    // Writes on the target only: nothing the source could tell of it.
+    await scene.target.run('postgres', 'create role target_only login; grant pg_write_all_data to target_only');
+    await scene.register(lockstep);
+    before = { source: await catalogsOf(scene.source), target: await catalogsOf(scene.target) };
+  }, 60_000);
+  afterEach(async () => {
+    await lockstep.dispose();
+    await scene.dispose();
+  }, 60_000);
+
+  const view = () => lockstep.ok<UpgradeView>('GET', PATH);
+
+  /** Another life of the service, with that failpoint armed, or none. */
+  async function relaunch(failpoint = ''): Promise<void> {
+    await lockstep.kill();
+    await lockstep.launch({ LOCKSTEP_FAILPOINTS: failpoint });
+  }
+
+  async function died(): Promise<void> {
+    await lockstep.ended(120_000);
+    expect(lockstep.signal).toBe('SIGKILL');
+  }
+
+  async function failed(operationId: string): Promise<void> {
+    await eventually(
+      async () => (await lockstep.ok<{ state: string }>('GET', `/v1/operations/${operationId}`)).state === 'failed',
+      { within: 60_000 },
+    );
+  }
+
+  async function switchOver(): Promise<void> {
+    await upgradeIn(lockstep, NAME, ['awaiting-approval']);
+    await lockstep.ok('POST', `${PATH}/approve`, { gate: 'switchover' });
+    await operationEnds(lockstep, (await upgradeIn(lockstep, NAME, ['switched'])).operationId);
+  }
+
+  async function abortLeavesNothing(): Promise<void> {
+    await lockstep.ok('POST', `${PATH}/abort`);
+    await upgradeIn(lockstep, NAME, ['aborted']);
+    await asBefore();
+  }
+
+  async function asBefore(): Promise<void> {
+    expect(await ours(scene.source)).toEqual([]);
+    expect(await ours(scene.target)).toEqual([]);
+    expect(await catalogsOf(scene.source)).toEqual(before.source);
+    expect(await catalogsOf(scene.target)).toEqual(before.target);
+  }
+
+  it('a way back that fails to open leaves the target open; retry opens it without fencing again', async () => {
+    await relaunch('upgrade.reverse-subscription.begin=throw');
+    await scene.workload.start();
+    await scene.begin(lockstep, NAME);
+    scene.follow(() => lockstep, NAME);
+    await upgradeIn(lockstep, NAME, ['awaiting-approval']);
+    await lockstep.ok('POST', `${PATH}/approve`, { gate: 'switchover' });
+    const { operationId } = await upgradeIn(lockstep, NAME, ['switched']);
+    await failed(operationId);
+    const open = await view();
+    expect(open).toMatchObject({ phase: 'switched', writeTo: 'target', awaiting: null });
+    expect(open.problem!.detail).toContain('reverse-subscription');
+    expect(open.steps.find(({ name }) => name === 'reverse-subscription')!.state).toBe('failed');
+    await writesContinue(scene);
+
+    const refused = await lockstep.request('POST', `${PATH}/abort`);
+    expect(refused).toMatchObject({ status: 409, body: { code: 'WRONG_STATE' } });
+    expect(await view()).toMatchObject({ phase: 'switched', writeTo: 'target' });
+
+    await relaunch();
+    const seen = (await streamedEvents(lockstep, `${PATH}/events`, { enough: reaches('switched') })).at(-1)!.id;
+    await lockstep.ok('POST', `${PATH}/retry`);
+    const retried = await view();
+    await operationEnds(lockstep, retried.operationId);
+    const done = await upgradeIn(lockstep, NAME, ['switched']);
+    expect(done).toMatchObject({ writeTo: 'target', problem: null, switchover: open.switchover });
+    // Anything but the end of the way back would show here: the fence, a gate, another opening.
+    const since = await streamedEvents(lockstep, `${PATH}/events`, {
+      after: seen,
+      enough: (events) => events.some(({ data }) => data.step === 'retire-forward' && data.state === 'done'),
+    });
+    const steps = new Set(since.filter(({ type }) => type === 'step').map(({ data }) => data.step));
+    expect([...steps]).toEqual(['reverse-subscription', 'retire-forward']);
+    expect(since.filter(({ type }) => type === 'write-to')).toEqual([]);
+    expect(since.map(({ data }) => data.phase)).not.toContain('awaiting-approval');
+    await writesContinue(scene);
+    await holds(scene, 'target');
+
+    await scene.workload.start();
+    await lockstep.ok('POST', `${PATH}/rollback`);
+    await upgradeIn(lockstep, NAME, ['rolled-back']);
+    await writesContinue(scene);
+    await holds(scene, 'source');
+  }, 180_000);
+
+  it('a preparation that fails goes on by retry, past what it had made; an abort leaves nothing', async () => {
+    await relaunch('upgrade.publication.begin=throw');
+    await scene.begin(lockstep, NAME);
+    const { problem, steps } = await upgradeIn(lockstep, NAME, ['failed']);
+    expect(problem!.detail).toContain('failpoint upgrade.publication.begin');
+    expect(steps.find(({ name }) => name === 'publication')!.state).toBe('failed');
+    const approval = await lockstep.request('POST', `${PATH}/approve`, { gate: 'switchover' });
+    expect(approval).toMatchObject({ status: 409, body: { code: 'WRONG_STATE' } });
+    await relaunch();
+    expect(await view()).toMatchObject({ phase: 'failed' });
+    await lockstep.ok('POST', `${PATH}/retry`);
+    const waiting = await upgradeIn(lockstep, NAME, ['awaiting-approval']);
+    expect(waiting.problem).toBeNull();
+    await abortLeavesNothing();
+  }, 120_000);
+
+  it('one that fails again can be aborted as it stands', async () => {
+    await relaunch('upgrade.schema-post-data.acted=throw');
+    await scene.begin(lockstep, NAME);
+    await upgradeIn(lockstep, NAME, ['failed']);
+    await lockstep.ok('POST', `${PATH}/retry`);
+    await eventually(async () => (await view()).phase !== 'failed', { within: 20_000, every: 20 });
+    await upgradeIn(lockstep, NAME, ['failed']);
+    await abortLeavesNothing();
+  }, 120_000);
+
+  it('kill -9 in each step of a rollback: completes every time, nothing lost; then an abort leaves nothing', async () => {
+    await scene.workload.start();
+    await scene.begin(lockstep, NAME);
+    scene.follow(() => lockstep, NAME);
+    await switchOver();
+    await writesContinue(scene);
+    const dieIn = (step: string) => `upgrade.${step}.acted=kill`;
+    const [first, ...rest] = ROLLBACK_STEPS.map(({ name }) => name);
+    await relaunch(dieIn(first!));
+    await lockstep.ok('POST', `${PATH}/rollback`);
+    for (const step of rest) {
+      await died();
+      await relaunch(dieIn(step));
+    }
+    await died();
+    await relaunch();
+    const back = await upgradeIn(lockstep, NAME, ['rolled-back']);
+    await operationEnds(lockstep, back.operationId);
+    expect(back).toMatchObject({ writeTo: 'source', problem: null, verification: { verdict: 'equal' } });
+    await writesContinue(scene);
+    await holds(scene, 'source');
+    await abortLeavesNothing();
+  }, 240_000);
+
+  it('what was defined on the target since it was opened keeps the rollback back, and is named', async () => {
+    await scene.workload.start();
+    await scene.begin(lockstep, NAME);
+    scene.follow(() => lockstep, NAME);
+    for (const table of ['app.added', 'app.added_again']) {
+      await switchOver();
+      const opened = await view();
+      await scene.target.run(DATABASE, `create table ${table} (id int primary key)`);
+      const { operationId } = await lockstep.ok<UpgradeView>('POST', `${PATH}/rollback`);
+      await failed(operationId);
+      const refused = await view();
+      expect(refused).toMatchObject({ phase: 'switched', writeTo: 'target', switchover: opened.switchover });
+      expect(refused.problem).toMatchObject({ code: 'CONFLICT' });
+      expect(refused.problem!.detail).toContain(table);
+      await writesContinue(scene);
+
+      // Nothing is left to do but the rollback: a retry changes nothing.
+      await lockstep.ok('POST', `${PATH}/retry`);
+      await operationEnds(lockstep, (await view()).operationId);
+      expect(await view()).toMatchObject({ phase: 'switched', writeTo: 'target', problem: null, awaiting: null });
+      await writesContinue(scene);
+
+      await scene.target.run(DATABASE, `drop table ${table}`);
+      const both = await Promise.all([0, 1].map(() => lockstep.request('POST', `${PATH}/rollback`)));
+      expect(both.map(({ status }) => status).sort()).toEqual([202, 409]);
+      await upgradeIn(lockstep, NAME, ['rolled-back']);
+      await writesContinue(scene);
+      const { rollback } = await lockstep.ok<{ rollback: { startedAt: string; writePauseMs: number } }>(
+        'GET',
+        `${PATH}/report`,
+      );
+      expect(Date.parse(rollback.startedAt)).toBeGreaterThan(openedAt(opened));
+      expect(rollback.writePauseMs).toBeLessThan(30_000);
+      await holds(scene, 'source');
+      await scene.workload.start();
+      await lockstep.ok('POST', `${PATH}/retry`);
+    }
+    await upgradeIn(lockstep, NAME, ['awaiting-approval']);
+    await scene.workload.stop();
+    await abortLeavesNothing();
+  }, 240_000);
+
+  it('kill -9 in each undo of an abort: it ends all the same, and leaves nothing', async () => {
+    await scene.workload.start();
+    await scene.begin(lockstep, NAME);
+    await upgradeIn(lockstep, NAME, ['awaiting-approval']);
+    const gate = FORWARD_STEPS.findIndex(({ name }) => name === 'pre-switchover');
+    const done = FORWARD_STEPS.slice(0, gate).filter((step) => step.undo !== undefined);
+    const [first, ...rest] = done.map(({ name }) => `upgrade.undo-${name}.acted=kill`).reverse();
+    await relaunch(first);
+    await lockstep.ok('POST', `${PATH}/abort`);
+    for (const failpoint of rest) {
+      await died();
+      await relaunch(failpoint);
+    }
+    await died();
+    await relaunch();
+    const aborted = await upgradeIn(lockstep, NAME, ['aborted']);
+    await operationEnds(lockstep, aborted.operationId);
+    await writesContinue(scene);
+    await scene.workload.stop();
+    await asBefore();
+  }, 180_000);
+});
+
+function openedAt({ switchover }: UpgradeView): number {
+  return Date.parse((switchover as unknown as { openedAt: string }).openedAt);
+}
+
+const reaches = (phase: string) => (events: { data: Record<string, unknown> }[]) =>
+  events.some(({ data }) => data.phase === phase);
