@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Lockstep } from '../support/lockstep.js';
 import { AVAILABLE_MAJORS } from '../support/postgres-fleet.js';
+import { stateAsText } from '../support/state-text.js';
 import { holds, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
 import { DATABASE, upgradeIn, UpgradeScene } from '../support/upgrade-scene.js';
 
@@ -76,10 +77,22 @@ describe('upgrade over HTTP, under writes', () => {
         Accept: 'text/markdown',
       });
       expect(report.body).toContain(`# Upgrade ${name}`);
+      await nothingSecret(lockstep, scene);
     },
     240_000,
   );
 });
+
+/** Neither the servers' password, nor a writer's, nor a password verifier is anywhere in state or log. */
+async function nothingSecret(lockstep: Lockstep, scene: UpgradeScene): Promise<void> {
+  const state = await stateAsText(lockstep);
+  expect(state.toLowerCase()).toContain('create subscription');
+  for (const text of [state, lockstep.log()]) {
+    for (const secret of [scene.source.password, ...scene.passwords, 'SCRAM-SHA-256$', lockstep.token]) {
+      expect(text.includes(secret)).toBe(false);
+    }
+  }
+}
 
 async function registerAs(lockstep: Lockstep, scene: UpgradeScene, prefix: string): Promise<void> {
   for (const side of ['source', 'target'] as const) {

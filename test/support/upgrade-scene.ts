@@ -1,4 +1,4 @@
-import { createDemoDatabase } from '../../demo/workload/schema.js';
+import { createDemoDatabase, demoRoles } from '../../demo/workload/schema.js';
 import { Workload } from '../../demo/workload/workload.js';
 import { eventually } from './eventually.js';
 import { Lockstep } from './lockstep.js';
@@ -22,6 +22,8 @@ export const DATABASE = 'orders';
 /** Two servers, a loaded database on the first, and writers that follow `writeTo`. */
 export class UpgradeScene {
   writeTo: 'source' | 'target' | null = 'source';
+  /** Of the roles the writers log in as. */
+  readonly passwords = demoRoles().writers.map(({ password }) => password);
   private follower: NodeJS.Timeout | null = null;
 
   private constructor(
