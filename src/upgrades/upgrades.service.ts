@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { cursorKey, type Page, pageOf } from '../api/page.js';
 import { Engine } from '../engine/engine.js';
 import { Operations } from '../operations/operations.js';
@@ -31,6 +32,10 @@ const ABORTABLE: UpgradePhase[] = [
   // `rolling-back` only once the source is open again, when there is no point of no return behind it.
   ...(['switchover', 'rolling-back', 'rolled-back', 'failed'] as const),
 ];
+/** Callers may act from these; they show a moment, or a tidying up, before the operation that leads there has ended. */
+const RESTING: UpgradePhase[] = ['blocked', 'failed', 'switched', 'rolled-back'];
+const ENDS_WITHIN_MS = 10_000;
+const ENDED_POLL_MS = 50;
 /** What a retry after a rollback does again: the link is alive, so nothing is copied. */
 const AFTER_ROLLBACK = [...VERIFY_STEPS, preSwitchoverStep, ...FENCED_STEPS, ...OPEN_STEPS, ...SWITCHED_STEPS];
 
@@ -155,8 +160,7 @@ export class UpgradesService {
   }
 
   async rollback(name: string): Promise<UpgradeEntity> {
-    const upgrade = await this.get(name);
-    await this.requireEnded(upgrade, 'rolled back');
+    const upgrade = await this.atRest(name, 'rolled back');
     if (upgrade.phase !== 'switched' && upgrade.phase !== 'rolling-back') {
       throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be rolled back`, {
         hint: 'Only one that has been switched can. Before that, abort.',
@@ -171,8 +175,7 @@ export class UpgradesService {
   }
 
   async finalize(name: string): Promise<UpgradeEntity> {
-    const upgrade = await this.get(name);
-    await this.requireEnded(upgrade, 'finalized');
+    const upgrade = await this.atRest(name, 'finalized');
     if (upgrade.phase !== 'switched' || upgrade.writeTo !== 'target') {
       throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be finalized`, {
         hint: 'Only one that has been switched, and is written to on the target, can.',
@@ -186,8 +189,7 @@ export class UpgradesService {
 
   /** Goes on where it failed; after a rollback, with another verification and switchover. */
   async retry(name: string): Promise<UpgradeEntity> {
-    const upgrade = await this.get(name);
-    await this.requireEnded(upgrade, 'retried');
+    const upgrade = await this.atRest(name, 'retried');
     const { phase, openingAt, facts } = upgrade;
     // `preflight`: the process ended between storing the upgrade and starting its workflow.
     const retriable: UpgradePhase[] = ['preflight', 'blocked', 'failed', 'rolled-back', 'switched'];
@@ -254,12 +256,20 @@ export class UpgradesService {
     await start(next);
   }
 
-  /** Two workflows on one upgrade would undo each other's work. */
-  private async requireEnded(upgrade: UpgradeEntity, what: string): Promise<void> {
-    if (await this.operations.hasEnded(upgrade.operationId)) return;
-    throw new Problem('WRONG_STATE', `the upgrade is at work (phase ${upgrade.phase}) and cannot be ${what} now`, {
-      hint: `Follow GET /v1/operations/${upgrade.operationId}.`,
-    });
+  /** The upgrade once nothing is at work on it: two workflows on one upgrade would undo each other's work. */
+  private async atRest(name: string, what: string): Promise<UpgradeEntity> {
+    for (const deadline = Date.now() + ENDS_WITHIN_MS; ;) {
+      const { operationId, phase } = await this.get(name);
+      if (await this.operations.hasEnded(operationId)) {
+        const upgrade = await this.get(name);
+        if (upgrade.operationId === operationId) return upgrade;
+      } else if (!RESTING.includes(phase) || Date.now() > deadline) {
+        throw new Problem('WRONG_STATE', `the upgrade is at work (phase ${phase}) and cannot be ${what} now`, {
+          hint: `Follow GET /v1/operations/${operationId}.`,
+        });
+      }
+      await delay(ENDED_POLL_MS);
+    }
   }
 }
 
