@@ -2,6 +2,7 @@ import { readPublications } from '../../postgres/catalog/publications.js';
 import { createMarkerTable, dropMarkerTable } from '../../postgres/ddl/marker.ddl.js';
 import { createPublication, dropPublication } from '../../postgres/ddl/publication.ddl.js';
 import { identifier } from '../../postgres/quoting.js';
+import { emptyPublications } from '../../postgres/replication/empty-publications.js';
 import { SCHEMA_IS_EMPTY } from '../../postgres/catalog/upgrade.sql.js';
 import { statement } from '../../postgres/ddl/statement.js';
 import { Problem } from '../../problems/problem.js';
@@ -66,8 +67,10 @@ export async function publish(context: StepContext, side: Side, publication: str
 }
 
 export async function unpublish(context: StepContext, side: Side, publication: string) {
-  const [existing] = await readPublications(await context.act(side), publication);
+  const session = await context.act(side);
+  const [existing] = await readPublications(session, publication);
   if (!existing) return null;
+  await emptyPublications(session, [publication]);
   await context.run(side, dropPublication(publication));
   return { dropped: publication };
 }

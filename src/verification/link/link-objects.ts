@@ -1,5 +1,6 @@
 import * as sql from '../../postgres/catalog/published-tables.sql.js';
 import type { ConnectionTarget } from '../../postgres/connection.js';
+import { emptyPublications } from '../../postgres/replication/empty-publications.js';
 import { createLogicalSlot, dropLogicalSlot } from '../../postgres/replication/logical-slot.js';
 import { withSession, type Session } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
@@ -7,6 +8,7 @@ import type { TableName } from '../at-rest/table-shape.js';
 import {
   createOwnPublication,
   dropOwnPublications,
+  ownPublicationNames,
   ownPublications,
   setOwnPublicationTables,
   type OwnPublication,
@@ -103,6 +105,7 @@ export async function dropLinkObjects(ends: LinkEnds): Promise<void> {
     }),
     withSession(ends.subscriber, { purpose: 'verification' }, async (session) => {
       await dropLogicalSlot(session, subscriberSlotName(ends.readerId));
+      await emptyPublications(session, ownPublicationNames(ends.readerId));
       await session.execute(dropOwnPublications(ends.readerId));
     }),
   ]);
