@@ -247,7 +247,7 @@ describe.each(MAJORS)('the SQL fence on PostgreSQL %i', (major) => {
     );
     expect((await compareRecord(admin, record)).map(({ object }) => object)).toEqual([
       'login of member',
-      'settings of setter in shop',
+      'default_transaction_read_only of setter in shop',
     ]);
     await lowerFence(admin, record);
     expect(await catalogs()).toEqual(before);
@@ -258,7 +258,7 @@ describe.each(MAJORS)('the SQL fence on PostgreSQL %i', (major) => {
     );
     expect(await lowerFence(admin, record)).toEqual([
       { ours: false, object: 'role definer', recorded: 'exists', observed: 'was dropped' },
-      { ours: false, object: 'settings of setter in shop', recorded: 'null', observed: '["work_mem=9MB"]' },
+      { ours: false, object: 'default_transaction_read_only of setter in shop', recorded: 'null', observed: '["work_mem=9MB"]' },
     ]);
     await admin.execute(
       `alter role setter in database shop reset work_mem; create role definer login password '${PASSWORD}'`,

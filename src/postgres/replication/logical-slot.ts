@@ -6,6 +6,7 @@ import { Session, withSession } from '../session.js';
 import { sqlstateOf } from '../translate-error.js';
 import { describeBlocker, transactionBlockers } from './slot-blockers.js';
 
+const CANCEL_AGAIN_MS = 100;
 const STATEMENT_TIMEOUT = '57014';
 const DUPLICATE_OBJECT = '42710';
 const UNDEFINED_OBJECT = '42704';
@@ -101,25 +102,36 @@ async function runCreation(
         () => {}, // The last answer stays; the deadline decides.
       );
     }, 500);
-    const onAbort = () =>
+    // A cancel that arrives before the statement does is lost on the server: it is repeated until the statement ends.
+    let cancelling: NodeJS.Timeout | undefined;
+    const cancel = () =>
       void watch.rows('select pg_catalog.pg_cancel_backend($1)', [session.backendPid]).catch(() => {});
-    if (signal?.aborted) onAbort();
+    const onAbort = () => {
+      cancel();
+      cancelling ??= setInterval(cancel, CANCEL_AGAIN_MS);
+    };
     signal?.addEventListener('abort', onAbort);
     try {
+      if (signal?.aborted) throw cancelled(name);
       await session.rows(`select pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')`, [name]);
       return true;
     } catch (error) {
       if (sqlstateOf(error) === DUPLICATE_OBJECT) return false;
       // The server removes a slot whose creation ended early, unless the answer was lost on the way to us.
       if (!session.alive) await dropLogicalSlot(watch, name).catch(() => {});
-      if (signal?.aborted) throw new Problem('SERVER_TIMEOUT', `creating replication slot "${name}" was cancelled`);
+      if (signal?.aborted) throw cancelled(name);
       if (sqlstateOf(error) !== STATEMENT_TIMEOUT) throw error;
       throw blockedProblem(name, blockers);
     } finally {
       clearInterval(timer);
+      clearInterval(cancelling);
       signal?.removeEventListener('abort', onAbort);
     }
   });
+}
+
+function cancelled(name: string): Problem {
+  return new Problem('SERVER_TIMEOUT', `creating replication slot "${name}" was cancelled`);
 }
 
 function blockedProblem(name: string, blockers: Awaited<ReturnType<typeof transactionBlockers>>): Problem {
