@@ -253,12 +253,12 @@ describe.each(MAJORS)('the SQL fence on PostgreSQL %i', (major) => {
     expect(await catalogs()).toEqual(before);
 
     await raiseFence(admin, record, { deadlineMs: 10_000 });
+    // Settings the fence does not touch are nobody's business here: they may hold secrets.
     await admin.execute(
       `alter role setter in database shop set work_mem to '9MB'; drop owned by definer; drop role definer`,
     );
     expect(await lowerFence(admin, record)).toEqual([
       { ours: false, object: 'role definer', recorded: 'exists', observed: 'was dropped' },
-      { ours: false, object: 'default_transaction_read_only of setter in shop', recorded: 'null', observed: '["work_mem=9MB"]' },
     ]);
     await admin.execute(
       `alter role setter in database shop reset work_mem; create role definer login password '${PASSWORD}'`,

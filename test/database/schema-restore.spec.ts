@@ -32,7 +32,9 @@ function texts(items: DumpItem[]): string[] {
   const normalised = (text: string) =>
     text
       .replaceAll(/(?<![.\w])(customers|names|totals|"Order Items;")\./g, '')
-      .replace(/,\n *multirange_type_name = .*/, '');
+      .replace(/,\n *multirange_type_name = .*/, '')
+      // 14 began to write the mode of a procedure's arguments.
+      .replaceAll(/(?<=^(?:PROCEDURE|ACL|COMMENT)[^]*[(,] ?)IN (?=\w)/g, '');
   return items
     .flatMap((item) => (item.kind === 'entry' ? [normalised(`${item.type} ${item.statements.join('\n')}`)] : []))
     .sort();
