@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
-import { catalogsOf, holds, writesContinue } from '../support/upgrade-proof.js';
+import { catalogsOf, holds, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
 import { DATABASE, upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
 
 /** Each test has its own servers; the names under which they are registered are free again after it. */
@@ -136,6 +136,20 @@ describe('an upgrade that does not go through', () => {
       await superuser.close();
     }
   }, 120_000);
+
+  it('is made final without its old server: nothing of it keeps WAL on the new one, and what is left is named', async () => {
+    scene = await UpgradeScene.set(17, 18);
+    await scene.register(lockstep);
+    await scene.begin(lockstep, 'alone', { gates: [] });
+    const { operationId } = await upgradeIn(lockstep, 'alone', ['switched']);
+    await operationEnds(lockstep, operationId);
+    await scene.source.crash();
+    await lockstep.ok('POST', '/v1/upgrades/alone/finalize');
+    await upgradeIn(lockstep, 'alone', ['finalized']);
+    expect(await ours(scene.target)).toEqual([]);
+    const report = await lockstep.ok<{ remains: string[] }>('GET', '/v1/upgrades/alone/report');
+    expect(report.remains.join()).toMatch(/source could not be reached.*drop there: subscription lockstep_/);
+  }, 180_000);
 
   it('a table without replica identity blocks, with the remedy; asked for, FULL is set and taken back on abort', async () => {
     scene = await UpgradeScene.set(14, 18);

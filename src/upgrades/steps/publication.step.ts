@@ -24,12 +24,16 @@ export const markerTableStep: UpgradeStep = {
 
   async undo(context) {
     for (const side of ['target', 'source'] as const) {
-      await context.run(side, dropMarkerTable(LOCKSTEP_SCHEMA, context.names.markerTable));
-      await dropSchemaIfEmpty(context, side);
+      await removeMarkerTable(context, side);
     }
     return {};
   },
 };
+
+export async function removeMarkerTable(context: StepContext, side: Side): Promise<void> {
+  await context.run(side, dropMarkerTable(LOCKSTEP_SCHEMA, context.names.markerTable));
+  await dropSchemaIfEmpty(context, side);
+}
 
 /** Publishes every carried table and the marker; never ALL TABLES, which would also take tables made later. */
 export const publicationStep: UpgradeStep = {
@@ -76,7 +80,7 @@ export async function unpublish(context: StepContext, side: Side, publication: s
 }
 
 /** Our schema goes when nothing of another upgrade is in it. */
-export async function dropSchemaIfEmpty(context: StepContext, side: Side): Promise<void> {
+async function dropSchemaIfEmpty(context: StepContext, side: Side): Promise<void> {
   const [row] = await (await context.act(side)).rows<{ empty: boolean }>(SCHEMA_IS_EMPTY, [LOCKSTEP_SCHEMA]);
   if (row?.empty !== true) return;
   await context.run(side, [statement(`drop schema if exists ${identifier(LOCKSTEP_SCHEMA)} restrict`, 'none')]);
