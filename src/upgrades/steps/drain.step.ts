@@ -34,7 +34,6 @@ export const drainStep: UpgradeStep = {
         ...context.facts.switchover!,
         markerLsn,
         drainedAt: new Date().toISOString(),
-        fenceProof: 'violated',
       },
     });
     await refuseForeignChanges(context, markerLsn);
@@ -52,6 +51,8 @@ export async function refuseForeignChanges(context: StepContext, upTo: string): 
     ({ schema, table }) => schema !== LOCKSTEP_SCHEMA || table !== context.names.markerTable,
   );
   if (violations.length === 0) return;
+  // Said only once it is known: until the stream was read to the end it is neither held nor violated.
+  await context.record({ switchover: { ...context.facts.switchover!, fenceProof: 'violated' } });
   const where = violations.slice(0, 5).map(({ schema, table, lsn }) => `${schema}.${table} at ${lsn}`);
   throw new Problem('CONFLICT', `somebody wrote through the fence: ${where.join(', ')}`, {
     hint: 'A superuser or an excluded role wrote after the fence. Stop it, then approve the switchover again.',
