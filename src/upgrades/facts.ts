@@ -33,19 +33,25 @@ export interface UpgradeFacts {
   /** The target's writers as they were before a rollback's fence. */
   rollbackFence?: FenceRecord;
   switchover?: SwitchoverFacts;
-  rollback?: SwitchoverFacts;
+  rollback?: RollbackFacts;
   /** The operation that an abort ended. */
   abortedOperation?: string;
   notCarried?: { kind: string; objects: string[]; remedy: string }[];
   bytes?: number;
+  /** As estimated before the copy, then as counted by the last verification of the target. */
   rows?: number;
   /** Publisher LSN up to which both sides were shown equal. */
   verifiedLsn?: string;
-  verificationId?: string;
   /** The readers' slots were made: from here a missing one is a loss. */
   readersOpened?: boolean;
   /** Verdict of the last verification. */
   verdict?: string;
+  /** As the three above, for the link of the way back while it is rolled back; the LSN is the target's. */
+  backReadersOpened?: boolean;
+  backVerifiedLsn?: string;
+  backVerdict?: string;
+  /** When a rollback proves both sides equal: before it fences (default), or after it has opened the source. */
+  rollbackVerification?: RollbackVerification;
   sequences?: { total: number; moved: number };
   keysChecked?: number;
   leftovers?: string[];
@@ -67,4 +73,14 @@ export interface SwitchoverFacts {
   openedAt?: string;
   fenceProof?: 'held' | 'violated';
   writePauseMs?: number;
+}
+
+export const ROLLBACK_VERIFICATIONS = ['before', 'after'] as const;
+export type RollbackVerification = (typeof ROLLBACK_VERIFICATIONS)[number];
+
+export interface RollbackFacts extends SwitchoverFacts {
+  /** Keys written on the target since it was verified, all compared inside the fence. */
+  keysChecked?: number;
+  /** LSN of the target at which both sides were shown equal inside the fence. */
+  verifiedLsn?: string;
 }

@@ -9,6 +9,8 @@ export interface ObjectNames {
   markerTable: string;
   /** Given to the readers that verify; they derive the names of their own slots from it. */
   readers: string;
+  /** The same for the readers of the way back, while it is rolled back. */
+  backReaders: string;
 }
 
 /** Schema of everything Lockstep keeps on a managed server. */
@@ -25,5 +27,6 @@ export function objectNames(shortId: string): ObjectNames {
     backSubscription: `${name}_back`,
     markerTable: `marker_${shortId}`,
     readers: shortId,
+    backReaders: `${shortId}_back`,
   };
 }

@@ -1,4 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
+import type { SwitchoverFacts } from './facts.js';
 import type { UpgradeEntity } from './upgrade.entity.js';
 import type { StepRow } from './upgrade.repository.js';
 
@@ -72,6 +73,18 @@ class SwitchoverDto {
   fenceProof: string | null;
 }
 
+class RollbackStateDto extends SwitchoverDto {
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'LSN of the target at which both sides were shown equal before the source was opened.',
+  })
+  verifiedLsn: string | null;
+
+  @ApiProperty({ type: Number, nullable: true, description: 'Keys compared inside the fence.' })
+  keysChecked: number | null;
+}
+
 class VerificationSummaryDto {
   @ApiProperty()
   id: string;
@@ -126,6 +139,13 @@ export class UpgradeDto {
   @ApiProperty({ type: SwitchoverDto, nullable: true })
   switchover: SwitchoverDto | null;
 
+  @ApiProperty({
+    type: RollbackStateDto,
+    nullable: true,
+    description: 'The last rollback, in the same terms: the fence is the target’s, and opened is the source.',
+  })
+  rollback: RollbackStateDto | null;
+
   @ApiProperty({ type: VerificationSummaryDto, nullable: true })
   verification: VerificationSummaryDto | null;
 
@@ -136,7 +156,7 @@ export class UpgradeDto {
   createdAt: string;
 
   static from(upgrade: UpgradeEntity, steps: StepRow[]): UpgradeDto {
-    const switchover = upgrade.facts.switchover;
+    const { switchover, rollback } = upgrade.facts;
     return {
       name: upgrade.name,
       phase: upgrade.phase,
@@ -153,14 +173,12 @@ export class UpgradeDto {
       preflight: upgrade.preflight,
       awaiting: upgrade.awaiting,
       writeTo: upgrade.writeTo,
-      switchover: switchover
+      switchover: switchover ? passage(switchover) : null,
+      rollback: rollback
         ? {
-            fenceLsn: switchover.fenceLsn ?? null,
-            fencedAt: switchover.fencedAt ?? null,
-            drainedAt: switchover.drainedAt ?? null,
-            openedAt: switchover.openedAt ?? null,
-            writePauseMs: switchover.writePauseMs ?? null,
-            fenceProof: switchover.fenceProof ?? null,
+            ...passage(rollback),
+            verifiedLsn: rollback.verifiedLsn ?? null,
+            keysChecked: rollback.keysChecked ?? null,
           }
         : null,
       verification: upgrade.verification,
@@ -168,4 +186,15 @@ export class UpgradeDto {
       createdAt: upgrade.createdAt.toISOString(),
     };
   }
+}
+
+function passage(facts: SwitchoverFacts): SwitchoverDto {
+  return {
+    fenceLsn: facts.fenceLsn ?? null,
+    fencedAt: facts.fencedAt ?? null,
+    drainedAt: facts.drainedAt ?? null,
+    openedAt: facts.openedAt ?? null,
+    writePauseMs: facts.writePauseMs ?? null,
+    fenceProof: facts.fenceProof ?? null,
+  };
 }

@@ -199,6 +199,18 @@ export class UpgradeRepository {
     });
   }
 
+  /** Asks a rollback that has not verified yet to do so after the opening; false when there is none. */
+  async hurryRollback(name: string): Promise<boolean> {
+    const [, hurried] = await this.dataSource.query<[unknown[], number]>(
+      `update lockstep.upgrade as u set facts = facts || '{"rollbackVerification": "after"}', updated_at = now()
+        where name = $1 and phase = 'rolling-back'
+          and exists (select 1 from lockstep.upgrade_step as s
+                       where s.upgrade = u.name and s.name = 'rollback-verification' and s.state in ('pending', 'running'))`,
+      [name],
+    );
+    return hurried === 1;
+  }
+
   async passPointOfNoReturn(name: string): Promise<boolean> {
     const [, done] = await this.dataSource.query<[unknown[], number]>(
       `update lockstep.upgrade set opening_at = coalesce(opening_at, now()), updated_at = now()

@@ -1,6 +1,7 @@
 import { Body, Controller, Delete, Get, Headers, HttpCode, HttpStatus, Post, Query, Req, Res } from '@nestjs/common';
 import {
   ApiAcceptedResponse,
+  ApiBody,
   ApiHeader,
   ApiNoContentResponse,
   ApiOkResponse,
@@ -17,7 +18,7 @@ import { Problem } from '../problems/problem.js';
 import { renderMarkdown, upgradeReport } from './report/upgrade-report.js';
 import { specFrom } from './upgrade-spec.js';
 import { PreflightResultDto, UpgradeDto } from './upgrade-view.js';
-import { ApproveDto, CreateUpgradeDto, PreflightDto } from './upgrades.dto.js';
+import { ApproveDto, CreateUpgradeDto, PreflightDto, RollbackDto } from './upgrades.dto.js';
 import { UpgradesService } from './upgrades.service.js';
 
 @ApiTags('upgrades')
@@ -100,11 +101,16 @@ export class UpgradesController {
   @ApiOperation({
     summary: 'Bring traffic back to the source',
     description:
-      'With every write made on the target. Afterwards the target follows again and `retry` tries once more.',
+      'With every write made on the target. Afterwards the target follows again and `retry` tries once more. The body may be left out.',
   })
+  @ApiBody({ type: RollbackDto, required: false })
   @ApiAcceptedResponse({ type: UpgradeDto })
-  rollback(@NameParam('upgrade') name: string, @Res({ passthrough: true }) response: Response): Promise<UpgradeDto> {
-    return this.started(response, this.upgrades.rollback(name));
+  rollback(
+    @NameParam('upgrade') name: string,
+    @Body() body: RollbackDto | undefined,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<UpgradeDto> {
+    return this.started(response, this.upgrades.rollback(name, body?.verification ?? 'before'));
   }
 
   @Post(':upgrade/finalize')

@@ -16,6 +16,7 @@ import {
   ValidateNested,
 } from 'class-validator';
 import { IsIdentifier } from '../api/name-param.js';
+import { ROLLBACK_VERIFICATIONS, type RollbackVerification } from './facts.js';
 import { GATES, type Gate } from './upgrade-request.js';
 
 const TRAFFIC_KINDS = ['sql-fence', 'pgbouncer', 'haproxy', 'webhook', 'manual'] as const;
@@ -224,4 +225,16 @@ export class ApproveDto {
   @ApiProperty({ enum: GATES, example: 'switchover' })
   @IsIn(GATES)
   gate: Gate;
+}
+
+export class RollbackDto {
+  @ApiPropertyOptional({
+    enum: ROLLBACK_VERIFICATIONS,
+    default: 'before',
+    description:
+      '`before`: both sides are verified while the target is still written to, and inside the fence every key written since is compared; a difference keeps the rollback back with the target as it was. `after`: nothing is read through first, for when every second counts; equality is shown after the source was opened. A rollback that is still verifying can be asked again with `after`, and goes on at once.',
+  })
+  @IsOptional()
+  @IsIn(ROLLBACK_VERIFICATIONS)
+  verification?: RollbackVerification;
 }

@@ -16,6 +16,7 @@ import { preflightOptionsOf } from './steps/preflight.step.js';
 import { FORWARD_STEPS, FENCED_STEPS, OPEN_STEPS, SWITCHED_STEPS, VERIFY_STEPS } from './steps/index.js';
 import { preSwitchoverStep } from './steps/pre-switchover.step.js';
 import { ROLLBACK_STEPS } from './steps/rollback.steps.js';
+import type { RollbackVerification } from './facts.js';
 import { type PlannedStep, upgradePlan } from './upgrade-plan.js';
 import type { UpgradeEntity } from './upgrade.entity.js';
 import { type StepRow, type UpgradeEvent, UpgradeRepository } from './upgrade.repository.js';
@@ -159,7 +160,12 @@ export class UpgradesService {
     return await this.get(name);
   }
 
-  async rollback(name: string): Promise<UpgradeEntity> {
+  /**
+   * @param verification when equality is shown: before the target is fenced, or after the source was opened. Asking for
+   *   `after` while a rollback still verifies makes that one go on without.
+   */
+  async rollback(name: string, verification: RollbackVerification): Promise<UpgradeEntity> {
+    if (verification === 'after' && (await this.repository.hurryRollback(name))) return await this.get(name);
     const upgrade = await this.atRest(name, 'rolled back');
     if (upgrade.phase !== 'switched' && upgrade.phase !== 'rolling-back') {
       throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be rolled back`, {
@@ -169,7 +175,7 @@ export class UpgradesService {
     // One that has begun to turn is continued; else every step is due.
     const steps = upgrade.phase === 'switched' ? ROLLBACK_STEPS.map((step) => step.name) : [];
     await this.begin(upgrade, 'upgrade-rollback', 'rolling-back', { add: steps }, (operationId) =>
-      this.engine.start(this.rollingBack, operationId, { name }),
+      this.engine.start(this.rollingBack, operationId, { name, verification }),
     );
     return await this.get(name);
   }

@@ -56,7 +56,7 @@ select v.id, v.kind, v.subscriber_server as "subscriberServer", v.subscriber_dat
        v.verified_lsn as "verifiedLsn", v.method, v.method_reason as "methodReason", v.progress,
        v.created_at as "createdAt", v.started_at as "startedAt", v.finished_at as "finishedAt",
        v.created_at::text as "createdAtText",
-       coalesce(o.state, case when v.finished_at is null then 'running' else 'succeeded' end) as state
+       coalesce(o.state, case when v.finished_at is null then 'running' when v.verdict is null then 'failed' else 'succeeded' end) as state
   from lockstep.verification v left join lockstep.operation o on o.id = v.id`;
 
 const DIFFERENCES_PER_STATEMENT = 500;
@@ -131,6 +131,14 @@ export class VerificationRepository {
         [id, result.verdict, result.reason, lsnText(result.verifiedLsn), result.method, result.methodReason],
       );
     });
+  }
+
+  /** Ends one that will never have an outcome; one that has its outcome stays as it is. */
+  async abandon(id: string, reason: string): Promise<void> {
+    await this.dataSource.query(
+      'update lockstep.verification set reason = $2, finished_at = now() where id = $1 and finished_at is null',
+      [id, reason],
+    );
   }
 
   async tables(id: string): Promise<StoredTable[]> {

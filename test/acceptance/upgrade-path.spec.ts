@@ -58,6 +58,7 @@ describe('upgrade over HTTP, under writes', () => {
       const back = await upgradeIn(lockstep, name, ['rolled-back']);
       expect(back.writeTo).toBe('source');
       expect(back.verification?.verdict).toBe('equal');
+      expect(back.rollback).toMatchObject({ fenceProof: 'held', verifiedLsn: expect.stringMatching(/./) });
       await writesContinue(scene);
       await holds(scene, 'source');
 

@@ -9,6 +9,7 @@ export interface UpgradeReport {
   source: { server: string; database: string; version: string | null };
   target: { server: string; database: string; version: string | null };
   bytes: number | null;
+  rows: number | null;
   tables: number | null;
   steps: { name: string; state: string; startedAt: string | null; finishedAt: string | null; ms: number | null }[];
   warnings: { check: string; observed: string; remedy: string | null }[];
@@ -29,6 +30,7 @@ export function upgradeReport(upgrade: UpgradeEntity, steps: StepRow[]): Upgrade
     source: { ...request.source, version: facts.source?.version ?? null },
     target: { ...request.target, version: facts.target?.version ?? null },
     bytes: facts.bytes ?? null,
+    rows: facts.rows ?? null,
     tables: facts.tables?.length ?? null,
     steps: steps.map((step) => ({
       name: step.name,
@@ -75,7 +77,7 @@ export function renderMarkdown(report: UpgradeReport): string {
     `| source | ${report.source.server} | ${report.source.database} | ${report.source.version ?? 'unknown'} |`,
     `| target | ${report.target.server} | ${report.target.database} | ${report.target.version ?? 'unknown'} |`,
     '',
-    `Tables: ${report.tables ?? 'unknown'}, ${report.bytes === null ? 'unknown size' : `${report.bytes} bytes`}.`,
+    `Tables: ${report.tables ?? 'unknown'}, ${report.bytes === null ? 'unknown size' : `${report.bytes} bytes`}, ${report.rows ?? 'unknown'} rows.`,
     '',
     '## Proof',
     '',
@@ -93,7 +95,12 @@ export function renderMarkdown(report: UpgradeReport): string {
     );
   }
   if (rollback?.openedAt) {
-    lines.push(`- Rolled back at ${rollback.openedAt}; writes paused for **${rollback.writePauseMs ?? '?'} ms**.`);
+    lines.push(
+      `- Rolled back: fenced at ${rollback.fencedAt ?? '?'} (LSN ${rollback.fenceLsn ?? '?'} of the target), proof: **${rollback.fenceProof ?? 'not asked for'}**; source opened at ${rollback.openedAt}; writes paused for **${rollback.writePauseMs ?? '?'} ms**.`,
+      rollback.verifiedLsn
+        ? `- Before the source was opened both sides were shown equal, at LSN ${rollback.verifiedLsn} of the target; keys written since the verification, all compared: ${rollback.keysChecked ?? 0}.`
+        : '- Before the source was opened equality was not shown.',
+    );
   }
   lines.push('', '## Steps', '', '| step | state | started | ms |', '|---|---|---|---|');
   for (const step of report.steps) {

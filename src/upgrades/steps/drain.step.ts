@@ -3,8 +3,10 @@ import { FLUSHED_WAL, ORIGIN_POSITION } from '../../postgres/catalog/upgrade.sql
 import { markerPresent, writeMarker } from '../../postgres/ddl/marker.ddl.js';
 import { Problem } from '../../problems/problem.js';
 import { parseLsn } from '../../shared/lsn.js';
+import type { SwitchoverFacts } from '../facts.js';
 import { LOCKSTEP_SCHEMA } from '../object-names.js';
 import { proveSourceBar } from './fence.step.js';
+import type { Direction } from '../workflow/readers.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 import { pollUntil } from '../workflow/poll.js';
 
@@ -26,36 +28,38 @@ export const drainStep: UpgradeStep = {
       markerId,
       counters: context.facts.errorCounters ?? null,
       workerPid: context.facts.applyWorkerPid ?? null,
+      fenceLsn: switchover.fenceLsn!,
       deadlineMs: context.request.deadlines.drainMs,
     });
     await bar;
-    await context.record({
-      switchover: {
-        ...context.facts.switchover!,
-        markerLsn,
-        drainedAt: new Date().toISOString(),
-      },
-    });
-    await refuseForeignChanges(context, markerLsn);
-    await context.record({ switchover: { ...context.facts.switchover!, fenceProof: 'held' } });
+    const drained = { ...switchover, markerLsn, drainedAt: new Date().toISOString() };
+    await context.record({ switchover: drained });
+    await refuseForeignChanges(context, 'forward', drained, markerLsn);
+    await context.record({ switchover: { ...drained, fenceProof: 'held' } });
     return { markerLsn, fenceProof: 'held' };
   },
 };
 
-/** Refuses when the source's stream shows, after the fence and up to `upTo`, anything but our marker. */
-export async function refuseForeignChanges(context: StepContext, upTo: string): Promise<void> {
-  const readers = await context.readers();
-  const fence = parseLsn(context.facts.switchover!.fenceLsn!);
+/** Refuses when the publisher's stream shows, after the fence and up to `upTo`, anything but our marker. */
+export async function refuseForeignChanges(
+  context: StepContext,
+  direction: Direction,
+  passage: SwitchoverFacts,
+  upTo: string,
+): Promise<void> {
+  const readers = await context.readers(direction);
+  const fence = parseLsn(passage.fenceLsn!);
   const seen = await readers.changesAfter(fence, parseLsn(upTo), context.request.deadlines.drainMs);
   const violations = seen.filter(
     ({ schema, table }) => schema !== LOCKSTEP_SCHEMA || table !== context.names.markerTable,
   );
   if (violations.length === 0) return;
   // Said only once it is known: until the stream was read to the end it is neither held nor violated.
-  await context.record({ switchover: { ...context.facts.switchover!, fenceProof: 'violated' } });
+  const violated = { ...passage, fenceProof: 'violated' as const };
+  await context.record(direction === 'forward' ? { switchover: violated } : { rollback: violated });
   const where = violations.slice(0, 5).map(({ schema, table, lsn }) => `${schema}.${table} at ${lsn}`);
   throw new Problem('CONFLICT', `somebody wrote through the fence: ${where.join(', ')}`, {
-    hint: 'A superuser or an excluded role wrote after the fence. Stop it, then approve the switchover again.',
+    hint: 'A superuser or an excluded role wrote after the fence. Stop it, then try once more.',
     extra: { violations: violations.slice(0, 100) },
   });
 }
@@ -67,6 +71,8 @@ export interface Drain {
   /** Error counters before the fence; null below 15, where the worker's pid must not change instead. */
   counters: { apply: number; sync: number } | null;
   workerPid: number | null;
+  /** Every commit of the writers lies below it on the publisher. */
+  fenceLsn: string;
   deadlineMs: number;
 }
 
@@ -97,6 +103,10 @@ export async function drain(context: StepContext, spec: Drain): Promise<{ marker
   );
   const [position] = await subscriber.rows<{ lsn: string | null }>(ORIGIN_POSITION, [spec.subscription]);
   if (!position?.lsn) throw new Problem('SERVER_PRIVILEGE_MISSING', 'the origin position cannot be read; not drained');
+  // The marker was committed after the fence, and the origin moves before what it applied can be seen.
+  if (parseLsn(position.lsn) < parseLsn(spec.fenceLsn)) {
+    throw new Problem('CONFLICT', `the origin stands at ${position.lsn}, before the fence at ${spec.fenceLsn}`);
+  }
   await checkHealthy(subscriber, spec);
   return { markerLsn };
 }

@@ -34,7 +34,7 @@ export const finalCheckStep: UpgradeStep = {
   async run(context) {
     await context.progress('final check');
     const [source, target] = [await context.act('source'), await context.act('target')];
-    const readers = await context.readers();
+    const readers = await context.readers('forward');
     const [touched, sequences, schema] = await Promise.all([
       // Not asked for where a difference was accepted: there is no equality to build on.
       context.facts.verdict === 'equal' || context.request.verification.required
@@ -43,12 +43,7 @@ export const finalCheckStep: UpgradeStep = {
       comparedSequences(source, target),
       withSession(await context.connection('source'), { purpose: 'final check' }, readFingerprint),
     ]);
-    if (touched.differences.length > 0) {
-      throw new Problem('CONFLICT', `${touched.differences.length} rows differ between source and target`, {
-        hint: 'See `differences`; repair them, verify again, and approve once more.',
-        extra: { differences: touched.differences.slice(0, 50) },
-      });
-    }
+    refuseDifferences(touched.differences);
     if (sequences.differences.length > 0) throw sequenceProblem(sequences.differences);
     const drift = compareFingerprints(context.facts.fingerprint!, schema);
     if (drift.length > 0) {
@@ -70,12 +65,20 @@ export const finalCheckStep: UpgradeStep = {
   },
 };
 
+export function refuseDifferences(differences: Record<string, unknown>[]): void {
+  if (differences.length === 0) return;
+  throw new Problem('CONFLICT', `${differences.length} rows differ between source and target`, {
+    hint: 'See `differences`; repair them, then try once more: it begins with a verification.',
+    extra: { differences: differences.slice(0, 50) },
+  });
+}
+
 async function comparedSequences(source: Session, target: Session) {
   const [expected, actual] = await Promise.all([readSequences(source), readSequences(target)]);
   return { total: expected.length, differences: compareSequences(expected, actual) };
 }
 
-function sequenceProblem(differences: { schema: string; name: string; kind: string }[]): Problem {
+export function sequenceProblem(differences: { schema: string; name: string; kind: string }[]): Problem {
   const named = differences.slice(0, 10).map(({ schema, name, kind }) => `${schema}.${name} (${kind})`);
   return new Problem('CONFLICT', `${differences.length} sequences are not equal: ${named.join(', ')}`, {
     extra: { sequences: differences.slice(0, 200) },

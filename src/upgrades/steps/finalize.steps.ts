@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { removeJournal } from '../../postgres/schema/created-objects.js';
 import { Problem } from '../../problems/problem.js';
-import { subscriberSlotName } from '../../verification/link/link-objects.js';
+import { publisherSlotName, subscriberSlotName } from '../../verification/link/link-objects.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { removeMarkerTable, unpublish } from './publication.step.js';
 import { removeSlot, removeSubscription } from './subscription.step.js';
@@ -22,7 +22,9 @@ export const finalizeStep: UpgradeStep = {
     };
     // The subscription first: while it lives it holds the slot on the other side.
     const reached = await onSource(context, async () => {
-      await context.dropReaders();
+      await context.dropReaders('forward');
+      // Only there when a rollback could not be taken back as a whole.
+      await context.dropReaders('back');
       note(await removeSubscription(context, 'source', context.names.backSubscription));
       note(await removeSlot(context, 'source', context.names.slot));
       note(await unpublish(context, 'source', context.names.publication));
@@ -32,7 +34,10 @@ export const finalizeStep: UpgradeStep = {
     if (reached) note(await removeSubscription(context, 'target', context.names.subscription));
     note(await removeSlot(context, 'target', context.names.backSlot));
     // Normally gone with the readers; a slot is what must not stay.
-    if (!reached) note(await removeSlot(context, 'target', subscriberSlotName(context.names.readers)));
+    if (!reached) {
+      note(await removeSlot(context, 'target', subscriberSlotName(context.names.readers)));
+      note(await removeSlot(context, 'target', publisherSlotName(context.names.backReaders)));
+    }
     note(await unpublish(context, 'target', context.names.backPublication));
     await removeJournal(await context.act('target'));
     await removeMarkerTable(context, 'target');

@@ -3,7 +3,7 @@ import { readSubscriptions, type Subscription } from '../../postgres/catalog/sub
 import { ANALYZABLE_TABLES, SLOT_LAG, TABLE_BYTES } from '../../postgres/catalog/upgrade.sql.js';
 import { identifier } from '../../postgres/quoting.js';
 import { Problem } from '../../problems/problem.js';
-import type { StepContext, UpgradeStep } from '../workflow/step.js';
+import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 
 /** A copy that moves nothing for this long, its errors growing or its workers missing, is stuck and says so. */
 const STUCK_AFTER_MS = 120_000;
@@ -75,7 +75,7 @@ export const catchUpStep: UpgradeStep = {
 
   async run(context) {
     await context.progress('opening the change streams');
-    await context.readers();
+    await context.readers('forward');
     let lowest = Number.POSITIVE_INFINITY;
     let lastMove = Date.now();
     for (;;) {
@@ -93,13 +93,17 @@ export const catchUpStep: UpgradeStep = {
   },
 
   async undo(context) {
-    return await context.dropReaders();
+    return await context.dropReaders('forward');
   },
 };
 
-/** Bytes the target is behind; null when that is not known, which is never taken for zero. */
 export async function forwardLag(context: StepContext): Promise<number | null> {
-  const [row] = await (await context.act('source')).rows<{ bytes: string | null }>(SLOT_LAG, [context.names.slot]);
+  return await slotLag(context, 'source', context.names.slot);
+}
+
+/** Bytes the subscriber of that slot is behind; null when that is not known, which is never taken for zero. */
+export async function slotLag(context: StepContext, publisher: Side, slot: string): Promise<number | null> {
+  const [row] = await (await context.act(publisher)).rows<{ bytes: string | null }>(SLOT_LAG, [slot]);
   return typeof row?.bytes === 'string' ? Number(row.bytes) : null;
 }
 

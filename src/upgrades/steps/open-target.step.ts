@@ -1,7 +1,7 @@
 import { Problem } from '../../problems/problem.js';
 import { openRoles } from '../traffic/sql-fence.js';
 import { FLUSH_WAL, FLUSHED_WAL } from '../../postgres/catalog/upgrade.sql.js';
-import type { StepContext, UpgradeStep } from '../workflow/step.js';
+import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 import { refuseForeignChanges } from './drain.step.js';
 import { publish, unpublish } from './publication.step.js';
 import {
@@ -39,10 +39,14 @@ export const wayBackStep: UpgradeStep = {
 
 /** From here nothing of the source arrives any more, so nothing may have been written there since the fence. */
 async function nothingAfterTheFence(context: StepContext): Promise<void> {
-  const source = await context.act('source');
-  await source.execute(FLUSH_WAL);
-  const { lsn } = await source.row<{ lsn: string }>(FLUSHED_WAL);
-  await refuseForeignChanges(context, lsn);
+  await refuseForeignChanges(context, 'forward', context.facts.switchover!, await flushedNow(context, 'source'));
+}
+
+/** Where that side's WAL ends, all of it flushed. */
+export async function flushedNow(context: StepContext, side: Side): Promise<string> {
+  const session = await context.act(side);
+  await session.execute(FLUSH_WAL);
+  return (await session.row<{ lsn: string }>(FLUSHED_WAL)).lsn;
 }
 
 /** Lets the writers in on the target. From here the way back is a rollback, not an abort. */
@@ -84,6 +88,7 @@ export const reverseSubscriptionStep: UpgradeStep = {
   },
 
   async undo(context) {
+    await context.dropReaders('back');
     return await removeSubscription(context, 'source', context.names.backSubscription);
   },
 };
@@ -94,7 +99,7 @@ export const retireForwardStep: UpgradeStep = {
   phase: 'switched',
 
   async run(context) {
-    await context.dropReaders();
+    await context.dropReaders('forward');
     await removeSubscription(context, 'target', context.names.subscription);
     await removeSlot(context, 'source', context.names.slot);
     await unpublish(context, 'source', context.names.publication);

@@ -2,8 +2,8 @@ import { readFingerprint } from '../../postgres/schema/fingerprint.js';
 import { transferSequences } from '../../postgres/schema/sequences.js';
 import { Problem } from '../../problems/problem.js';
 import { pollUntil } from '../workflow/poll.js';
-import type { UpgradeStep } from '../workflow/step.js';
-import { forwardLag } from './initial-copy.step.js';
+import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
+import { slotLag } from './initial-copy.step.js';
 
 /** The last drop of lag is drained inside the fence; more than this is drained before. */
 const LITTLE_LAG_BYTES = 4_000_000;
@@ -14,7 +14,7 @@ export const preSwitchoverStep: UpgradeStep = {
   phase: 'verify',
 
   async run(context) {
-    const readers = await context.readers();
+    const readers = await context.readers('forward');
     if (readers.failed) throw readers.failed;
     if (readers.needsVerification) {
       await context.progress('verifying once more: too much was written since the last time');
@@ -22,10 +22,7 @@ export const preSwitchoverStep: UpgradeStep = {
     }
     const transfer = await transferSequences(await context.act('source'), await context.act('target'));
     await context.record({ sequences: { total: transfer.states.length, moved: transfer.applied } });
-    await pollUntil(context, context.request.deadlines.drainMs, 'the lag to be small', async () => {
-      const lag = await forwardLag(context);
-      return lag !== null && lag < LITTLE_LAG_BYTES;
-    });
+    await lagIsLittle(context, 'source', context.names.slot);
     // What the target looks like before anybody writes there: a rollback holds it against later DDL.
     await context.record({ targetFingerprint: await readFingerprint(await context.act('target')) });
     const verdict = context.facts.verdict;
@@ -36,13 +33,21 @@ export const preSwitchoverStep: UpgradeStep = {
   },
 };
 
+/** Waits until what is left to drain inside the fence is little. */
+export async function lagIsLittle(context: StepContext, publisher: Side, slot: string): Promise<void> {
+  await pollUntil(context, context.request.deadlines.drainMs, 'the lag to be small', async () => {
+    const lag = await slotLag(context, publisher, slot);
+    return lag !== null && lag < LITTLE_LAG_BYTES;
+  });
+}
+
 /** Proves the target equal at an LSN, under writes. */
 export const verificationStep: UpgradeStep = {
   name: 'verification',
   phase: 'verify',
 
   async run(context) {
-    const readers = await context.readers();
+    const readers = await context.readers('forward');
     return await readers.verify(context);
   },
 };

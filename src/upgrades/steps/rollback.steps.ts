@@ -5,14 +5,19 @@ import { Problem } from '../../problems/problem.js';
 import { proveBar } from '../traffic/prove-bar.js';
 import { lowerFence, raiseFence } from '../traffic/sql-fence.js';
 import { mergeRecords } from '../traffic/fence-record.js';
-import { retireForwardStep } from './open-target.step.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
-import { drain } from './drain.step.js';
+import { drain, refuseForeignChanges } from './drain.step.js';
 import { planFor } from './fence.step.js';
+import { refuseDifferences, sequenceProblem } from './final-check.step.js';
+import { flushedNow, retireForwardStep } from './open-target.step.js';
+import { lagIsLittle } from './pre-switchover.step.js';
 import { publish, unpublish } from './publication.step.js';
 import { disableAndWait, ensureSlot, ensureSubscription, removeSlot, removeSubscription } from './subscription.step.js';
 
 const IDLE_SLOT_DEADLINE_MS = 5_000;
+/** How soon a verification notices that the rollback is not to wait for it any more. */
+const HURRY_POLL_MS = 500;
+const AFTER = { skipped: 'the verification was asked for after the opening' };
 
 /** What was defined on the target after the switch does not exist on the source and would be lost. */
 const schemaStep: UpgradeStep = {
@@ -36,6 +41,54 @@ async function refuseNewDefinitions(context: StepContext): Promise<void> {
     extra: { changes: drift.slice(0, 200) },
   });
 }
+
+/**
+ * Proves, while the target is still written to, that the way back has brought everything; so that inside the fence only
+ * what was written since has to be compared. A difference keeps the rollback back, with the target as open as before.
+ */
+const verifyBackStep: UpgradeStep = {
+  name: 'rollback-verification',
+  phase: 'rolling-back',
+
+  async run(context) {
+    if (!isReadBack(context)) return AFTER;
+    await context.progress('verifying the way back');
+    const hurry = new AbortController();
+    const asked = setInterval(() => {
+      context.rollbackVerification().then(
+        (when) => when === 'after' && hurry.abort(),
+        () => {},
+      );
+    }, HURRY_POLL_MS);
+    try {
+      const signal = AbortSignal.any([context.signal, hurry.signal]);
+      const readers = await context.readers('back', signal);
+      return await readers.verify(context, signal);
+    } catch (error) {
+      if (!hurry.signal.aborted || context.signal.aborted) throw error;
+      await context.dropReaders('back');
+      return AFTER;
+    } finally {
+      clearInterval(asked);
+    }
+  },
+
+  async undo(context) {
+    return await context.dropReaders('back');
+  },
+};
+
+/** Whatever can be done before the writers are stopped, so that they are stopped shortly. */
+const aheadStep: UpgradeStep = {
+  name: 'rollback-ahead',
+  phase: 'rolling-back',
+
+  async run(context) {
+    const transfer = await transferSequences(await context.act('target'), await context.act('source'));
+    await lagIsLittle(context, 'target', context.names.backSlot);
+    return { sequencesMovedAhead: transfer.applied };
+  },
+};
 
 const fenceTargetStep: UpgradeStep = {
   name: 'rollback-fence',
@@ -94,10 +147,15 @@ const drainBackStep: UpgradeStep = {
       markerId: `back-${context.operationId}-${rollback.fenceLsn!}`,
       counters: context.facts.errorCounters ?? null,
       workerPid: context.facts.applyWorkerPid ?? null,
+      fenceLsn: rollback.fenceLsn!,
       deadlineMs: context.request.deadlines.drainMs,
     });
-    await context.record({ rollback: { ...rollback, markerLsn, drainedAt: new Date().toISOString() } });
-    return { markerLsn };
+    const drained = { ...rollback, markerLsn, drainedAt: new Date().toISOString() };
+    await context.record({ rollback: drained });
+    if (!isReadBack(context)) return { markerLsn };
+    await refuseForeignChanges(context, 'back', drained, markerLsn);
+    await context.record({ rollback: { ...drained, fenceProof: 'held' } });
+    return { markerLsn, fenceProof: 'held' };
   },
 };
 
@@ -108,13 +166,30 @@ const sequencesBackStep: UpgradeStep = {
 
   async run(context) {
     const transfer = await transferSequences(await context.act('target'), await context.act('source'));
-    if (transfer.differences.length > 0) {
-      const named = transfer.differences.slice(0, 10).map(({ schema, name, kind }) => `${schema}.${name} (${kind})`);
-      throw new Problem('CONFLICT', `sequences are not equal: ${named.join(', ')}`);
-    }
+    if (transfer.differences.length > 0) throw sequenceProblem(transfer.differences);
     // Again, now that nobody can define anything more.
     await refuseNewDefinitions(context);
     return { total: transfer.states.length, moved: transfer.applied };
+  },
+};
+
+/** Every key written on the target since it was verified is the same on the source. */
+const finalCheckBackStep: UpgradeStep = {
+  name: 'rollback-final-check',
+  phase: 'rolling-back',
+  retryForMs: 0,
+
+  async run(context) {
+    if (!isReadBack(context)) return AFTER;
+    // Not asked for where a difference was accepted: there is no equality to build on.
+    if (context.facts.backVerdict !== 'equal' && !context.request.verification.required) {
+      return { skipped: `the verification says ${context.facts.backVerdict ?? 'nothing'}` };
+    }
+    const readers = await context.readers('back');
+    const { keys, verifiedLsn, differences } = await readers.checkTouched(context.signal);
+    refuseDifferences(differences);
+    await context.record({ rollback: { ...context.facts.rollback!, keysChecked: keys, verifiedLsn } });
+    return { keysChecked: keys, verifiedLsn };
   },
 };
 
@@ -126,6 +201,10 @@ const turnStep: UpgradeStep = {
 
   async run(context) {
     await disableAndWait(context, 'source', context.names.backSubscription);
+    // From here nothing of the target arrives any more, so nothing may have been written there since the fence.
+    if (isReadBack(context)) {
+      await refuseForeignChanges(context, 'back', context.facts.rollback!, await flushedNow(context, 'target'));
+    }
     await publish(context, 'source', context.names.publication);
     const slot = await ensureSlot(context, 'source', context.names.slot, IDLE_SLOT_DEADLINE_MS);
     return { ...slot };
@@ -170,6 +249,7 @@ const forwardAgainStep: UpgradeStep = {
   phase: 'rolling-back',
 
   async run(context) {
+    await context.dropReaders('back');
     await removeSubscription(context, 'source', context.names.backSubscription);
     await removeSlot(context, 'target', context.names.backSlot);
     await unpublish(context, 'target', context.names.backPublication);
@@ -187,24 +267,34 @@ const forwardAgainStep: UpgradeStep = {
   },
 };
 
-/** Both sides shown equal at an LSN again, under writes. */
-const verifyBackStep: UpgradeStep = {
-  name: 'rollback-verification',
+/** Both sides shown equal at an LSN after all, under writes, where it was not proven inside the fence. */
+const verifyAfterStep: UpgradeStep = {
+  name: 'rollback-verification-after',
   phase: 'rolling-back',
 
   async run(context) {
-    const readers = await context.readers();
+    const { verifiedLsn } = context.facts.rollback!;
+    if (verifiedLsn !== undefined) return { skipped: `shown equal inside the fence, at ${verifiedLsn} of the target` };
+    const readers = await context.readers('forward');
     return await readers.verify(context);
   },
 };
 
+/** Whether the way back is read, so that the fence and what passed it can be proven. */
+function isReadBack({ facts }: StepContext): boolean {
+  return facts.rollbackVerification !== 'after';
+}
+
 /** Until the source is open a failure puts the target back; afterwards steps are only repeated. */
 export const ROLLBACK_FENCED_STEPS: readonly UpgradeStep[] = [
   schemaStep,
+  verifyBackStep,
+  aheadStep,
   fenceTargetStep,
   drainBackStep,
   sequencesBackStep,
+  finalCheckBackStep,
   turnStep,
 ];
-export const ROLLBACK_OPEN_STEPS: readonly UpgradeStep[] = [openSourceStep, forwardAgainStep, verifyBackStep];
+export const ROLLBACK_OPEN_STEPS: readonly UpgradeStep[] = [openSourceStep, forwardAgainStep, verifyAfterStep];
 export const ROLLBACK_STEPS: readonly UpgradeStep[] = [...ROLLBACK_FENCED_STEPS, ...ROLLBACK_OPEN_STEPS];

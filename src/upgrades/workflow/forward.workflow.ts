@@ -143,7 +143,7 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
   /** Keeps the keys touched since the last verified LSN few, and so the WAL kept for them and the final check short. */
   private async look(run: UpgradeRun): Promise<void> {
     try {
-      const readers = await run.readers();
+      const readers = await run.readers('forward');
       const kept = await readers.walKept();
       if (readers.needsVerification || (kept !== null && kept > MUCH_WAL_BYTES)) await readers.verify(run);
     } catch (error) {

@@ -12,13 +12,22 @@ import { compareTouched } from '../../verification/final-check/compare-touched.j
 import { TouchedKeys } from '../../verification/final-check/touched-keys.js';
 import { dropLinkObjects, publisherSlotName } from '../../verification/link/link-objects.js';
 import { LinkReaders } from '../../verification/link/link-readers.js';
-import type { StepContext } from './step.js';
+import type { Side, StepContext } from './step.js';
 
 /** More touched keys than this make the final check slow: verify again before the fence instead. */
 const MANY_KEYS = 50_000;
 /** Transactions remembered for the fence's proof; inside a fence that holds there is one, our marker. */
 const REMEMBERED = 10_000;
 const BIND_DEADLINE_MS = 60_000;
+
+/** A link of an upgrade: `forward` brings the source's changes to the target, `back` the target's to the source. */
+export type Direction = 'forward' | 'back';
+
+/** Where each link's standing is kept, so that any process can go on from there. */
+const FACTS = {
+  forward: { opened: 'readersOpened', verifiedLsn: 'verifiedLsn', verdict: 'verdict' },
+  back: { opened: 'backReadersOpened', verifiedLsn: 'backVerifiedLsn', verdict: 'backVerdict' },
+} as const;
 
 export interface ForeignChange {
   schema: string;
@@ -27,54 +36,58 @@ export interface ForeignChange {
 }
 
 /**
- * The change streams of the forward link while an upgrade runs. They begin before the first verification and never
- * stop: after a crash the slots give everything since the last verified LSN again.
+ * The change streams of one link while an upgrade, or its rollback, runs. They begin before the first verification and
+ * never stop: after a crash the slots give everything since the last verified LSN again.
  */
 export class Readers {
   private readonly recent: { endLsn: Lsn; tables: { schema: string; name: string }[] }[] = [];
-  /** Writes on the target that did not come through the subscription. */
+  /** Writes on the subscriber that did not come through the subscription. */
   private readonly localWrites: ForeignChange[] = [];
 
   private constructor(
     private readonly context: StepContext,
+    private readonly direction: Direction,
     private readonly touched: TouchedKeys,
     private readonly origin: string,
   ) {}
 
   private link!: LinkReaders;
 
-  static async open(context: StepContext): Promise<Readers> {
-    const ends = await endsOf(context);
-    await forgetVerificationWithoutSlot(context);
+  static async open(context: StepContext, direction: Direction, signal: AbortSignal): Promise<Readers> {
+    const ends = await endsOf(context, direction);
+    const subscriptionName = direction === 'forward' ? context.names.subscription : context.names.backSubscription;
+    await forgetVerificationWithoutSlot(context, direction);
     const { shapes, oid } = await withSession(ends.publisher, { purpose: 'upgrade' }, (publisher) =>
       withSession(ends.subscriber, { purpose: 'upgrade' }, async (subscriber) => {
-        const subscription = await readSubscription(subscriber, context.names.subscription);
+        const subscription = await readSubscription(subscriber, subscriptionName);
         const tables = await readLinkTables(publisher, subscriber, subscription);
         return { shapes: tables.comparable, oid: subscription.oid };
       }),
     );
     const touched = new TouchedKeys(shapes, `pg_${oid}`);
     // The two slots give again from different places; what lies at or below the verified LSN counts on neither side.
-    if (context.facts.verifiedLsn !== undefined) touched.reset(parseLsn(context.facts.verifiedLsn));
-    const readers = new Readers(context, touched, `pg_${oid}`);
+    const verified = context.facts[FACTS[direction].verifiedLsn];
+    if (verified !== undefined) touched.reset(parseLsn(verified));
+    const readers = new Readers(context, direction, touched, `pg_${oid}`);
     readers.link = await LinkReaders.open({
       ...ends,
-      subscription: context.names.subscription,
+      subscription: subscriptionName,
       confirm: 'by-caller',
       deadlineMs: context.request.deadlines.slotMs,
-      signal: context.signal,
+      signal,
       onPublisherTransaction: (transaction) => readers.published(transaction),
       onSubscriberTransaction: (transaction) => readers.applied(transaction),
     });
-    await context.record({ readersOpened: true });
+    await context.record({ [FACTS[direction].opened]: true });
     return readers;
   }
 
   /** Removes slots and publications of the readers from both servers, also those of an earlier process. */
-  static async drop(context: StepContext): Promise<Record<string, unknown> | null> {
-    await dropLinkObjects(await endsOf(context));
-    await context.forget('readersOpened', 'verifiedLsn', 'verdict');
-    return { dropped: context.names.readers };
+  static async drop(context: StepContext, direction: Direction): Promise<Record<string, unknown> | null> {
+    const ends = await endsOf(context, direction);
+    await dropLinkObjects(ends);
+    await context.forget(...Object.values(FACTS[direction]));
+    return { dropped: ends.readerId };
   }
 
   /** Why a stream ended for good; null while both live. */
@@ -83,36 +96,45 @@ export class Readers {
   }
 
   get needsVerification(): boolean {
-    return this.context.facts.verdict !== 'equal' || this.touched.overflow !== null || this.touched.size > MANY_KEYS;
+    return this.verdict !== 'equal' || this.touched.overflow !== null || this.touched.size > MANY_KEYS;
   }
 
-  /** WAL the source keeps for what was written since the verified LSN, in bytes; null when that is not known. */
+  /** Verdict of the link's last verification; undefined when there is none to build on. */
+  get verdict(): string | undefined {
+    return this.context.facts[FACTS[this.direction].verdict];
+  }
+
+  /** WAL the publisher keeps for what was written since the verified LSN, in bytes; null when that is not known. */
   async walKept(): Promise<number | null> {
-    const session = await this.context.act('source');
-    const [slot] = await readReplicationSlots(session, publisherSlotName(this.context.names.readers));
+    const session = await this.context.act(publisherOf(this.direction));
+    const [slot] = await readReplicationSlots(session, publisherSlotName(readerId(this.context, this.direction)));
     return slot?.retainedBytes ?? null;
   }
 
   /** Compares everything in one bound pair. Records verdict and LSN before either slot may forget anything. */
-  async verify(context: StepContext): Promise<Record<string, unknown>> {
+  async verify(context: StepContext, signal = context.signal): Promise<Record<string, unknown>> {
     const id = randomUUID();
     const started = Date.now();
     this.localWrites.length = 0;
-    await context.beginVerification(id);
+    await context.beginVerification(id, this.direction);
     const result = await verifyLink({
       readers: this.link,
       tables: null,
       maxParallel: context.request.verification.maxParallel,
-      signal: context.signal,
+      signal,
       onProgress: (progress) => context.verificationProgress(id, progress),
+    }).catch(async (error: unknown) => {
+      await context.abandonVerification(id, error instanceof Problem ? error.detail : 'it was interrupted');
+      throw error;
     });
     const verifiedLsn = result.verifiedLsn === null ? null : formatLsn(result.verifiedLsn);
+    const facts = FACTS[this.direction];
+    const rows = result.tables.reduce((sum, table) => sum + (table.rows ?? 0), 0);
     await context.record({
-      verificationId: id,
-      verdict: result.verdict,
+      rows,
+      [facts.verdict]: result.verdict,
       // Only equality is something a later check may build on.
-      ...(verifiedLsn !== null && result.verdict === 'equal' ? { verifiedLsn } : {}),
-      rows: result.tables.reduce((sum, table) => sum + (table.rows ?? 0), 0),
+      ...(verifiedLsn !== null && result.verdict === 'equal' ? { [facts.verifiedLsn]: verifiedLsn } : {}),
     });
     await context.storeVerification(id, result);
     if (result.verdict === 'equal' && result.verifiedLsn !== null) {
@@ -127,7 +149,7 @@ export class Readers {
       verifiedLsn,
       method: result.method,
       tables: result.tables.length,
-      rows: result.tables.reduce((sum, table) => sum + (table.rows ?? 0), 0),
+      rows,
       ms: Date.now() - started,
     };
   }
@@ -147,7 +169,7 @@ export class Readers {
     signal: AbortSignal,
   ): Promise<{ keys: number; verifiedLsn: string; differences: Record<string, unknown>[] }> {
     if (this.failed) throw this.failed;
-    if (this.context.facts.verdict !== 'equal') {
+    if (this.verdict !== 'equal') {
       throw new Problem('CONFLICT', 'there is no verification to build the final check on; verify again');
     }
     const result = await compareTouched({
@@ -158,8 +180,8 @@ export class Readers {
     });
     if (this.localWrites.length > 0) {
       const where = this.localWrites.slice(0, 5).map(({ schema, table, lsn }) => `${schema}.${table} at ${lsn}`);
-      throw new Problem('CONFLICT', `somebody wrote on the target: ${where.join(', ')}`, {
-        hint: 'Find out who (a superuser, a trigger, a job), undo it, then approve once more.',
+      throw new Problem('CONFLICT', `somebody wrote on the ${subscriberOf(this.direction)}: ${where.join(', ')}`, {
+        hint: 'Find out who (a superuser, a trigger, a job), undo it, then try once more.',
         extra: { localWrites: this.localWrites.slice(0, 100) },
       });
     }
@@ -167,7 +189,7 @@ export class Readers {
       return { keys: result.keys, verifiedLsn: '', differences: result.differences.map(presented) };
     if (result.verdict !== 'equal' || result.verifiedLsn === null) {
       throw new Problem('CONFLICT', `the final check is ${result.verdict}: ${result.reason ?? 'no reason given'}`, {
-        hint: 'Approve again: the switchover begins with another verification then.',
+        hint: 'Try again: it begins with another verification then.',
         retryable: true,
       });
     }
@@ -208,22 +230,36 @@ function presented({ schema, table, kind, key, publisherLsn }: Difference): Reco
   return { schema, table, kind, key, publisherLsn: formatLsn(publisherLsn) };
 }
 
-async function endsOf(context: StepContext) {
+function publisherOf(direction: Direction): Side {
+  return direction === 'forward' ? 'source' : 'target';
+}
+
+function subscriberOf(direction: Direction): Side {
+  return direction === 'forward' ? 'target' : 'source';
+}
+
+function readerId({ names }: StepContext, direction: Direction): string {
+  return direction === 'forward' ? names.readers : names.backReaders;
+}
+
+async function endsOf(context: StepContext, direction: Direction) {
   return {
-    readerId: context.names.readers,
-    publisher: await context.connection('source'),
-    subscriber: await context.connection('target'),
+    readerId: readerId(context, direction),
+    publisher: await context.connection(publisherOf(direction)),
+    subscriber: await context.connection(subscriberOf(direction)),
   };
 }
 
 /** A slot that vanished takes with it what was touched since the verified LSN: then only a new verification counts. */
-async function forgetVerificationWithoutSlot(context: StepContext): Promise<void> {
-  if (!context.facts.readersOpened) return;
-  const [slot] = await readReplicationSlots(await context.act('source'), publisherSlotName(context.names.readers));
+async function forgetVerificationWithoutSlot(context: StepContext, direction: Direction): Promise<void> {
+  if (!context.facts[FACTS[direction].opened]) return;
+  const publisher = publisherOf(direction);
+  const name = publisherSlotName(readerId(context, direction));
+  const [slot] = await readReplicationSlots(await context.act(publisher), name);
   if (slot && slot.walStatus !== 'lost') return;
-  if (slot) await dropLinkObjects(await endsOf(context));
-  await context.event('verification-lost', { reason: 'the verification slot on the source is gone' });
-  await context.forget('verifiedLsn', 'verdict');
+  if (slot) await dropLinkObjects(await endsOf(context, direction));
+  await context.event('verification-lost', { reason: `the verification slot on the ${publisher} is gone` });
+  await context.forget(FACTS[direction].verifiedLsn, FACTS[direction].verdict);
 }
 
 function notEqual(result: LinkVerification): Problem {

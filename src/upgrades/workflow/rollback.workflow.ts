@@ -3,15 +3,20 @@ import { problemDocument } from '../../engine/dbos-context.js';
 import { Engine, OperationCancelled, type Workflow, type WorkflowContext } from '../../engine/engine.js';
 import { Operations } from '../../operations/operations.js';
 import { ROLLBACK_FENCED_STEPS, ROLLBACK_OPEN_STEPS } from '../steps/rollback.steps.js';
+import type { RollbackVerification } from '../facts.js';
 import { UpgradeRepository } from '../upgrade.repository.js';
 import type { UpgradeInput } from './forward.workflow.js';
 import { StepRunner } from './step-runner.js';
 import type { UpgradeRun } from './upgrade-run.js';
 import { UpgradeRuns } from './upgrade-runs.js';
 
+export interface RollbackInput extends UpgradeInput {
+  verification: RollbackVerification;
+}
+
 /** Brings traffic back to the source with every write made on the target. */
 @Injectable()
-export class RollbackWorkflow implements Workflow<UpgradeInput> {
+export class RollbackWorkflow implements Workflow<RollbackInput> {
   readonly name = 'upgrade.rollback.v1';
 
   constructor(
@@ -23,9 +28,10 @@ export class RollbackWorkflow implements Workflow<UpgradeInput> {
     engine.register(this);
   }
 
-  async run(context: WorkflowContext, { name }: UpgradeInput): Promise<void> {
+  async run(context: WorkflowContext, { name, verification }: RollbackInput): Promise<void> {
     const run = await this.runs.open(name, context);
     try {
+      await context.step('rollback-asked', () => run.record({ rollbackVerification: verification }));
       const runner = new StepRunner(context, run, this.repository);
       await this.fenced(context, run, runner);
       for (const step of ROLLBACK_OPEN_STEPS) await runner.step(step);
@@ -55,9 +61,9 @@ export class RollbackWorkflow implements Workflow<UpgradeInput> {
     } catch (error) {
       if (error instanceof OperationCancelled) throw error;
       // The fence first: the back slot keeps whatever is written from then on.
-      const undone = [...ROLLBACK_FENCED_STEPS].sort(
-        (a, b) => Number(b.name === 'rollback-fence') - Number(a.name === 'rollback-fence'),
-      );
+      const undone = [...ROLLBACK_FENCED_STEPS]
+        .reverse()
+        .sort((a, b) => Number(b.name === 'rollback-fence') - Number(a.name === 'rollback-fence'));
       for (const step of undone) await runner.undo(step);
       await context.cleanup('rollback-taken-back', () =>
         this.repository.resetSteps(

@@ -27,7 +27,8 @@ export class StepRunner {
   /** @param pass tells repetitions of the same step within one workflow apart */
   async step(step: UpgradeStep, pass = 1): Promise<void> {
     await this.context.step(pass === 1 ? step.name : `${step.name}#${pass}`, async () => {
-      if ((await this.repository.stepState(this.run.name, step.name)) === 'done') return;
+      const before = await this.repository.stepState(this.run.name, step.name);
+      if (before === 'done' || before === 'skipped') return;
       const upgrade = await this.repository.find(this.run.name);
       if (upgrade && upgrade.phase !== step.phase) await this.repository.patch(this.run.name, { phase: step.phase });
       await this.repository.setStep(this.run.name, step.name, 'running', null);
@@ -36,7 +37,7 @@ export class StepRunner {
         const detail = await this.retrying(retryForMs(step), () => this.bounded(step, () => step.run(this.run)));
         await failpoint(`upgrade.${step.name}.acted`);
         await this.run.audit(step.name, 'succeeded', detail);
-        await this.repository.setStep(this.run.name, step.name, 'done', detail);
+        await this.repository.setStep(this.run.name, step.name, 'skipped' in detail ? 'skipped' : 'done', detail);
       } catch (error) {
         if (this.run.signal.aborted) throw error;
         // A session ended under us may have been ended by whoever acts in our place now.

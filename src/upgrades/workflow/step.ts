@@ -1,13 +1,13 @@
 import type { ConnectionTarget } from '../../postgres/connection.js';
 import type { Statement } from '../../postgres/ddl/statement.js';
 import type { Session } from '../../postgres/session.js';
-import type { UpgradeFacts } from '../facts.js';
+import type { RollbackVerification, UpgradeFacts } from '../facts.js';
 import type { PreflightResult } from '../preflight/check.js';
 import type { PreflightOptions } from '../preflight/options.js';
 import type { LinkVerification, VerificationProgress } from '../../verification/at-rest/link-verification.js';
 import type { ObjectNames } from '../object-names.js';
 import type { UpgradePhase, UpgradeRequest } from '../upgrade-request.js';
-import type { Readers } from './readers.js';
+import type { Direction, Readers } from './readers.js';
 
 export type Side = 'source' | 'target';
 
@@ -36,17 +36,19 @@ export interface StepContext {
   /** Password verifiers are copied; where they cannot be read, a password may have been given. */
   writerPassword(role: string): string | null;
   writerPasswords(): ReadonlyMap<string, string>;
-  /** Change streams of the forward link and the keys touched since the last verified LSN. */
-  readers(): Promise<Readers>;
+  /** Change streams of a link and the keys touched since its last verified LSN. `signal` ends the opening. */
+  readers(direction: Direction, signal?: AbortSignal): Promise<Readers>;
   /** Removes the readers' slots and publications from both servers. */
-  dropReaders(): Promise<Record<string, unknown> | null>;
+  dropReaders(direction: Direction): Promise<Record<string, unknown> | null>;
   /** What the preflight checks need to know. */
   preflightOptions(): Promise<PreflightOptions>;
   storePreflight(results: PreflightResult[]): Promise<void>;
   /** A verification of this upgrade, as GET /v1/verifications/{id} shows it. */
-  beginVerification(id: string): Promise<void>;
+  beginVerification(id: string, direction: Direction): Promise<void>;
   verificationProgress(id: string, progress: VerificationProgress): Promise<void>;
   storeVerification(id: string, result: LinkVerification): Promise<void>;
+  /** It ended without an outcome. */
+  abandonVerification(id: string, reason: string): Promise<void>;
   progress(message: string, percent?: number | null, etaSeconds?: number | null): Promise<void>;
   /** Where clients may write now; null while fenced. */
   setWriteTo(side: Side | null): Promise<void>;
@@ -54,6 +56,8 @@ export interface StepContext {
   passPointOfNoReturn(): Promise<boolean>;
   /** The source is open again: from here an abort is possible once more. */
   clearPointOfNoReturn(): Promise<void>;
+  /** Reads when the rollback is to verify: a caller may have asked meanwhile to do it after the opening. */
+  rollbackVerification(): Promise<RollbackVerification>;
   /** Appends to the upgrade's events. */
   event(type: string, data: Record<string, unknown>): Promise<void>;
 }
@@ -66,7 +70,7 @@ export interface UpgradeStep {
   readonly name: string;
   /** The phase callers see while it runs. */
   readonly phase: UpgradePhase;
-  /** Answers what the report tells of it; no secrets. */
+  /** Answers what the report tells of it, no secrets; `{ skipped: why }` when it was not needed. */
   run(context: StepContext): Promise<Record<string, unknown>>;
   /** How long a server that went away is waited for, in ms; default two minutes, and not at all inside the fence. */
   readonly retryForMs?: number;

@@ -7,7 +7,7 @@ import type { Session } from '../../postgres/session.js';
 import { LeaseLost } from '../../engine/engine.js';
 import type { Lease, Leases } from '../../engine/lease.repository.js';
 import type { Operations } from '../../operations/operations.js';
-import type { UpgradeFacts } from '../facts.js';
+import type { RollbackVerification, UpgradeFacts } from '../facts.js';
 import { objectNames, type ObjectNames } from '../object-names.js';
 import type { PreflightResult } from '../preflight/check.js';
 import type { PreflightOptions, ReplicationAddress } from '../preflight/options.js';
@@ -20,7 +20,7 @@ import type { UpgradeRepository } from '../upgrade.repository.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
 import { publisherConninfo } from '../../subscriptions/publisher-connection.js';
 import { openActSession } from './act-session.js';
-import { Readers } from './readers.js';
+import { type Direction, Readers } from './readers.js';
 import { StatementJournal } from './statement-journal.js';
 import type { Side, StepContext } from './step.js';
 
@@ -41,7 +41,7 @@ export class UpgradeRun implements StepContext {
   readonly request: UpgradeRequest;
   readonly names: ObjectNames;
   private readonly sessions = new Map<Side, Promise<Session>>();
-  private openReaders: Promise<Readers> | null = null;
+  private readonly openReaders = new Map<Direction, Promise<Readers>>();
   private lease: Lease | null = null;
   private readonly journal = new StatementJournal();
 
@@ -121,21 +121,23 @@ export class UpgradeRun implements StepContext {
     return new Map(Object.entries(this.passwords));
   }
 
-  async readers(): Promise<Readers> {
+  async readers(direction: Direction, signal = this.signal): Promise<Readers> {
     // A stream that ended for good is of no use any more: whether another can take its place is seen by opening it.
-    if ((await this.openReaders?.catch(() => null))?.failed) await this.closeReaders();
-    this.openReaders ??= Readers.open(this);
+    if ((await this.openReaders.get(direction)?.catch(() => null))?.failed) await this.closeReaders(direction);
+    const opening = this.openReaders.get(direction) ?? Readers.open(this, direction, signal);
+    this.openReaders.set(direction, opening);
     try {
-      return await this.openReaders;
+      return await opening;
     } catch (error) {
-      this.openReaders = null;
+      this.openReaders.delete(direction);
       throw error;
     }
   }
 
-  async dropReaders(): Promise<Record<string, unknown> | null> {
-    await this.closeReaders();
-    return await Readers.drop(this);
+  async dropReaders(direction: Direction): Promise<Record<string, unknown> | null> {
+    await this.closeReaders(direction);
+    await this.abandonUnfinished();
+    return await Readers.drop(this, direction);
   }
 
   async setWriteTo(side: Side | null): Promise<void> {
@@ -157,16 +159,18 @@ export class UpgradeRun implements StepContext {
     await this.services.repository.patch(this.name, { preflight });
   }
 
-  async beginVerification(id: string): Promise<void> {
-    const { source, target } = this.request;
+  async beginVerification(id: string, direction: Direction): Promise<void> {
+    const [publisher, subscriber] =
+      direction === 'forward' ? [this.request.source, this.request.target] : [this.request.target, this.request.source];
+    await this.abandonUnfinished();
     await this.services.verifications.insert({
       id,
       kind: 'at-rest',
-      subscriberServer: target.server,
-      subscriberDatabase: target.database,
-      subscription: this.names.subscription,
-      publisherServer: source.server,
-      publisherDatabase: source.database,
+      subscriberServer: subscriber.server,
+      subscriberDatabase: subscriber.database,
+      subscription: direction === 'forward' ? this.names.subscription : this.names.backSubscription,
+      publisherServer: publisher.server,
+      publisherDatabase: publisher.database,
       tables: null,
       singleLsn: true,
       maxParallel: this.request.verification.maxParallel,
@@ -188,12 +192,28 @@ export class UpgradeRun implements StepContext {
     await this.services.repository.patch(this.name, { verification: { id, verdict: result.verdict, verifiedLsn } });
   }
 
+  async abandonVerification(id: string, reason: string): Promise<void> {
+    await this.services.verifications.abandon(id, reason);
+  }
+
+  /** One that an earlier process was carrying out when it ended. */
+  private async abandonUnfinished(): Promise<void> {
+    const last = (await this.services.repository.find(this.name))?.verification;
+    if (last?.verdict === null) await this.abandonVerification(last.id, 'it was interrupted');
+  }
+
   passPointOfNoReturn(): Promise<boolean> {
     return this.services.repository.passPointOfNoReturn(this.name);
   }
 
   async clearPointOfNoReturn(): Promise<void> {
     await this.services.repository.patch(this.name, { openingAt: null });
+  }
+
+  async rollbackVerification(): Promise<RollbackVerification> {
+    const stored = (await this.services.repository.find(this.name))?.facts.rollbackVerification ?? 'before';
+    this.facts = { ...this.facts, rollbackVerification: stored };
+    return stored;
   }
 
   async progress(message: string, percent: number | null = null, etaSeconds: number | null = null): Promise<void> {
@@ -214,15 +234,15 @@ export class UpgradeRun implements StepContext {
 
   /** Ends streams and sessions; the slots stay, so that a later run goes on from where this one confirmed. */
   async close(): Promise<void> {
-    await this.closeReaders();
+    for (const direction of [...this.openReaders.keys()]) await this.closeReaders(direction);
     const sessions = [...this.sessions.values()];
     this.sessions.clear();
     for (const session of sessions) await session.then((open) => open.close()).catch(() => {});
   }
 
-  private async closeReaders(): Promise<void> {
-    const open = this.openReaders;
-    this.openReaders = null;
+  private async closeReaders(direction: Direction): Promise<void> {
+    const open = this.openReaders.get(direction);
+    this.openReaders.delete(direction);
     if (open) await open.then((readers) => readers.close()).catch(() => {});
   }
 

@@ -1,0 +1,148 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { eventually } from '../support/eventually.js';
+import { Lockstep } from '../support/lockstep.js';
+import { holds, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
+import { DATABASE, upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
+
+const NAME = 'back';
+const PATH = `/v1/upgrades/${NAME}`;
+
+/** One upgrade that is switched for each test: writers write on the target, and may be brought back. */
+describe('a rollback proves that the source has everything before it opens it', () => {
+  let lockstep: Lockstep;
+  let scene: UpgradeScene;
+  /** Of the readers, which only live while a rollback is at work. */
+  let atRest: { source: string[]; target: string[] };
+
+  beforeAll(async () => {
+    lockstep = await Lockstep.start();
+  }, 60_000);
+  afterAll(() => lockstep.dispose());
+
+  beforeEach(async () => {
+    scene = await UpgradeScene.set(14, 18);
+    await scene.register(lockstep);
+    await scene.workload.start();
+    await scene.begin(lockstep, NAME, { gates: [] });
+    scene.follow(() => lockstep, NAME);
+    await operationEnds(lockstep, (await upgradeIn(lockstep, NAME, ['switched'])).operationId);
+    await writesContinue(scene);
+    atRest = { source: await ours(scene.source), target: await ours(scene.target) };
+  }, 180_000);
+  afterEach(async () => {
+    await eventually(
+      async () => {
+        await lockstep.request('POST', `${PATH}/abort`);
+        await lockstep.request('POST', `${PATH}/finalize`);
+        return (await lockstep.request('DELETE', PATH)).status === 204;
+      },
+      { within: 60_000, every: 300 },
+    );
+    for (const name of ['source', 'target']) await lockstep.ok('DELETE', `/v1/servers/${name}`);
+    await scene.dispose();
+  }, 120_000);
+
+  const view = () => lockstep.ok<UpgradeView>('GET', PATH);
+
+  async function refused(operationId: string): Promise<UpgradeView> {
+    await eventually(
+      async () => (await lockstep.ok<{ state: string }>('GET', `/v1/operations/${operationId}`)).state === 'failed',
+      { within: 90_000 },
+    );
+    return await view();
+  }
+
+  it('a row that differs keeps it back, before any writer is stopped, and is named; mended, it goes through', async () => {
+    const paused = new Set<string | null>();
+    const watching = setInterval(() => paused.add(scene.writeTo), 10);
+    const row = `where ctid = (select min(ctid) from app.client_write)`;
+    await scene.source.run(DATABASE, `update app.client_write set writer = writer + 1 ${row}`);
+    const { operationId } = await lockstep.ok<UpgradeView>('POST', `${PATH}/rollback`);
+    const kept = await refused(operationId);
+    clearInterval(watching);
+    expect([...paused]).toEqual(['target']);
+    expect(kept).toMatchObject({ phase: 'switched', writeTo: 'target', verification: { verdict: 'different' } });
+    expect(kept.problem).toMatchObject({ code: 'CONFLICT' });
+    expect(kept.problem!.detail).toContain('app.client_write different');
+    expect({ source: await ours(scene.source), target: await ours(scene.target) }).toEqual(atRest);
+    await writesContinue(scene);
+
+    await scene.source.run(DATABASE, `update app.client_write set writer = writer - 1 ${row}`);
+    await lockstep.ok('POST', `${PATH}/rollback`, { verification: 'before' });
+    const back = await upgradeIn(lockstep, NAME, ['rolled-back']);
+    expect(back).toMatchObject({ writeTo: 'source', problem: null, verification: { verdict: 'equal' } });
+    expect(back.rollback!.fenceProof).toBe('held');
+    expect(back.rollback!.verifiedLsn).toMatch(/^[0-9A-F]+\/[0-9A-F]+$/);
+    expect(back.rollback!.keysChecked).toBeGreaterThan(0);
+    const after = back.steps.find(({ name }) => name === 'rollback-verification-after')!;
+    expect(after).toMatchObject({ state: 'skipped' });
+    await writesContinue(scene);
+    await holds(scene, 'source');
+  }, 240_000);
+
+  it('a superuser who writes on the target through the fence is noticed, and the target stays open', async () => {
+    const stop = new AbortController();
+    const superuser = await scene.target.open(DATABASE);
+    const writing = (async () => {
+      for (let n = 0; !stop.signal.aborted; n++) {
+        await superuser.execute(
+          `insert into app.client_write (client_id, run, writer, n, attempt, kind)
+           values (gen_random_uuid(), 'superuser', 99, ${n}, 1, 'none')`,
+        );
+      }
+    })();
+    try {
+      const { operationId } = await lockstep.ok<UpgradeView>('POST', `${PATH}/rollback`);
+      const kept = await refused(operationId);
+      expect(kept).toMatchObject({ phase: 'switched', writeTo: 'target' });
+      expect(kept.problem!.detail).toMatch(/through the fence: app.client_write/);
+    } finally {
+      stop.abort();
+      await writing;
+      await superuser.close();
+    }
+    expect({ source: await ours(scene.source), target: await ours(scene.target) }).toEqual(atRest);
+    await writesContinue(scene);
+    await lockstep.ok('POST', `${PATH}/rollback`);
+    await upgradeIn(lockstep, NAME, ['rolled-back']);
+    await writesContinue(scene);
+    await holds(scene, 'source');
+  }, 240_000);
+
+  it('in a hurry it goes on without verifying first, also when that has begun; equality is shown afterwards', async () => {
+    // A transaction that stays open keeps the verification from getting its slot on the target.
+    const superuser = await scene.target.open(DATABASE);
+    await superuser.execute('begin; select pg_current_xact_id()');
+    try {
+      const { operationId } = await lockstep.ok<UpgradeView>('POST', `${PATH}/rollback`);
+      await eventually(
+        async () => {
+          const step = (await view()).steps.find(({ name }) => name === 'rollback-verification');
+          return step?.state === 'running';
+        },
+        { within: 30_000 },
+      );
+      expect((await view()).writeTo).toBe('target');
+      const second = await lockstep.request('POST', `${PATH}/rollback`);
+      expect(second).toMatchObject({ status: 409, body: { code: 'WRONG_STATE' } });
+      const hurried = await lockstep.request<UpgradeView>('POST', `${PATH}/rollback`, { verification: 'after' });
+      expect(hurried).toMatchObject({ status: 202, body: { operationId } });
+      const opened = await eventually(
+        async () => {
+          const now = await view();
+          return now.writeTo === 'source' ? now : null;
+        },
+        { within: 60_000 },
+      );
+      expect(opened.rollback).toMatchObject({ fenceProof: null, verifiedLsn: null });
+    } finally {
+      await superuser.close();
+    }
+    const back = await upgradeIn(lockstep, NAME, ['rolled-back']);
+    expect(back.verification!.verdict).toBe('equal');
+    expect(back.steps.find(({ name }) => name === 'rollback-verification')).toMatchObject({ state: 'skipped' });
+    expect(back.steps.find(({ name }) => name === 'rollback-verification-after')).toMatchObject({ state: 'done' });
+    await writesContinue(scene);
+    await holds(scene, 'source');
+  }, 240_000);
+});
