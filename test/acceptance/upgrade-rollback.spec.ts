@@ -55,7 +55,10 @@ describe('a rollback proves that the source has everything before it opens it', 
   it('a row that differs keeps it back, before any writer is stopped, and is named; mended, it goes through', async () => {
     const paused = new Set<string | null>();
     const watching = setInterval(() => paused.add(scene.writeTo), 10);
-    const row = `where ctid = (select min(ctid) from app.client_write)`;
+    const [{ id } = { id: '' }] = await scene.source.withSession(DATABASE, (session) =>
+      session.rows<{ id: string }>('select client_id::text as id from app.client_write limit 1'),
+    );
+    const row = `where client_id = '${id}'`;
     await scene.source.run(DATABASE, `update app.client_write set writer = writer + 1 ${row}`);
     const { operationId } = await lockstep.ok<UpgradeView>('POST', `${PATH}/rollback`);
     const kept = await refused(operationId);
