@@ -10,9 +10,9 @@ import { readLinkTables, readSubscription } from '../../verification/at-rest/rea
 import { verifyLink } from '../../verification/at-rest/verify-link.js';
 import { compareTouched } from '../../verification/final-check/compare-touched.js';
 import { TouchedKeys } from '../../verification/final-check/touched-keys.js';
-import { dropLinkObjects, publisherSlotName } from '../../verification/link/link-objects.js';
+import { dropLinkObjects, publisherSlotName, subscriberSlotName } from '../../verification/link/link-objects.js';
 import { LinkReaders } from '../../verification/link/link-readers.js';
-import type { StepContext } from './step.js';
+import type { Side, StepContext } from './step.js';
 
 /** More touched keys than this make the final check slow: verify again before the fence instead. */
 const MANY_KEYS = 50_000;
@@ -216,14 +216,27 @@ async function endsOf(context: StepContext) {
   };
 }
 
-/** A slot that vanished takes with it what was touched since the verified LSN: then only a new verification counts. */
+/**
+ * A slot that vanished takes with it what was touched since the verified LSN on the source, or written by others on the
+ * target: then only a new verification counts.
+ */
 async function forgetVerificationWithoutSlot(context: StepContext): Promise<void> {
   if (!context.facts.readersOpened) return;
-  const [slot] = await readReplicationSlots(await context.act('source'), publisherSlotName(context.names.readers));
-  if (slot && slot.walStatus !== 'lost') return;
-  if (slot) await dropLinkObjects(await endsOf(context));
-  await context.event('verification-lost', { reason: 'the verification slot on the source is gone' });
+  const lost: Side[] = [];
+  for (const [side, name] of [
+    ['source', publisherSlotName(context.names.readers)],
+    ['target', subscriberSlotName(context.names.readers)],
+  ] as const) {
+    const [slot] = await readReplicationSlots(await context.act(side), name);
+    if (!slot || slot.walStatus === 'lost') lost.push(side);
+  }
+  if (lost.length === 0) return;
+  await context.event('verification-lost', {
+    reason: `the verification slot on the ${lost.join(' and the ')} is gone`,
+  });
+  // Forgotten before the slots are made again: after a crash in between, slots that are there would speak for it.
   await context.forget('verifiedLsn', 'verdict');
+  await dropLinkObjects(await endsOf(context));
 }
 
 function notEqual(result: LinkVerification): Problem {
