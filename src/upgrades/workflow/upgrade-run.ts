@@ -205,8 +205,12 @@ export class UpgradeRun implements StepContext {
     await this.services.repository.event(this.name, type, data);
   }
 
-  /** Cuts the act sessions off without a farewell that a vanished server would never answer. */
+  /**
+   * Cuts the act sessions off without a farewell that a vanished server would never answer. The streams, which may hang
+   * on the same server, are opened anew when they are needed, before the next fence and not in it.
+   */
   dropSessions(): void {
+    void this.closeReaders();
     const sessions = [...this.sessions.values()];
     this.sessions.clear();
     for (const session of sessions) session.then((open) => open.destroy()).catch(() => {});
