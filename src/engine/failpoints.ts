@@ -1,3 +1,4 @@
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** name -> action, from LOCKSTEP_FAILPOINTS: `upgrade.fence.acted=kill,upgrade.drain.done=wait:2000`. */
@@ -15,6 +16,19 @@ export async function failpoint(name: string): Promise<void> {
   const wait = /^wait:(\d+)$/.exec(action);
   if (wait) await delay(Number(wait[1]));
   if (action === 'throw') throw new Error(`failpoint ${name}`);
+}
+
+/**
+ * As `failpoint`, before a statement that changes a managed server is sent: `statement=once:<file>` ends the process at
+ * each text at which it has not ended before, in this life or an earlier one; the file remembers them.
+ */
+export function statementFailpoint(text: string): void {
+  const file = /^once:(.+)$/.exec(armed?.get('statement') ?? '')?.[1];
+  if (file === undefined) return;
+  const line = JSON.stringify(text);
+  if (existsSync(file) && readFileSync(file, 'utf8').split('\n').includes(line)) return;
+  appendFileSync(file, `${line}\n`);
+  process.kill(process.pid, 'SIGKILL');
 }
 
 function parse(text: string | undefined): Map<string, string> | null {

@@ -17,6 +17,8 @@ const PATTERNS: [RegExp, string][] = [
     /(["']?\b(?:password|token|secret|authorization)["']?\s*:\s*)(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')/gi,
     `$1"${REDACTED}"`,
   ],
+  // Customised options (`app.api_key`) are where applications keep secrets in role settings.
+  [/(\bset\s+(?:"[^"]+"|[\w$]+)\.(?:"[^"]+"|[\w$]+)\s*(?:\bto\b|=)\s*)'(?:[^']|'')*'/gi, `$1'${REDACTED}'`],
   [/\bBearer\s+[A-Za-z0-9._~+/=-]{16,}/gi, `Bearer ${REDACTED}`],
   [/\blst_[A-Za-z0-9_-]{20,}/g, REDACTED],
   [/SCRAM-SHA-256\$[^\s'"]+/g, REDACTED],

@@ -3,6 +3,8 @@ import { majorOf } from '../shared/server-version.js';
 import { connect, type ConnectionTarget, type ConnectOptions } from './connection.js';
 import { translateError } from './translate-error.js';
 
+const GOODBYE_MS = 2_000;
+
 /**
  * One session on a managed server. int8 and numeric values arrive as text (the driver's default): each caller
  * decides, per query, how to read them.
@@ -90,9 +92,12 @@ export class Session {
     (this.client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
   }
 
+  /** Says goodbye; a server that does not hear it is left without one after a moment. */
   async close(): Promise<void> {
     this.ended = true;
+    const unheard = setTimeout(() => this.destroy(), GOODBYE_MS);
     await this.client.end().catch(() => {});
+    clearTimeout(unheard);
   }
 }
 

@@ -1,8 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
+import { stateAsText } from '../support/state-text.js';
 import { catalogsOf, holds, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
 import { DATABASE, upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
+
+const PLANTED = 'planted-in-a-role-setting';
 
 /** Each test has its own servers; the names under which they are registered are free again after it. */
 describe('an upgrade that does not go through', () => {
@@ -65,6 +68,15 @@ describe('an upgrade that does not go through', () => {
 
   it('a drain that misses its deadline unfences and asks again; the second approval goes through', async () => {
     scene = await UpgradeScene.set(14, 18);
+    // What writers have set for this database: with the fence's own setting among the rest, without it, and a secret.
+    await scene.source.run(
+      DATABASE,
+      `alter role orders_writer_a in database ${DATABASE} set work_mem to '8MB';
+       alter role orders_writer_a in database ${DATABASE} set default_transaction_read_only to 'off';
+       alter role orders_writer_a in database ${DATABASE} set app.api_key to '${PLANTED}';
+       alter role orders_writer_b in database ${DATABASE} set lock_timeout to '30s'`,
+    );
+    const { settings } = await catalogsOf(scene.source);
     await scene.register(lockstep);
     await scene.workload.start();
     await scene.begin(lockstep, 'stuck', { deadlines: { drainMs: 1500 } });
@@ -78,6 +90,8 @@ describe('an upgrade that does not go through', () => {
       );
       await blocker.execute(`begin; lock table lockstep."${marker!.name}" in access exclusive mode`);
       await lockstep.ok('POST', '/v1/upgrades/stuck/approve', { gate: 'switchover' });
+      await inStep('stuck', 'drain');
+      expect((await catalogsOf(scene.source)).settings).not.toEqual(settings);
       const back = await eventually(
         async () => {
           const view = await lockstep.ok<UpgradeView>('GET', '/v1/upgrades/stuck');
@@ -87,6 +101,7 @@ describe('an upgrade that does not go through', () => {
       );
       expect(back.problem!.code).toBe('SERVER_TIMEOUT');
       expect(back.writeTo).toBe('source');
+      expect((await catalogsOf(scene.source)).settings).toEqual(settings);
     } finally {
       await blocker.close();
     }
@@ -102,6 +117,12 @@ describe('an upgrade that does not go through', () => {
       { within: 30_000 },
     );
     await holds(scene, 'target');
+    // Carried to the target, and nowhere on the way kept.
+    expect((await catalogsOf(scene.target)).settings).toEqual(settings);
+    for (const text of [await stateAsText(lockstep), lockstep.log()]) {
+      const at = text.indexOf(PLANTED);
+      expect(at < 0 ? '' : text.slice(at - 300, at)).toBe('');
+    }
   }, 180_000);
 
   it('a superuser who writes through the fence is noticed, and nothing is switched', async () => {

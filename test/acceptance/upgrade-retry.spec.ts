@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { join } from 'node:path';
 import { FORWARD_STEPS } from '../../src/upgrades/steps/index.js';
 import { ROLLBACK_STEPS } from '../../src/upgrades/steps/rollback.steps.js';
 import { streamedEvents } from '../support/event-stream.js';
@@ -162,6 +163,42 @@ describe('an upgrade that is taken up again', () => {
     await holds(scene, 'source');
     await abortLeavesNothing();
   }, 240_000);
+
+  it('kill -9 before every single statement of a rollback, then of finalize: both complete, nothing lost or left', async () => {
+    const deaths = async (action: string, done: string): Promise<number> => {
+      await relaunch(`statement=once:${join(lockstep.folder, action)}`);
+      await lockstep.ok('POST', `${PATH}/${action}`);
+      for (let died = 0; ; died++) {
+        const phase = await eventually(
+          async () => (lockstep.exited ? 'dead' : [(await view()).phase].find((now) => now === done)),
+          { within: 120_000 },
+        );
+        if (phase === done) return died;
+        expect(lockstep.signal).toBe('SIGKILL');
+        await lockstep.launch({ LOCKSTEP_FAILPOINTS: `statement=once:${join(lockstep.folder, action)}` });
+      }
+    };
+    await scene.workload.start();
+    await scene.begin(lockstep, NAME);
+    scene.follow(() => lockstep, NAME);
+    await switchOver();
+    await operationEnds(lockstep, (await view()).operationId);
+    expect(await deaths('rollback', 'rolled-back')).toBeGreaterThan(10);
+    await relaunch();
+    await writesContinue(scene);
+    await holds(scene, 'source');
+
+    await scene.workload.start();
+    await lockstep.ok('POST', `${PATH}/retry`);
+    await switchOver();
+    await operationEnds(lockstep, (await view()).operationId);
+    expect(await deaths('finalize', 'finalized')).toBeGreaterThan(5);
+    await relaunch();
+    await writesContinue(scene);
+    await scene.workload.stop();
+    expect(await ours(scene.source)).toEqual([]);
+    expect(await ours(scene.target)).toEqual([]);
+  }, 600_000);
 
   it('what was defined on the target since it was opened keeps the rollback back, and is named', async () => {
     await scene.workload.start();

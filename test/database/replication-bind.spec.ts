@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { setTimeout as delay } from 'node:timers/promises';
 import { bindPair } from '../../src/postgres/replication/bind.js';
 import type { BoundPair } from '../../src/postgres/replication/bound-pair.js';
 import { ChangeStream } from '../../src/postgres/replication/change-stream.js';
@@ -112,7 +111,9 @@ describe('binding a publisher snapshot to a subscriber snapshot, 14 to 18 under 
       } finally {
         await pair.release();
       }
-      await delay(20);
+      // The next pair is bound among other transactions.
+      const { position } = publisherStream;
+      await eventually(() => publisherStream.position > position, { within: 10_000, every: 5 });
     }
     // Without rolling forward the same snapshots differ: the load is heavy enough to test anything.
     process.stdout.write(`${method}: naive ${naive}, rolled forward ${rolledForward}, in doubt ${inDoubt}\n`);

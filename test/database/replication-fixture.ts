@@ -1,4 +1,3 @@
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { ChangeStream } from '../../src/postgres/replication/change-stream.js';
 import type { ChangeStreamOptions } from '../../src/postgres/replication/change-stream-options.js';
 import { createLogicalSlot } from '../../src/postgres/replication/logical-slot.js';
@@ -83,6 +82,17 @@ export class StreamFixture {
     });
   }
 
+  /** When the server last heard from the stream, and its clock now, in ms; 0 when nothing streams. */
+  async heard(): Promise<{ reply: number; now: number }> {
+    return this.server.withSession(this.database, async (session) =>
+      session.row<{ reply: number; now: number }>(
+        `select coalesce((select 1000 * date_part('epoch', r.reply_time) from pg_stat_replication r
+           join pg_replication_slots s on s.active_pid = r.pid where s.slot_name = '${this.slotName}'), 0)::float8 as reply,
+           (1000 * date_part('epoch', clock_timestamp()))::float8 as now`,
+      ),
+    );
+  }
+
   async killWalsender(): Promise<void> {
     await this.run(
       `select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = '${this.slotName}'`,
@@ -98,48 +108,4 @@ export function insertedIds(transactions: readonly StreamedTransaction[]): numbe
   return transactions.flatMap((transaction) =>
     transaction.changes.flatMap((change) => (change.kind === 'insert' ? [Number(change.new[0])] : [])),
   );
-}
-
-/** A way to a server that can be cut and restored at the same port. */
-export class Network {
-  private listener: Server | null = null;
-  private readonly sockets = new Set<Socket>();
-  port = 0;
-
-  private constructor(private readonly serverPort: number) {}
-
-  static async to(serverPort: number): Promise<Network> {
-    const network = new Network(serverPort);
-    await network.restore();
-    return network;
-  }
-
-  async restore(): Promise<void> {
-    const listener = createServer((near) => {
-      const far = connect(this.serverPort, '127.0.0.1');
-      for (const [socket, other] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        this.sockets.add(socket);
-        socket.on('error', () => {});
-        socket.on('close', () => {
-          this.sockets.delete(socket);
-          other.destroy();
-        });
-        socket.pipe(other);
-      }
-    });
-    await new Promise<void>((resolve) => listener.listen(this.port, '127.0.0.1', resolve));
-    this.port = (listener.address() as AddressInfo).port;
-    this.listener = listener;
-  }
-
-  async cut(): Promise<void> {
-    const listener = this.listener;
-    this.listener = null;
-    const closed = new Promise<void>((resolve) => (listener ? listener.close(() => resolve()) : resolve()));
-    for (const socket of this.sockets) socket.destroy();
-    await closed;
-  }
 }

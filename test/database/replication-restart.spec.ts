@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { setTimeout as delay } from 'node:timers/promises';
 import { dropLogicalSlot } from '../../src/postgres/replication/logical-slot.js';
+import { eventually } from '../support/eventually.js';
 import { TestServer } from '../support/postgres-fleet.js';
 import { insertedIds, StreamFixture } from './replication-fixture.js';
 
@@ -28,7 +28,9 @@ describe.each([14, 18])('change stream and the life of its server, PostgreSQL %i
     const { stream } = await fixture.open({ onTransaction: () => blocked });
     const { pid } = await fixture.slot();
     await fixture.insert(1);
-    await delay(2_500); // the server's patience, twice and a half
+    // Its replies go on for twice and a half the server's patience.
+    const { now } = await fixture.heard();
+    await eventually(async () => (await fixture.heard()).reply > now + 2_500, { within: 20_000, every: 100 });
     expect((await fixture.slot()).pid).toBe(pid);
     release();
     await fixture.caughtUp(stream);
@@ -44,7 +46,8 @@ describe.each([14, 18])('change stream and the life of its server, PostgreSQL %i
     await fixture.insert(3);
     await fixture.caughtUp(stream);
     expect(insertedIds(seen)).toEqual([1, 2, 3]);
-    expect(stream.state).toBe('streaming');
+    // What the server sends with its first answer is handled before the state says so.
+    await eventually(() => stream.state === 'streaming', { within: 5_000 });
   });
 
   it('goes on after a crash', async () => {
@@ -61,7 +64,7 @@ describe.each([14, 18])('change stream and the life of its server, PostgreSQL %i
   it('closes at once while the server is gone', async () => {
     const { stream } = await fixture.open();
     await server.crash();
-    await delay(300);
+    await eventually(() => stream.state === 'reconnecting', { within: 10_000 });
     const begun = Date.now();
     await stream.close();
     await stream.close();

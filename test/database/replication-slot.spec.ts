@@ -3,7 +3,9 @@ import { Client } from 'pg';
 import { ChangeStream } from '../../src/postgres/replication/change-stream.js';
 import { createLogicalSlot, dropLogicalSlot, logicalSlotStatus } from '../../src/postgres/replication/logical-slot.js';
 import type { TransactionBlocker } from '../../src/postgres/replication/slot-blockers.js';
+import type { Problem } from '../../src/problems/problem.js';
 import { eventually } from '../support/eventually.js';
+import { Network } from '../support/network.js';
 import { TestServer } from '../support/postgres-fleet.js';
 
 // A transaction anywhere in the cluster holds up every slot being created there, hence servers of its own.
@@ -85,6 +87,57 @@ describe.each([14, 18])('logical slots, PostgreSQL %i', (major) => {
       expect(await status()).toBeNull();
     } finally {
       await blocker.close();
+    }
+  });
+
+  it('whose creation is not answered is named with its server and how to drop it, and found by the next attempt', async () => {
+    const network = await Network.to(server.port);
+    const blocker = await server.open('postgres');
+    try {
+      await blocker.execute('begin; select pg_current_xact_id()');
+      const target = { ...server.target(database), port: network.port };
+      const creating = createLogicalSlot(target, 'one', { deadlineMs: 3_000 }).catch((error: unknown) => error);
+      await eventually(status, { within: 10_000 });
+      network.freeze();
+      await blocker.execute('commit');
+      await eventually(async () => (await status())?.confirmedFlushLsn, { within: 10_000 });
+      const problem = (await creating) as Problem;
+      expect(problem).toMatchObject({ code: 'SERVER_UNREACHABLE', retryable: true });
+      const { slot, server: named, drop } = problem.options.extra as Record<string, string>;
+      expect({ slot, named }).toEqual({ slot: 'one', named: `127.0.0.1:${network.port}/${database}` });
+      for (const text of [slot, named]) expect(problem.detail).toContain(text);
+      expect(problem.options.hint).toContain(drop);
+      expect((await create()).created).toBe(false);
+      await server.run(database, drop!);
+      expect(await status()).toBeNull();
+    } finally {
+      await blocker.close();
+      await network.cut();
+    }
+  });
+
+  it('that is still being created for a client long gone is not taken for one', async () => {
+    const network = await Network.to(server.port);
+    const blocker = await server.open('postgres');
+    try {
+      await blocker.execute('begin; select pg_current_xact_id()');
+      const target = { ...server.target(database), port: network.port };
+      const lost = createLogicalSlot(target, 'one', { deadlineMs: 60_000 }).catch((error: unknown) => error);
+      await eventually(status, { within: 10_000 });
+      network.dropClients();
+      expect(await lost).toMatchObject({ options: { extra: { slot: 'one' } } });
+      const orphan = await status();
+      expect(orphan).toMatchObject({ active: true, confirmedFlushLsn: null });
+      const creating = create();
+      await eventually(async () => ![null, orphan!.activePid].includes((await status())?.activePid ?? null), {
+        within: 10_000,
+      });
+      await blocker.execute('commit');
+      expect(await creating).toMatchObject({ created: true, status: { active: false } });
+      expect((await status())!.confirmedFlushLsn).not.toBeNull();
+    } finally {
+      await blocker.close();
+      await network.cut();
     }
   });
 

@@ -3,8 +3,9 @@ import { dropLogicalSlot } from '../../src/postgres/replication/logical-slot.js'
 import { ReplicationConnection } from '../../src/postgres/replication/replication-connection.js';
 import { UNCHANGED, type StreamedTransaction } from '../../src/postgres/replication/streamed-transaction.js';
 import { eventually } from '../support/eventually.js';
+import { Network } from '../support/network.js';
 import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
-import { insertedIds, Network, StreamFixture } from './replication-fixture.js';
+import { insertedIds, StreamFixture } from './replication-fixture.js';
 
 const MAJORS = AVAILABLE_MAJORS.filter((major) => [13, 14, 18].includes(major));
 

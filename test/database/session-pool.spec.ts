@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { SessionPool } from '../../src/postgres/session-pool.js';
 import { SessionPools } from '../../src/postgres/session-pools.js';
-import type { Session } from '../../src/postgres/session.js';
+import { Session } from '../../src/postgres/session.js';
 import { eventually } from '../support/eventually.js';
+import { Network } from '../support/network.js';
 import { TestServer } from '../support/postgres-fleet.js';
 
 describe('session pool', () => {
@@ -25,6 +26,19 @@ describe('session pool', () => {
       return row.n;
     });
   }
+
+  it('takes leave of a server that does not answer any more', async () => {
+    const network = await Network.to(server.port);
+    try {
+      const session = await Session.open({ ...server.target('pool'), port: network.port });
+      network.freeze();
+      const begun = Date.now();
+      await session.close();
+      expect(Date.now() - begun).toBeLessThan(10_000);
+    } finally {
+      await network.cut();
+    }
+  });
 
   it('lends the same session again', async () => {
     pool = new SessionPool(server.target('pool'));

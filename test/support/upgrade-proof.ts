@@ -58,8 +58,8 @@ export async function operationEnds(lockstep: Lockstep, id: string): Promise<voi
 }
 
 /** Everything of ours that is still on a server. */
-export async function ours(server: TestServer): Promise<string[]> {
-  return server.withSession(DATABASE, async (session) => {
+export async function ours(server: TestServer, database = DATABASE): Promise<string[]> {
+  return server.withSession(database, async (session) => {
     const rows = await session.rows<{ object: string }>(`
       select 'slot ' || slot_name as object from pg_replication_slots where slot_name like 'lockstep%'
       union all select 'publication ' || pubname from pg_publication where pubname like 'lockstep%'

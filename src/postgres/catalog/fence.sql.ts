@@ -126,7 +126,7 @@ export interface RoleStateRow {
   mayConnect: boolean;
   /** Entries of ALTER ROLE ... IN DATABASE, `name=value`, in catalog order; null when there are none. */
   settings: string[] | null;
-  /** Whether the role has a session, an object, a grant or a database elsewhere in this server. */
+  /** Whether the role has a session elsewhere in this server; or, itself or a group of its, an object, grant or database. */
   usedElsewhere: boolean;
 }
 
@@ -138,7 +138,8 @@ select r.oid, r.rolname::text as name, r.rolcanlogin as "canLogin",
   exists (select from pg_catalog.pg_stat_activity a
           where a.usesysid = r.oid and a.datid is not null and a.datid <> d.oid)
   or exists (select from pg_catalog.pg_shdepend p
-             where p.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass and p.refobjid = r.oid
+             where p.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+               and pg_catalog.pg_has_role(r.oid, p.refobjid, 'MEMBER')
                and (p.dbid not in (0, d.oid)
                     or (p.classid = 'pg_catalog.pg_database'::pg_catalog.regclass and p.objid <> d.oid))) as "usedElsewhere"
 from pg_catalog.pg_roles r

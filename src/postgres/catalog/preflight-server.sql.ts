@@ -78,9 +78,13 @@ export const FILE_SETTINGS = `
 select name as object, setting as value from pg_catalog.pg_file_settings
 where applied and name = any ($1::text[]) order by name`;
 
-/** Settings stored for this database, which a schema dump does not carry. */
+/**
+ * Settings stored for this database, which a schema dump does not carry. Values of customised options are left out:
+ * applications keep secrets there.
+ */
 export const DATABASE_SETTINGS = `
-select coalesce(r.rolname::text || ' in database', 'database') || ': ' || e as object
+select coalesce(r.rolname::text || ' in database', 'database') || ': ' ||
+  case when pg_catalog.split_part(e, '=', 1) like '%.%' then pg_catalog.split_part(e, '=', 1) || '=(not shown)' else e end as object
 from pg_catalog.pg_db_role_setting s left join pg_catalog.pg_roles r on r.oid = s.setrole
 cross join lateral pg_catalog.unnest(s.setconfig) e
 where s.setdatabase = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())

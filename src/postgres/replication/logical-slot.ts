@@ -2,11 +2,14 @@ import { Problem } from '../../problems/problem.js';
 import { slotNameProblem } from '../../shared/identifier.js';
 import { parseLsn, type Lsn } from '../../shared/lsn.js';
 import type { ConnectionTarget } from '../connection.js';
+import { literal } from '../quoting.js';
 import { Session, withSession } from '../session.js';
 import { sqlstateOf } from '../translate-error.js';
-import { describeBlocker, transactionBlockers } from './slot-blockers.js';
+import { describeBlocker, type TransactionBlocker, transactionBlockers } from './slot-blockers.js';
 
 const CANCEL_AGAIN_MS = 100;
+/** The server's own time-out has fired by then, and its answer has travelled. */
+const ANSWER_GRACE_MS = 5_000;
 const STATEMENT_TIMEOUT = '57014';
 const DUPLICATE_OBJECT = '42710';
 const UNDEFINED_OBJECT = '42704';
@@ -67,7 +70,8 @@ export async function logicalSlotStatus(session: Session, name: string): Promise
 /**
  * Creates a logical slot with plugin pgoutput in the target's database, or finds it there already. The server first
  * waits for every transaction running anywhere in the cluster; past the deadline that wait is ended, nothing stays
- * behind, and the Problem (PREREQUISITE_FAILED, retryable, `blockers`) names what it was waiting for.
+ * behind, and the Problem (PREREQUISITE_FAILED, retryable, `blockers`) names what it was waiting for. When no answer
+ * comes, the Problem (SERVER_UNREACHABLE, `slot`, `server`, `drop`) names the slot that may be left.
  */
 export async function createLogicalSlot(
   target: ConnectionTarget,
@@ -79,8 +83,10 @@ export async function createLogicalSlot(
   const creator = { purpose: `slot ${name}`, statementTimeoutMs: Math.max(1, deadlineMs), lockTimeoutMs: 0 };
   return withSession(target, creator, async (session) => {
     const existing = await usable(session, target, name);
-    if (existing) return { created: false, status: existing };
-    const created = await runCreation(session, target, name, signal);
+    if (existing && isComplete(existing)) return { created: false, status: existing };
+    // Being created at this moment: by a session of ours whose answer was lost, which ends now.
+    if (existing) await dropLogicalSlot(session, name);
+    const created = await runCreation(session, target, name, { deadlineMs, signal });
     const status = await usable(session, target, name);
     if (!status) throw new Problem('CONFLICT', `replication slot "${name}" was dropped while it was being created`);
     return { created, status };
@@ -92,49 +98,90 @@ async function runCreation(
   session: Session,
   target: ConnectionTarget,
   name: string,
-  signal: AbortSignal | undefined,
+  { deadlineMs, signal }: { deadlineMs: number; signal: AbortSignal | undefined },
 ): Promise<boolean> {
   return withSession(target, { purpose: `slot ${name} watch` }, async (watch) => {
-    let blockers = await transactionBlockers(watch, session.backendPid);
-    const timer = setInterval(() => {
-      transactionBlockers(watch, session.backendPid).then(
-        (found) => (blockers = found),
-        () => {}, // The last answer stays; the deadline decides.
-      );
-    }, 500);
+    let blockers: TransactionBlocker[] = [];
+    let looking: Promise<void> | null = null;
+    const look = () =>
+      (looking ??= transactionBlockers(watch, session.backendPid)
+        .then(
+          (found) => void (blockers = found),
+          () => {}, // The last answer stays; the deadline decides.
+        )
+        .finally(() => (looking = null)));
+    const timer = setInterval(() => void look(), 500);
     // A cancel that arrives before the statement does is lost on the server: it is repeated until the statement ends.
     let cancelling: NodeJS.Timeout | undefined;
     const cancel = () =>
       void watch.rows('select pg_catalog.pg_cancel_backend($1)', [session.backendPid]).catch(() => {});
+    // The server ends the statement by itself; one that is silent even then will not answer any more.
+    const giveUp = () => {
+      session.destroy();
+      watch.destroy();
+    };
+    let silence = setTimeout(giveUp, deadlineMs + ANSWER_GRACE_MS);
     const onAbort = () => {
       cancel();
       cancelling ??= setInterval(cancel, CANCEL_AGAIN_MS);
+      clearTimeout(silence);
+      silence = setTimeout(giveUp, ANSWER_GRACE_MS);
     };
     signal?.addEventListener('abort', onAbort);
+    let sent = false;
     try {
+      await look();
       if (signal?.aborted) throw cancelled(name);
+      sent = true;
       await session.rows(`select pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')`, [name]);
       return true;
     } catch (error) {
-      if (sqlstateOf(error) === DUPLICATE_OBJECT) return false;
-      // The server removes a slot whose creation ended early, unless the answer was lost on the way to us.
-      if (!session.alive) await dropLogicalSlot(watch, name).catch(() => {});
+      const state = sqlstateOf(error);
+      if (state === DUPLICATE_OBJECT) return false;
+      // The server removes a slot whose creation it refuses or ends. Without its answer nobody knows.
+      if (sent && state === undefined) throw unanswered(name, target, error);
       if (signal?.aborted) throw cancelled(name);
-      if (sqlstateOf(error) !== STATEMENT_TIMEOUT) throw error;
+      if (state !== STATEMENT_TIMEOUT) throw error;
       throw blockedProblem(name, blockers);
     } finally {
       clearInterval(timer);
       clearInterval(cancelling);
+      clearTimeout(silence);
       signal?.removeEventListener('abort', onAbort);
     }
   });
+}
+
+/**
+ * Not dropped here: the server is out of reach, and by the time it is back the slot may be another's that took over.
+ * A repeat uses it, and whoever gives up drops it.
+ */
+function unanswered(name: string, { host, port, database }: ConnectionTarget, error: unknown): Problem {
+  const server = `${host}:${port}/${database}`;
+  const drop = `select pg_catalog.pg_drop_replication_slot(${literal(name)})`;
+  const why = error instanceof Problem ? error.detail : String(error);
+  return new Problem(
+    'SERVER_UNREACHABLE',
+    `the creation of replication slot "${name}" on ${server} was not answered, so it may be there: ${why}`,
+    {
+      hint: `A slot that stays keeps WAL. Trying again uses it, an abort drops it; by hand, on the server: ${drop}`,
+      retryable: true,
+      extra: { slot: name, server, drop },
+      cause: error,
+    },
+  );
+}
+
+/** A slot shows as soon as its creation begins, and has nothing confirmed until that has ended. */
+function isComplete({ confirmedFlushLsn }: LogicalSlotStatus): boolean {
+  return confirmedFlushLsn !== null;
 }
 
 function cancelled(name: string): Problem {
   return new Problem('SERVER_TIMEOUT', `creating replication slot "${name}" was cancelled`);
 }
 
-function blockedProblem(name: string, blockers: Awaited<ReturnType<typeof transactionBlockers>>): Problem {
+function blockedProblem(name: string, blockers: TransactionBlocker[]): Problem {
   const named = blockers.map(describeBlocker).join('; ');
   return new Problem(
     'PREREQUISITE_FAILED',

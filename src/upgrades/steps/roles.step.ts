@@ -1,11 +1,13 @@
-import { dropCreatedRoles } from '../../postgres/schema/created-roles.js';
+import { dropCreatedRoles, rolesUsedElsewhere } from '../../postgres/schema/created-roles.js';
 import { createdRoles, createRoles, planRoles } from '../../postgres/schema/roles.js';
 import type { Session } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
+import { barredElsewhere } from '../traffic/bar.js';
+import type { FenceRecord } from '../traffic/fence-record.js';
 import { planFence } from '../traffic/plan-fence.js';
 import { barRoles, lowerFence } from '../traffic/sql-fence.js';
 import { findWriterRoles } from '../traffic/writers.js';
-import type { UpgradeStep } from '../workflow/step.js';
+import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { excludedRoles } from './fence.step.js';
 
 /** The roles that the schema names and the writers log in as, on the target; the writers stay out until it is opened. */
@@ -40,14 +42,24 @@ export const rolesStep: UpgradeStep = {
   },
 
   async undo(context) {
+    const target = await context.act('target');
     const record = context.facts.targetBar;
-    if (record) await lowerFence(await context.act('target'), record);
+    const inUse = await rolesUsedElsewhere(target);
+    if (record) await lowerFence(target, withLogin(record, inUse));
     await context.forget('targetBar');
-    const report = await dropCreatedRoles(await context.act('target'));
+    const report = await dropCreatedRoles(target, inUse);
     if (report.left.length > 0) await context.event('left-behind', { side: 'target', roles: report.left });
     return { ...report };
   },
 };
+
+/** The record with those roles' login left as it is: they came to be used in other databases since. */
+function withLogin(record: FenceRecord, inUse: string[]): FenceRecord {
+  const roles = record.roles.map((role) =>
+    inUse.includes(role.name) ? { ...role, method: 'revoke-connect' as const } : role,
+  );
+  return { ...record, roles };
+}
 
 /** A writer of that name who is kept out of the target by somebody else would be let in by our opening, or not at all. */
 async function refuseBarredElsewhere(target: Session, names: string[]): Promise<void> {
@@ -58,19 +70,18 @@ async function refuseBarredElsewhere(target: Session, names: string[]): Promise<
       [names],
     )
   ).filter(({ name }) => !ours.has(name));
-  if (barred.length === 0) return;
-  throw new Problem(
-    'PRECONDITION_FAILED',
-    `writers exist on the target but may not log in there: ${barred.map(({ name }) => name).join(', ')}`,
-    { hint: 'Another upgrade to this server may hold them barred: finish it first. Else give them LOGIN, then retry.' },
-  );
+  if (barred.length > 0) throw barredElsewhere(barred.map(({ name }) => name));
 }
 
-/** Records the writers' roles on the target as they are, then bars them; opening reads this record. */
-async function barOnTarget(context: Parameters<UpgradeStep['run']>[0], names: string[]): Promise<void> {
+/**
+ * Records, as they are on the target, the writers' roles and the others that were created and may log in; then bars
+ * them. Opening reads this record.
+ */
+async function barOnTarget(context: StepContext, writers: string[]): Promise<void> {
   const target = await context.act('target');
   if (!context.facts.targetBar) {
     const made = new Map((await createdRoles(target)).map((role) => [role.name, role.wantedLogin]));
+    const names = [...writers, ...[...made].flatMap(([name, wantedLogin]) => (wantedLogin ? [name] : []))];
     const present = await target.rows<{ oid: number; name: string; login: boolean }>(
       `select oid::int8::int as oid, rolname::text as name, rolcanlogin as login
          from pg_catalog.pg_roles where rolname = any ($1)`,
@@ -80,5 +91,11 @@ async function barOnTarget(context: Parameters<UpgradeStep['run']>[0], names: st
     const excluded = await excludedRoles(context, 'target');
     await context.record({ targetBar: await planFence(target, { roles, excluded }) });
   }
-  await barRoles(target, context.facts.targetBar!);
+  try {
+    await barRoles(target, context.facts.targetBar!);
+  } catch (error) {
+    // Nothing of it is in force, and it must not be lowered: that would let the roles in on whoever holds them.
+    if (error instanceof Problem && error.code === 'PRECONDITION_FAILED') await context.forget('targetBar');
+    throw error;
+  }
 }

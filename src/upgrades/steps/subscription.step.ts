@@ -47,6 +47,8 @@ export const subscriptionStep: UpgradeStep = {
 };
 
 export async function ensureSlot(context: StepContext, side: Side, slot: string, deadlineMs: number) {
+  // First the session that shows us to be the one who may act: a slot that is being created is taken from its creator.
+  await context.act(side);
   const connection = await context.connection(side);
   await createLogicalSlot(connection, slot, { deadlineMs, signal: context.signal });
   const [made] = await readReplicationSlots(await context.act(side), slot);

@@ -25,11 +25,17 @@ export type RestoreTo = 'recorded' | 'open';
 const SERIALIZE = `select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('lockstep fence', 0))`;
 
 /** Takes login or CONNECT from the recorded roles, in one transaction, and only where it is still theirs. */
-export async function applyBar(session: Session, record: FenceRecord, timeoutMs = 30_000): Promise<void> {
+export async function applyBar(
+  session: Session,
+  record: FenceRecord,
+  { timeoutMs = 30_000, refuseForeign = false } = {},
+): Promise<void> {
   await session.transaction(async () => {
     await session.execute(`set local statement_timeout = ${Math.floor(timeoutMs)}`);
     await session.execute(SERIALIZE);
     const { states, name } = await look(session, record);
+    const foreign = refuseForeign ? states.filter(barredByAnother).map(({ state }) => state.name) : [];
+    if (foreign.length > 0) throw barredElsewhere(foreign);
     const statements: string[] = [];
     for (const { role, state } of states) {
       if (role.method === 'nologin' && state.canLogin) statements.push(setLogin(state.name, false));
@@ -69,6 +75,19 @@ export async function restoreBar(session: Session, record: FenceRecord, to: Rest
 export function wantedLogin(role: FencedRole, state: RoleStateRow, to: RestoreTo): boolean {
   if (role.method !== 'nologin') return state.canLogin;
   return to === 'open' ? role.canLoginWhenOpen : role.canLogin;
+}
+
+/** Our bar takes login and sets read-only in one transaction: login taken without it was taken by somebody else. */
+function barredByAnother({ role, state }: { role: FencedRole; state: RoleStateRow }): boolean {
+  return role.method === 'nologin' && role.canLogin && !state.canLogin && readOnlyEntry(state.settings) !== 'on';
+}
+
+export function barredElsewhere(names: string[]): Problem {
+  return new Problem(
+    'PRECONDITION_FAILED',
+    `writers exist on the target but may not log in there: ${names.join(', ')}`,
+    { hint: 'Another upgrade to this server may hold them barred: finish it first. Else give them LOGIN, then retry.' },
+  );
 }
 
 async function look(session: Session, record: FenceRecord) {

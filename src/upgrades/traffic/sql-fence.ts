@@ -50,7 +50,7 @@ export async function raiseFence(
 ): Promise<FenceRaised> {
   const deadline = Date.now() + deadlineMs;
   const barred = record.roles.map(({ oid }) => oid);
-  await applyBar(session, record, Math.max(deadlineMs, MIN_BAR_MS));
+  await applyBar(session, record, { timeoutMs: Math.max(deadlineMs, MIN_BAR_MS) });
   const { at: barredAt } = await position(session);
   const starting = new Set((await session.rows<StartingRow>(STARTING_SESSIONS)).map(({ vxid }) => vxid));
   const startedBy = Date.now() + STARTING_GRACE_MS;
@@ -90,10 +90,11 @@ export async function openRoles(session: Session, record: FenceRecord): Promise<
 
 /**
  * Keeps the roles out of a target that nobody uses yet: the bar without waiting for a position. Roles created NOLOGIN
- * are found barred already.
+ * are found barred already; one that somebody else barred since it was recorded is refused (PRECONDITION_FAILED), and
+ * nothing is changed: either would let it in on the other when it lowers its own.
  */
 export async function barRoles(session: Session, record: FenceRecord): Promise<void> {
-  await applyBar(session, record);
+  await applyBar(session, record, { refuseForeign: true });
 }
 
 async function putBack(session: Session, record: FenceRecord, to: RestoreTo): Promise<RecordDifference[]> {

@@ -10,7 +10,7 @@ import { readLinkTables, readSubscription } from '../../verification/at-rest/rea
 import { verifyLink } from '../../verification/at-rest/verify-link.js';
 import { compareTouched } from '../../verification/final-check/compare-touched.js';
 import { TouchedKeys } from '../../verification/final-check/touched-keys.js';
-import { dropLinkObjects, publisherSlotName } from '../../verification/link/link-objects.js';
+import { dropLinkObjects, publisherSlotName, subscriberSlotName } from '../../verification/link/link-objects.js';
 import { LinkReaders } from '../../verification/link/link-readers.js';
 import type { Side, StepContext } from './step.js';
 
@@ -250,16 +250,28 @@ async function endsOf(context: StepContext, direction: Direction) {
   };
 }
 
-/** A slot that vanished takes with it what was touched since the verified LSN: then only a new verification counts. */
+/**
+ * A slot that vanished takes with it what was touched since the verified LSN on the publisher, or written by others on
+ * the subscriber: then only a new verification counts.
+ */
 async function forgetVerificationWithoutSlot(context: StepContext, direction: Direction): Promise<void> {
   if (!context.facts[FACTS[direction].opened]) return;
-  const publisher = publisherOf(direction);
-  const name = publisherSlotName(readerId(context, direction));
-  const [slot] = await readReplicationSlots(await context.act(publisher), name);
-  if (slot && slot.walStatus !== 'lost') return;
-  if (slot) await dropLinkObjects(await endsOf(context, direction));
-  await context.event('verification-lost', { reason: `the verification slot on the ${publisher} is gone` });
+  const id = readerId(context, direction);
+  const lost: Side[] = [];
+  for (const [side, name] of [
+    [publisherOf(direction), publisherSlotName(id)],
+    [subscriberOf(direction), subscriberSlotName(id)],
+  ] as const) {
+    const [slot] = await readReplicationSlots(await context.act(side), name);
+    if (!slot || slot.walStatus === 'lost') lost.push(side);
+  }
+  if (lost.length === 0) return;
+  await context.event('verification-lost', {
+    reason: `the verification slot on the ${lost.join(' and the ')} is gone`,
+  });
+  // Forgotten before the slots are made again: after a crash in between, slots that are there would speak for it.
   await context.forget(FACTS[direction].verifiedLsn, FACTS[direction].verdict);
+  await dropLinkObjects(await endsOf(context, direction));
 }
 
 function notEqual(result: LinkVerification): Problem {

@@ -1,3 +1,4 @@
+import { statementFailpoint } from '../../engine/failpoints.js';
 import { redactText } from '../../observability/redact.js';
 
 /** Most statements kept of one step; a restore of thousands of tables is told by its first ones and a count. */
@@ -19,6 +20,7 @@ export class StatementJournal {
   note(side: string, sql: string): void {
     const text = sql.trim();
     if (!CHANGES.test(text) && !CHANGING_CALLS.test(text)) return;
+    statementFailpoint(`${side}: ${text}`);
     if (this.statements.length >= MOST_STATEMENTS) {
       this.left++;
       return;

@@ -225,8 +225,12 @@ export class UpgradeRun implements StepContext {
     await this.services.repository.event(this.name, type, data);
   }
 
-  /** Cuts the act sessions off without a farewell that a vanished server would never answer. */
+  /**
+   * Cuts the act sessions off without a farewell that a vanished server would never answer. The streams, which may hang
+   * on the same server, are opened anew when they are needed, before the next fence and not in it.
+   */
   dropSessions(): void {
+    void this.closeAllReaders();
     const sessions = [...this.sessions.values()];
     this.sessions.clear();
     for (const session of sessions) session.then((open) => open.destroy()).catch(() => {});
@@ -234,10 +238,14 @@ export class UpgradeRun implements StepContext {
 
   /** Ends streams and sessions; the slots stay, so that a later run goes on from where this one confirmed. */
   async close(): Promise<void> {
-    for (const direction of [...this.openReaders.keys()]) await this.closeReaders(direction);
+    await this.closeAllReaders();
     const sessions = [...this.sessions.values()];
     this.sessions.clear();
     for (const session of sessions) await session.then((open) => open.close()).catch(() => {});
+  }
+
+  private async closeAllReaders(): Promise<void> {
+    await Promise.all([...this.openReaders.keys()].map((direction) => this.closeReaders(direction)));
   }
 
   private async closeReaders(direction: Direction): Promise<void> {

@@ -1,0 +1,106 @@
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+
+interface Way {
+  near: Socket;
+  far: Socket;
+  /** Something of it was swallowed: nothing later would make sense to the other side, so all of it is. */
+  dead: boolean;
+}
+
+/**
+ * A way to a server that can be cut and restored at the same port, or that swallows everything without a word: the
+ * black hole of a lost route, where neither end is told anything.
+ */
+export class Network {
+  private listener: Server | null = null;
+  private readonly ways = new Set<Way>();
+  private frozen = false;
+  private trap: Buffer | null = null;
+  port = 0;
+
+  private constructor(private readonly serverPort: number) {}
+
+  static async to(serverPort: number): Promise<Network> {
+    const network = new Network(serverPort);
+    await network.restore();
+    return network;
+  }
+
+  /** Whether it swallows everything at this moment. */
+  get isFrozen(): boolean {
+    return this.frozen;
+  }
+
+  async restore(): Promise<void> {
+    // Half-open, so that the end of one side is passed on only if and when we do so.
+    const listener = createServer({ allowHalfOpen: true }, (near) => this.join(near));
+    await new Promise<void>((resolve) => listener.listen(this.port, '127.0.0.1', resolve));
+    this.port = (listener.address() as AddressInfo).port;
+    this.listener = listener;
+  }
+
+  /** Ends every connection, on both sides; new ones are refused until `restore`. */
+  async cut(): Promise<void> {
+    const listener = this.listener;
+    this.listener = null;
+    const closed = new Promise<void>((resolve) => (listener ? listener.close(() => resolve()) : resolve()));
+    for (const { near, far } of this.ways) {
+      near.destroy();
+      far.destroy();
+    }
+    this.ways.clear();
+    await closed;
+  }
+
+  /** From now on nothing gets through in either direction, ends of connections included; new ones hear nothing. */
+  freeze(): void {
+    this.frozen = true;
+  }
+
+  /** Freezes as soon as a client sends `text`, which is swallowed with the rest. */
+  freezeAt(text: string): void {
+    this.trap = Buffer.from(text);
+  }
+
+  /** Lets everything through again, but for the connections that lost something: the server keeps those, silent. */
+  thaw(): void {
+    this.trap = null;
+    this.frozen = false;
+  }
+
+  /** Ends every connection towards the clients; the server is not told. */
+  dropClients(): void {
+    for (const way of this.ways) {
+      way.dead = true;
+      way.near.destroy();
+    }
+  }
+
+  private join(near: Socket): void {
+    const far = connect({ port: this.serverPort, host: '127.0.0.1', allowHalfOpen: true });
+    const way: Way = { near, far, dead: false };
+    this.ways.add(way);
+    const swallowed = (): boolean => (way.dead ||= this.frozen);
+    near.on('data', (data) => {
+      if (this.trap && data.includes(this.trap)) this.frozen = true;
+      if (!swallowed()) far.write(data);
+    });
+    far.on('data', (data) => {
+      if (!swallowed()) near.write(data);
+    });
+    for (const [socket, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      socket.on('error', () => {});
+      socket.on('end', () => {
+        if (!swallowed()) other.end();
+      });
+      socket.on('close', () => {
+        if (swallowed()) return;
+        this.ways.delete(way);
+        other.destroy();
+      });
+    }
+  }
+}
