@@ -7,6 +7,7 @@ import { ObservabilityModule } from './observability/observability.module.js';
 import { OperationsApiModule } from './operations/operations-api.module.js';
 import { PublicationsModule } from './publications/publications.module.js';
 import { ReplicationSlotsModule } from './replication-slots/replication-slots.module.js';
+import { RetentionModule } from './retention/retention.module.js';
 import { ServersModule } from './servers/servers.module.js';
 import { StorageModule } from './storage/storage.module.js';
 import { SubscriptionsModule } from './subscriptions/subscriptions.module.js';
@@ -30,6 +31,7 @@ import { VerificationModule } from './verification/verification.module.js';
     TablesModule,
     VerificationModule,
     UpgradesModule,
+    RetentionModule,
   ],
 })
 export class AppModule {}

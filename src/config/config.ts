@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+/** A hundred years. */
+const MAX_RETENTION_DAYS = 36_500;
 const LOG_LEVELS: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 /** Everything the environment decides, typed and checked once at start. Injectable. */
@@ -22,6 +24,12 @@ export class Config {
   readonly instanceId: string | null;
   /** How long after its last heartbeat an instance counts as dead, in ms. */
   readonly instanceTimeoutMs: number;
+  /** Days after which audit events are removed; 0 keeps them for ever. */
+  readonly auditRetentionDays: number;
+  /** Days after their end for which events and workflow records of operations and upgrades are kept; 0 means for ever. */
+  readonly eventRetentionDays: number;
+  /** Days after their end for which operations and verifications are kept; 0 means for ever. */
+  readonly operationRetentionDays: number;
   /** Names of failpoints to arm; only ever set by tests. */
   readonly failpoints: string | null;
 
@@ -35,6 +43,9 @@ export class Config {
     this.logLevel = values.logLevel;
     this.instanceId = values.instanceId;
     this.instanceTimeoutMs = values.instanceTimeoutMs;
+    this.auditRetentionDays = values.auditRetentionDays;
+    this.eventRetentionDays = values.eventRetentionDays;
+    this.operationRetentionDays = values.operationRetentionDays;
     this.failpoints = values.failpoints;
   }
 
@@ -56,6 +67,9 @@ export class Config {
 
     const port = integer('PORT', 3000, 0, 65535);
     const instanceTimeoutMs = integer('LOCKSTEP_INSTANCE_TIMEOUT_MS', 15_000, 1_000, 3_600_000);
+    const auditRetentionDays = integer('LOCKSTEP_AUDIT_RETENTION_DAYS', 365, 0, MAX_RETENTION_DAYS);
+    const eventRetentionDays = integer('LOCKSTEP_EVENT_RETENTION_DAYS', 30, 0, MAX_RETENTION_DAYS);
+    const operationRetentionDays = integer('LOCKSTEP_OPERATION_RETENTION_DAYS', 90, 0, MAX_RETENTION_DAYS);
     const databaseUrl = text('DATABASE_URL');
     if (databaseUrl !== null && !isPostgresUrl(databaseUrl)) {
       problems.push('DATABASE_URL must look like postgresql://user:password@host:5432/database');
@@ -86,6 +100,9 @@ export class Config {
       logLevel: logLevel as LogLevel,
       instanceId,
       instanceTimeoutMs,
+      auditRetentionDays,
+      eventRetentionDays,
+      operationRetentionDays,
       failpoints: text('LOCKSTEP_FAILPOINTS'),
     });
   }

@@ -75,6 +75,15 @@ export class DbosEngine
     await DBOS.send(operationId, CANCEL_MESSAGE);
   }
 
+  async forgetEnded(operationIds: string[]): Promise<string[]> {
+    if (operationIds.length === 0 || !this.ready) return [];
+    const workflows = await DBOS.listWorkflows({ workflowIDs: operationIds, loadInput: false, loadOutput: false });
+    const live = new Set(workflows.filter(({ status }) => isLive(status)).map(({ workflowID }) => workflowID));
+    const ended = workflows.filter(({ status }) => !isLive(status)).map(({ workflowID }) => workflowID);
+    if (ended.length > 0) await DBOS.deleteWorkflows(ended);
+    return operationIds.filter((id) => !live.has(id));
+  }
+
   get ready(): boolean {
     return this.launched && !this.stopping;
   }
@@ -199,6 +208,10 @@ export class DbosEngine
     timer.unref();
     this.timers.push(timer);
   }
+}
+
+function isLive(status: string): boolean {
+  return !['SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'].includes(status);
 }
 
 function textOf(error: unknown): string {

@@ -54,4 +54,9 @@ export abstract class Engine {
   abstract send(operationId: string, message: unknown): Promise<void>;
   /** Asks the workflow to stop: its signal aborts, its next step does not begin, its clean-up does. */
   abstract cancel(operationId: string): Promise<void>;
+  /**
+   * Removes the records of workflows that have ended. Answers the operations of which nothing is left, those that
+   * never had a workflow included; one whose workflow is not over is kept and left out.
+   */
+  abstract forgetEnded(operationIds: string[]): Promise<string[]>;
 }

@@ -77,7 +77,7 @@ export class OperationRepository {
 
   async queuedLongerThan(seconds: number): Promise<string[]> {
     const rows = await this.dataSource.query<{ id: string }[]>(
-      `select id from lockstep.operation where state = 'queued' and created_at < now() - make_interval(secs => $1)`,
+      `select id from lockstep.operation where finished_at is null and state = 'queued' and created_at < now() - make_interval(secs => $1)`,
       [seconds],
     );
     return rows.map(({ id }) => id);

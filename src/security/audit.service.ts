@@ -49,11 +49,16 @@ export class AuditService {
   }
 
   async list(filter: AuditFilter, limit: number, cursor?: string): Promise<Page<AuditEventEntity>> {
-    const before = cursorKey(cursor, 1)?.map(String)[0] ?? null;
-    if (before !== null && !/^\d{1,18}$/.test(before)) {
+    const [micros, id] = cursorKey(cursor, 2)?.map(String) ?? [];
+    const before = micros === undefined || id === undefined ? null : { micros, id };
+    if (before !== null && ![before.micros, before.id].every((part) => /^\d{1,17}$/.test(part))) {
       throw invalidInput([{ pointer: 'query:cursor', detail: 'is not a cursor from an earlier page' }]);
     }
-    return pageOf(await this.events.page(filter, limit + 1, before), limit, ({ id }) => [id]);
+    const page = pageOf(await this.events.page(filter, limit + 1, before), limit, (event) => [
+      event.atMicros,
+      event.id,
+    ]);
+    return { ...page, items: page.items.map(({ atMicros: _key, ...event }) => event) };
   }
 }
 

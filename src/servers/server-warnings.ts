@@ -1,4 +1,6 @@
+import { fixedIn, minorAdvisories } from '../postgres/catalog/minor-advisories.js';
 import type { ServerFacts } from '../postgres/catalog/server-facts.js';
+import { majorOf } from '../shared/server-version.js';
 import type { ServerIdentity } from './server.repository.js';
 
 /** Something that works now and will hurt. `code` is stable. */
@@ -13,7 +15,7 @@ export function serverWarnings(
   facts: ServerFacts,
   relatives: readonly ServerIdentity[],
 ): ServerWarning[] {
-  return [...ofIdentity(name, facts, relatives), ...ofSettings(facts)];
+  return [...ofIdentity(name, facts, relatives), ...ofRelease(facts), ...ofSettings(facts)];
 }
 
 /** Two names for one server, and two primaries with one history. Standbys of a registered primary are as they should be. */
@@ -39,6 +41,17 @@ function ofIdentity(name: string, facts: ServerFacts, relatives: readonly Server
       ];
     }
     return [];
+  });
+}
+
+function ofRelease({ versionNum, version }: ServerFacts): ServerWarning[] {
+  return minorAdvisories(versionNum, version).map((advisory) => {
+    const fixed = fixedIn(advisory, majorOf(versionNum));
+    return {
+      code: 'MINOR_RELEASE',
+      detail: `${version}: ${advisory.fact}; ${advisory.meaning}`,
+      hint: fixed === null ? 'No release of this major version has the fix.' : `Install ${fixed} or newer.`,
+    };
   });
 }
 

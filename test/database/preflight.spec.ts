@@ -99,9 +99,8 @@ describe('preflight', () => {
 
   it.each(PAIRS)('finds nothing wrong with a sound %i going to %i', async (from, to) => {
     const results = await run([await server(from), 'clean'], [await server(to), 'empty'], { writerRoles: ['app'] });
-    const advice = results.get('minor-releases')!;
-    expect(advice.passed).toBe(from !== 13);
-    expect(failed(results).filter((check) => check !== 'minor-releases')).toEqual([]);
+    // Whether a release has known faults is a matter of time, not of these servers.
+    expect(failed(results).filter((check) => !/^(source|target)-minor-release$/.test(check))).toEqual([]);
     expect(results.get('writer-roles')).toMatchObject({ passed: true, observed: expect.stringContaining('app') });
     expect(results.get('generated-columns')!.rows).toHaveLength(1);
     for (const result of results.values()) {

@@ -47,3 +47,15 @@ order by 1`;
 
 /** Since the minor releases of August 2026: null on a server that loads any plugin. */
 export const OUTPUT_PLUGINS = `select pg_catalog.current_setting('output_plugin_libraries', true) as libraries`;
+
+/** Publications that are not ours. They stay on the source, with their row filters and column lists (since 15). */
+export function foreignPublications(versionNum: number): string {
+  const filtered =
+    versionNum >= 150000
+      ? `(select count(*)::int from pg_catalog.pg_publication_rel r
+          where r.prpubid = p.oid and (r.prqual is not null or r.prattrs is not null))`
+      : '0';
+  return `
+select pg_catalog.quote_ident(p.pubname) as object, ${filtered} as "filteredTables"
+from pg_catalog.pg_publication p where not p.puballtables and p.pubname !~ '^lockstep_' order by 1`;
+}

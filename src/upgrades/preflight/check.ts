@@ -100,6 +100,18 @@ export function seesActivity(side: Side, check: Check): Check {
   };
 }
 
+/** For what several checks look at and a large database takes long to answer: asked once in each run. */
+export function oncePerRun<T>(
+  ask: (context: PreflightContext) => Promise<T>,
+): (context: PreflightContext) => Promise<T> {
+  const answers = new WeakMap<PreflightContext, Promise<T>>();
+  return (context) => {
+    const answer = answers.get(context) ?? ask(context);
+    answers.set(context, answer);
+    return answer;
+  };
+}
+
 /** The first few objects by name, and how many more there are. */
 export function listed(rows: PreflightRow[], shown = 5): string {
   const names = rows.slice(0, shown).map(({ object }) => String(object));

@@ -1,6 +1,8 @@
 import type { Check } from '../check.js';
 import { activityChecks } from './activity.js';
 import { capacityChecks } from './capacity.js';
+import { clockChecks } from './clocks.js';
+import { configurationChecks } from './configuration.js';
 import { constraintChecks } from './constraints.js';
 import { existingReplicationChecks } from './existing-replication.js';
 import { extensionChecks } from './extensions.js';
@@ -16,11 +18,13 @@ import { targetEmptyChecks } from './target-empty.js';
 import { triggerChecks } from './triggers.js';
 import { typeChecks } from './types.js';
 import { versionChecks } from './versions.js';
+import { walRateChecks } from './wal-rate.js';
 
 /** Every check, in the order of the report. */
 export const ALL_CHECKS: readonly Check[] = [
   ...versionChecks,
   ...serverChecks,
+  ...clockChecks,
   ...capacityChecks,
   ...privilegeChecks,
   ...replicaIdentityChecks,
@@ -35,5 +39,7 @@ export const ALL_CHECKS: readonly Check[] = [
   ...typeChecks,
   ...nameChecks,
   ...settingChecks,
+  ...walRateChecks,
+  ...configurationChecks,
   ...roleChecks,
 ];

@@ -5,7 +5,7 @@ import {
   type LockCapacity,
   replicationCapacity,
 } from '../../../postgres/catalog/preflight-server.sql.js';
-import { type Check, type PreflightContext, seesActivity, type Side } from '../check.js';
+import { type Check, oncePerRun, type PreflightContext, seesActivity, type Side } from '../check.js';
 
 interface Need {
   name: string;
@@ -106,12 +106,12 @@ const NEEDS: Need[] = [
 ];
 
 /** Tables synchronised at once: the target's limit per subscription, and no more than there are tables. */
-async function syncWorkers({ source, target, options }: PreflightContext): Promise<number> {
+const syncWorkers = oncePerRun(async ({ source, target, options }: PreflightContext): Promise<number> => {
   if (options.copyMethod === 'snapshot') return 0;
   const { syncWorkersPerSubscription } = await target.row<CapacityRow>(replicationCapacity(target.versionNum));
   const { count } = await source.row<{ count: number }>(TABLE_COUNT);
   return Math.min(syncWorkersPerSubscription, count);
-}
+});
 
 function headRoom({ name, side, setting, max, used, needed }: Need): Check {
   return {

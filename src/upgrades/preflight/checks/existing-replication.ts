@@ -1,11 +1,13 @@
+import { PHYSICAL_STANDBYS } from '../../../postgres/catalog/preflight-activity.sql.js';
 import {
   ALL_TABLES_PUBLICATIONS,
   FOREIGN_LOGICAL_SLOTS,
+  foreignPublications,
   SLOTS_LOSING_WAL,
   SUBSCRIPTIONS_HERE,
   TAKEN_NAMES,
 } from '../../../postgres/catalog/preflight-replication.sql.js';
-import { type Check, rowsCheck, type Side } from '../check.js';
+import { type Check, rowsCheck, seesActivity, type Side } from '../check.js';
 
 function namesFree(side: Side): Check {
   return rowsCheck({
@@ -68,4 +70,27 @@ export const existingReplicationChecks: Check[] = [
     what: 'publications FOR ALL TABLES',
     remedy: 'They publish the marker table too, and are not moved to the target.',
   }),
+  rowsCheck({
+    name: 'publications-not-moved',
+    severity: 'warning',
+    side: 'source',
+    sql: ({ source }) => foreignPublications(source.versionNum),
+    expected: 'no publication of others',
+    what: 'publications of others',
+    remedy:
+      'They are not created on the target: create them there, with their row filters and column lists, for whoever subscribes.',
+  }),
+  seesActivity(
+    'source',
+    rowsCheck({
+      name: 'source-standbys',
+      severity: 'info',
+      side: 'source',
+      sql: PHYSICAL_STANDBYS,
+      expected: 'no standby streams from the source',
+      what: 'standbys',
+      remedy:
+        'The slots of the upgrade are on the primary alone: after a failover of the source the upgrade must be aborted and begun again. Standbys of the target are yours to make.',
+    }),
+  ),
 ];

@@ -4,6 +4,10 @@ import {
   RELATIONS_OF_KIND,
   TEMPORARY_TABLES,
 } from '../../../postgres/catalog/preflight-relations.sql.js';
+import {
+  FOREIGN_SERVER_ADDRESSES,
+  type ForeignServerRow,
+} from '../../../postgres/catalog/preflight-configuration.sql.js';
 import { DATABASE_SETTINGS } from '../../../postgres/catalog/preflight-server.sql.js';
 import {
   EXTENSION_CONFIGURATION,
@@ -11,6 +15,7 @@ import {
   TABLESPACES_IN_USE,
 } from '../../../postgres/catalog/preflight-schema.sql.js';
 import { type Check, listed, rowsCheck } from '../check.js';
+import { LOOPBACK } from './servers.js';
 
 function relations(name: string, kinds: string[], persistence: 'p' | 'u', what: string, remedy: string): Check {
   return rowsCheck({
@@ -85,6 +90,29 @@ export const notCarriedChecks: Check[] = [
     what: 'foreign servers',
     remedy: 'Check their addresses and user mappings from the target; passwords are not moved.',
   }),
+  {
+    name: 'foreign-servers-at-source',
+    severity: 'warning',
+    sql: () => FOREIGN_SERVER_ADDRESSES,
+    judge: async ({ source, options }) => {
+      const { host, port } = options.sourceAddress!;
+      const found = await source.rows<ForeignServerRow>(FOREIGN_SERVER_ADDRESSES);
+      // Wrappers of other systems (files, other databases) name no host, or one with a port of their own.
+      const rows = found.filter((server) => {
+        if (!['postgres_fdw', 'dblink_fdw'].includes(server.wrapper) && server.host === null) return false;
+        if (Number(server.port ?? 5432) !== port) return false;
+        return server.host === null || server.host === host || LOOPBACK.test(server.host);
+      });
+      return {
+        passed: rows.length === 0,
+        observed: rows.length === 0 ? 'none' : `${rows.length} foreign servers: ${listed(rows)}`,
+        expected: 'no foreign server points at the source itself, by the address that Lockstep knows or as localhost',
+        remedy:
+          'On the target they would still write to the old server, or localhost would mean the target: alter server ... options (set host ...) there.',
+        rows,
+      };
+    },
+  },
   rowsCheck({
     name: 'tablespaces',
     severity: 'warning',

@@ -6,17 +6,20 @@ import {
   SESSIONS_OF_EXCLUDED,
   VERIFIER_KINDS,
 } from '../../../postgres/catalog/preflight-roles.sql.js';
+import { OTHER_SUPERUSERS } from '../../../postgres/catalog/preflight-configuration.sql.js';
 import { WRITER_ROLES } from '../../../postgres/catalog/fence.sql.js';
 import { planFence } from '../../traffic/plan-fence.js';
 import { protectedRoles } from '../../traffic/protected-roles.js';
 import { findWriterRoles, type Writers } from '../../traffic/writers.js';
-import { type Check, listed, type PreflightContext, seesActivity } from '../check.js';
+import { type Check, listed, oncePerRun, type PreflightContext, rowsCheck, seesActivity } from '../check.js';
 
-async function writersOf({ source, options }: PreflightContext): Promise<Writers & { excluded: string[] }> {
-  const excluded = await protectedRoles(source, [options.sourceAddress!.user]);
-  const requested = options.writerRoles === undefined ? {} : { requested: options.writerRoles };
-  return { ...(await findWriterRoles(source, { ...requested, excluded })), excluded };
-}
+const writersOf = oncePerRun(
+  async ({ source, options }: PreflightContext): Promise<Writers & { excluded: string[] }> => {
+    const excluded = await protectedRoles(source, [options.sourceAddress!.user]);
+    const requested = options.writerRoles === undefined ? {} : { requested: options.writerRoles };
+    return { ...(await findWriterRoles(source, { ...requested, excluded })), excluded };
+  },
+);
 
 function rowsOf(roles: { name: string; why: string }[]) {
   return roles.map(({ name, why }) => ({ object: name, why }));
@@ -80,6 +83,16 @@ export const roleChecks: Check[] = [
         rows,
       };
     },
+  }),
+  rowsCheck({
+    name: 'superusers-beyond-the-fence',
+    severity: 'info',
+    side: 'source',
+    sql: OTHER_SUPERUSERS,
+    expected: 'no superuser can log in but the one Lockstep uses: no fence stops them',
+    what: 'superusers',
+    remedy:
+      'Make sure that nobody and nothing logs in as one of them during the switchover; a write of theirs takes the fence down.',
   }),
   {
     name: 'fence-privileges',

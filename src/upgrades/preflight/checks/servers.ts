@@ -57,7 +57,7 @@ function outputPlugin(side: Side): Check {
   };
 }
 
-const LOOPBACK = /^(localhost|127\.|::1$|\/)/;
+export const LOOPBACK = /^(localhost|127\.|::1$|\/)/;
 
 /** Only CREATE SUBSCRIPTION proves the way; an address that means another machine there is caught here. */
 function address(from: Side, to: Side): Check {

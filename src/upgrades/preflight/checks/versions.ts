@@ -1,9 +1,38 @@
-import { majorOf, OLDEST_SUPPORTED } from '../../../shared/server-version.js';
+import { fixedIn, minorAdvisories } from '../../../postgres/catalog/minor-advisories.js';
 import { SERVER_FACTS, type ServerFacts } from '../../../postgres/catalog/preflight-server.sql.js';
-import type { Check } from '../check.js';
+import { OLDEST_SUPPORTED } from '../../../shared/server-version.js';
+import { type Check, listed, type Side } from '../check.js';
 
-/** First minor release of each major that no longer loses changes when DDL runs beside DML; 13 never got the fix. */
-const LOST_CHANGES_FIXED: Record<number, number> = { 13: Infinity, 14: 18, 15: 13, 16: 9, 17: 5 };
+/** Known faults of the release that runs. A fault of pg_upgrade alone is worth knowing, and asks for nothing here. */
+function minorRelease(side: Side): Check {
+  return {
+    name: `${side}-minor-release`,
+    severity: 'warning',
+    sql: () => `select pg_catalog.current_setting('server_version')`,
+    judge: async (context) => {
+      const { version } = await context[side].row<ServerFacts>(SERVER_FACTS);
+      const advisories = minorAdvisories(context[side].versionNum, version);
+      const rows = advisories.map((advisory) => ({
+        object: advisory.id,
+        fact: advisory.fact,
+        meaning: advisory.meaning,
+        fixedIn: fixedIn(advisory, context[side].major),
+      }));
+      return {
+        passed: rows.length === 0,
+        severity: advisories.some(({ concerns }) => concerns === 'replication') ? 'warning' : 'info',
+        observed: rows.length === 0 ? `${version}, without a known fault` : `${version}: ${listed(rows, 10)}`,
+        expected: 'a minor release without a known fault that touches replication or upgrades',
+        remedy: rows
+          .map(({ fact, meaning, fixedIn: fixed }) => {
+            return `${fact}: ${meaning}. ${fixed === null ? 'No release of this major has the fix.' : `Fixed in ${fixed}.`}`;
+          })
+          .join('\n'),
+        rows,
+      };
+    },
+  };
+}
 
 export const versionChecks: Check[] = [
   {
@@ -21,24 +50,6 @@ export const versionChecks: Check[] = [
       };
     },
   },
-  {
-    name: 'minor-releases',
-    severity: 'warning',
-    sql: () => `select pg_catalog.current_setting('server_version_num')`,
-    judge: async ({ source, target }) => {
-      const losing = [source, target].filter(({ versionNum }) => {
-        return versionNum % 10000 < (LOST_CHANGES_FIXED[majorOf(versionNum)] ?? 0);
-      });
-      const versions = losing.map(({ versionNum }) => `${majorOf(versionNum)}.${versionNum % 10000}`);
-      return {
-        passed: losing.length === 0,
-        observed:
-          losing.length === 0
-            ? 'no known fault in logical decoding'
-            : `${versions.join(' and ')} can lose changes when ALTER PUBLICATION ... ADD TABLE or ALTER TYPE runs beside writes`,
-        expected: 'at least 14.18, 15.13, 16.9 or 17.5',
-        remedy: 'Install the newest minor release, or run no DDL during the upgrade (13 has no release with the fix).',
-      };
-    },
-  },
+  minorRelease('source'),
+  minorRelease('target'),
 ];
