@@ -90,7 +90,11 @@ export class PublicationsController {
   }
 
   @Delete(':publication')
-  @ApiOperation({ summary: 'Drop a publication', description: 'Subscriptions to it stop with an error.' })
+  @ApiOperation({
+    summary: 'Drop a publication',
+    description:
+      'Subscriptions to it stop with an error. It is emptied first, and 200 ms later dropped: dropped at once it could fail an UPDATE or DELETE that looks it up at that moment (XX000, `cache lookup failed for publication`). One for all tables cannot be emptied; there that remains possible.',
+  })
   @ApiNoContentResponse()
   async drop(
     @NameParam('server') server: string,

@@ -82,6 +82,15 @@ export function alterPublication(current: Publication, patch: PublicationPatch, 
   return statements;
 }
 
+/**
+ * Takes everything out of a publication that is to be dropped; see `emptyPublications` for why. Nothing can be taken
+ * out of one for all tables.
+ */
+export function emptyPublication({ name, target }: Publication): Statement[] {
+  if (target.kind === 'allTables') return [];
+  return alterTarget(`alter publication ${identifier(name)}`, target, { kind: 'tables', tables: [] });
+}
+
 export function dropPublication(name: string): Statement[] {
   return [statement(`drop publication ${identifier(name)}`, 'ACCESS EXCLUSIVE on the publication; no table lock')];
 }
