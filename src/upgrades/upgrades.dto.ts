@@ -16,9 +16,10 @@ import {
   ValidateNested,
 } from 'class-validator';
 import { IsIdentifier } from '../api/name-param.js';
+import { NotAvailableYet } from '../api/not-available-yet.js';
 import { GATES, type Gate } from './upgrade-request.js';
 
-const TRAFFIC_KINDS = ['sql-fence', 'pgbouncer', 'haproxy', 'webhook', 'manual'] as const;
+const RESERVED_TRAFFIC = ['pgbouncer', 'haproxy', 'webhook', 'manual'];
 
 class DatabaseRefDto {
   @ApiProperty({ example: 'orders-14', description: 'Name of a registered server.' })
@@ -31,14 +32,15 @@ class DatabaseRefDto {
 }
 
 class CopyDto {
+  @NotAvailableYet('#/copy/method', ['snapshot'])
   @ApiPropertyOptional({
     enum: ['tablesync', 'snapshot'],
     default: 'tablesync',
     description: '`snapshot` is not available yet.',
   })
   @IsOptional()
-  @IsIn(['tablesync', 'snapshot'])
-  method?: 'tablesync' | 'snapshot';
+  @IsIn(['tablesync'])
+  method?: 'tablesync';
 
   @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: 64, description: 'For method `snapshot`.' })
   @IsOptional()
@@ -72,9 +74,14 @@ class VerificationOptionsDto {
 }
 
 class TrafficDto {
-  @ApiProperty({ enum: TRAFFIC_KINDS, example: 'sql-fence', description: 'Only `sql-fence` is available yet.' })
-  @IsIn(TRAFFIC_KINDS)
-  kind: (typeof TRAFFIC_KINDS)[number];
+  @NotAvailableYet('#/traffic/kind', RESERVED_TRAFFIC)
+  @ApiProperty({
+    enum: ['sql-fence', ...RESERVED_TRAFFIC],
+    example: 'sql-fence',
+    description: 'Only `sql-fence` is available yet; the others are answered 422.',
+  })
+  @IsIn(['sql-fence'])
+  kind: 'sql-fence';
 }
 
 class DeadlinesDto {

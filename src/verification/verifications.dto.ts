@@ -14,6 +14,7 @@ import {
   ValidateNested,
 } from 'class-validator';
 import { IsIdentifier } from '../api/name-param.js';
+import { NotAvailableYet } from '../api/not-available-yet.js';
 import { VERIFICATION_KINDS, type VerificationKind } from './verification.entity.js';
 
 export class LinkDto {
@@ -41,6 +42,7 @@ export class TableNameDto {
 }
 
 export class CreateVerificationDto {
+  @NotAvailableYet('#/kind', ['in-motion'])
   @ApiProperty({
     enum: VERIFICATION_KINDS,
     example: 'at-rest',

@@ -46,7 +46,6 @@ export class VerificationsService {
   }
 
   async create(request: VerificationRequest): Promise<VerificationView> {
-    if (request.kind !== 'at-rest') throw notAvailable('verification in motion', '#/kind');
     const { server, database, subscription } = request.subscriber;
     const { publisher } = await this.links.get(server, database, subscription);
     if (!publisher) {
@@ -104,7 +103,7 @@ export class VerificationsService {
   /** Repair is part of a later release; an unknown verification is said to be unknown all the same. */
   async repair(id: string): Promise<never> {
     await this.find(id);
-    throw notAvailable('repair', null);
+    throw new Problem('NOT_AVAILABLE', 'repair is not available in this release');
   }
 
   private async find(id: string): Promise<ListedVerification> {
@@ -116,10 +115,4 @@ export class VerificationsService {
 
 function distinct(tables: readonly TableName[]): TableName[] {
   return [...new Map(tables.map(({ schema, name }) => [JSON.stringify([schema, name]), { schema, name }])).values()];
-}
-
-function notAvailable(what: string, pointer: string | null): Problem {
-  return new Problem('NOT_AVAILABLE', `${what} is not available in this release`, {
-    ...(pointer === null ? {} : { errors: [{ pointer, detail: 'is not available in this release' }] }),
-  });
 }

@@ -140,7 +140,10 @@ describe('bad input over the API of upgrades', () => {
         { traffic: { kind } },
         '#/traffic/kind',
       ]),
+      [{ traffic: { kind: 'pgbouncer', admin: { host: 'p', port: 6432 }, pools: ['orders'] } }, '#/traffic/kind'],
+      [{ traffic: { kind: 'webhook', url: 'https://x', kindly: [] }, gates: ['nonsense'] }, '#/traffic/kind'],
       [{ copy: { method: 'snapshot', parallel: 4 } }, '#/copy/method'],
+      [{ copy: { method: 'snapshot', parallel: 4, chunkBytes: 1e6, splitBy: 'ctid' } }, '#/copy/method'],
     ])('says of %j that it is not available, and does not do something else instead', async (change, pointer) => {
       for (const route of ['/v1/upgrades', '/v1/upgrades?dryRun=true', '/v1/upgrades/preflight']) {
         const answer = await post(route, request(change));
