@@ -62,7 +62,10 @@ export class PublicationsService {
     return this.servers.withSession(server, database, async (session) => {
       const statements = createPublication(spec, session.versionNum);
       const planned = plan({ server, database }, statements);
-      if (dryRun) return { statements: planned, result: null };
+      if (dryRun) {
+        await requireFree(session, spec.name);
+        return { statements: planned, result: null };
+      }
       await carryOut(session, statements);
       return { statements: planned, result: await requirePublication(session, spec.name) };
     });
@@ -110,6 +113,12 @@ export class PublicationsService {
       return { statements: planned, result: { name } };
     });
   }
+}
+
+/** What the server says of itself when the publication is really created. */
+async function requireFree(session: Session, name: string): Promise<void> {
+  const [existing] = await readPublications(session, name);
+  if (existing) throw new Problem('ALREADY_EXISTS', `there is a publication ${JSON.stringify(name)} already`);
 }
 
 async function requirePublication(session: Session, name: string): Promise<Publication> {

@@ -2,7 +2,6 @@ import { Injectable } from '@nestjs/common';
 import { type Page, cursorKey, pageOf } from '../api/page.js';
 import { redactText, redactValue } from '../observability/redact.js';
 import { currentRequest } from '../observability/request-context.js';
-import { invalidInput } from '../problems/validation.pipe.js';
 import type { AuditEventEntity, AuditOutcome } from './audit-event.entity.js';
 import { type AuditFilter, AuditRepository } from './audit.repository.js';
 
@@ -49,10 +48,7 @@ export class AuditService {
   }
 
   async list(filter: AuditFilter, limit: number, cursor?: string): Promise<Page<AuditEventEntity>> {
-    const before = cursorKey(cursor, 1)?.map(String)[0] ?? null;
-    if (before !== null && !/^\d{1,18}$/.test(before)) {
-      throw invalidInput([{ pointer: 'query:cursor', detail: 'is not a cursor from an earlier page' }]);
-    }
+    const before = cursorKey(cursor, 'integer')?.[0] ?? null;
     return pageOf(await this.events.page(filter, limit + 1, before), limit, ({ id }) => [id]);
   }
 }

@@ -21,7 +21,7 @@ import { GATES, type Gate } from './upgrade-request.js';
 
 const RESERVED_TRAFFIC = ['pgbouncer', 'haproxy', 'webhook', 'manual'];
 
-class DatabaseRefDto {
+class UpgradeEndDto {
   @ApiProperty({ example: 'orders-14', description: 'Name of a registered server.' })
   @IsIdentifier()
   server: string;
@@ -132,20 +132,20 @@ export class CreateUpgradeDto {
   @Matches(/^(?!\.{1,2}$)/, { message: 'must not be "." or "..", which paths cannot carry' })
   name: string;
 
-  @ApiProperty({ type: DatabaseRefDto })
+  @ApiProperty({ type: UpgradeEndDto })
   @IsDefined()
   // A list would pass as nested objects.
   @IsObject()
   @ValidateNested()
-  @Type(() => DatabaseRefDto)
-  source: DatabaseRefDto;
+  @Type(() => UpgradeEndDto)
+  source: UpgradeEndDto;
 
-  @ApiProperty({ type: DatabaseRefDto, description: 'An existing, empty database.' })
+  @ApiProperty({ type: UpgradeEndDto, description: 'An existing, empty database.' })
   @IsDefined()
   @IsObject()
   @ValidateNested()
-  @Type(() => DatabaseRefDto)
-  target: DatabaseRefDto;
+  @Type(() => UpgradeEndDto)
+  target: UpgradeEndDto;
 
   @ApiPropertyOptional({ type: CopyDto })
   @IsOptional()

@@ -268,11 +268,11 @@ describe('bad input over the API of upgrades', () => {
       ['/approve', { gate: ['copy'] }, 400, 'INVALID_INPUT'],
       ['/approve', { gate: 'copy', force: true }, 400, 'INVALID_INPUT'],
       ['/approve', undefined, 400, 'INVALID_INPUT'],
-      ['/approve?dryRun=true', { gate: 'copy' }, 422, 'NOT_AVAILABLE'],
+      ['/approve?dryRun=true', { gate: 'switchover' }, 409, 'WRONG_STATE'],
       ['/rollback', undefined, 409, 'WRONG_STATE'],
       ['/finalize', undefined, 409, 'WRONG_STATE'],
       ['/retry', undefined, 409, 'WRONG_STATE'],
-      ['/abort?dryRun=true', undefined, 422, 'NOT_AVAILABLE'],
+      ['/rollback?dryRun=true', undefined, 409, 'WRONG_STATE'],
     ])('refuses POST …%s of %j', async (action, given, status, code) => {
       refused(await post(path(NAME, action), given), status, code);
       await unchanged();

@@ -1,92 +1,131 @@
-import { createMarkerTable } from '../postgres/ddl/marker.ddl.js';
-import { LOCKSTEP_SCHEMA, objectNames } from './object-names.js';
-import { FORWARD_STEPS } from './steps/index.js';
-import type { UpgradeRequest } from './upgrade-request.js';
+import { plan, type PlannedStatement } from '../../changes/change.js';
+import { finalizeStep } from '../steps/finalize.steps.js';
+import {
+  ABORT_ORDER,
+  COPY_STEPS,
+  FENCED_STEPS,
+  FORWARD_STEPS,
+  OPEN_STEPS,
+  PREPARE_STEPS,
+  SWITCHED_STEPS,
+  VERIFY_STEPS,
+} from '../steps/index.js';
+import { preSwitchoverStep } from '../steps/pre-switchover.step.js';
+import { ROLLBACK_STEPS } from '../steps/rollback.steps.js';
+import type { Gate } from '../upgrade-request.js';
+import type { Side, UpgradeStep } from '../workflow/step.js';
+import { FINALIZE_DESCRIPTIONS, ROLLBACK_DESCRIPTIONS } from './back.descriptions.js';
+import type { Describe } from './described.js';
+import { FORWARD_DESCRIPTIONS } from './forward.descriptions.js';
+import type { Known } from './known.js';
+import { UNDO_DESCRIPTIONS } from './undo.descriptions.js';
 
 export interface PlannedStep {
   step: string;
   phase: string;
-  /** What is known of it before it runs. */
   does: string;
-  statements: { server: string; database: string; sql: string }[];
+  sides: Side[];
+  statements: PlannedStatement[];
+  /** An abort, or a failure inside the fence, undoes it. */
   undo: boolean;
 }
 
-/** The steps a dry run can tell of: names carry a fresh id in the real run, and some lists are read only then. */
-export function upgradePlan(request: UpgradeRequest, shortId: string): PlannedStep[] {
-  const names = objectNames(shortId);
-  const at = (side: 'source' | 'target', ...sql: string[]) => sql.map((text) => ({ ...request[side], sql: text }));
-  const marker = createMarkerTable(LOCKSTEP_SCHEMA, names.markerTable).map(({ sql }) => sql);
-  const known: Record<string, { does: string; statements?: PlannedStep['statements'] }> = {
-    preflight: { does: 'Asks both servers everything that could stop the upgrade; reads only.' },
-    roles: { does: 'Creates the roles the schema and the writers need on the target, writers barred.' },
-    'replica-identity': {
-      does:
-        request.replicaIdentity === 'full-where-missing'
-          ? 'ALTER TABLE … REPLICA IDENTITY FULL on the source for each table without one; undone on abort.'
-          : 'Reads only: a table without replica identity stops the upgrade.',
-    },
-    'schema-pre-data': {
-      does: 'Dumps the source’s schema and restores definitions, primary keys and replica identities.',
-    },
-    'marker-table': {
-      does: 'Creates the table whose rows mark a position in the stream.',
-      statements: [...at('target', ...marker), ...at('source', ...marker)],
-    },
-    publication: {
-      does: 'Publishes every permanent table by name.',
-      statements: at('source', `create publication "${names.publication}" for table only …`),
-    },
-    'replication-slot': {
-      does: `Waits up to ${request.deadlines.slotMs} ms for running transactions, naming what it waits for.`,
-      statements: at(
-        'source',
-        `select pg_catalog.pg_create_logical_replication_slot('${names.slot}', 'pgoutput', false)`,
-      ),
-    },
-    subscription: {
-      does: 'Subscribes the target; tables are copied by its table synchronisation workers.',
-      statements: at(
-        'target',
-        `create subscription "${names.subscription}" connection '…' publication "${names.publication}" with (create_slot = false, slot_name = '${names.slot}', copy_data = true, enabled = true)`,
-      ),
-    },
-    'initial-copy': { does: 'Waits until every table is ready.' },
-    'schema-post-data': {
-      does: 'Restores other indexes, constraints, foreign keys, triggers; refreshes materialized views.',
-    },
-    analyze: { does: 'ANALYZE of every table on the target.' },
-    'catch-up': { does: 'Opens a change stream on each side (slots of their own) and waits for the lag to go.' },
-    verification: { does: 'Proves both sides equal at an LSN, under writes.' },
-    'pre-switchover': { does: 'Moves sequences ahead, verifies again if much was written.' },
-    fence: { does: 'Bars the writer roles of the source, ends their sessions, proves that they cannot log in.' },
-    drain: { does: 'Writes the marker and waits until it arrives; proves that nobody else wrote after the fence.' },
-    sequences: { does: 'Sets every sequence that moved, exactly.' },
-    'final-check': { does: 'Compares every key touched since the verified LSN, sequences and the schema.' },
-    'way-back': {
-      does: 'Stops the forward subscription; creates publication and slot of the way back.',
-      statements: at(
-        'target',
-        `alter subscription "${names.subscription}" disable`,
-        `create publication "${names.backPublication}" for table only …`,
-        `select pg_catalog.pg_create_logical_replication_slot('${names.backSlot}', 'pgoutput', false)`,
-      ),
-    },
-    'open-target': { does: 'Lets the writer roles log in on the target. From here the way back is a rollback.' },
-    'reverse-subscription': {
-      does: 'Brings what is written on the target back to the source.',
-      statements: at(
-        'source',
-        `create subscription "${names.backSubscription}" connection '…' publication "${names.backPublication}" with (create_slot = false, slot_name = '${names.backSlot}', copy_data = false, enabled = true)`,
-      ),
-    },
-    'retire-forward': { does: 'Drops the forward subscription, its slot and publication.' },
+export interface UpgradePlan {
+  does: string;
+  steps: PlannedStep[];
+  /** What the upgrade waits for afterwards; null: nothing. */
+  then: string | null;
+}
+
+/** Tells of each step that is not done yet whether it is. */
+type IsDone = (step: string) => boolean;
+
+const SWITCH_STEPS = [preSwitchoverStep, ...FENCED_STEPS, ...OPEN_STEPS, ...SWITCHED_STEPS];
+
+/** Every step, whatever gates are in between. */
+export async function wholePlan(known: Known): Promise<PlannedStep[]> {
+  return await describeSteps(known, FORWARD_STEPS, FORWARD_DESCRIPTIONS);
+}
+
+/** What runs once `gate` is approved, up to the next one. */
+export async function approvalPlan(known: Known, gate: Gate, isDone: IsDone): Promise<UpgradePlan> {
+  const waits = gate === 'copy' && known.request.gates.includes('switchover');
+  const steps = [...(gate === 'copy' ? [...COPY_STEPS, ...VERIFY_STEPS] : []), ...(waits ? [] : SWITCH_STEPS)];
+  return {
+    does: `Takes the gate ${gate} and goes on.`,
+    steps: await describeSteps(known, due(steps, isDone), FORWARD_DESCRIPTIONS),
+    then: waits ? awaits('switchover') : null,
   };
-  return FORWARD_STEPS.map((step) => ({
-    step: step.name,
-    phase: step.phase,
-    does: known[step.name]?.does ?? '',
-    statements: known[step.name]?.statements ?? [],
-    undo: step.undo !== undefined,
-  }));
+}
+
+/** What runs when the forward path is begun again; what is done already is not done twice. */
+export async function retryPlan(known: Known, opened: boolean, isDone: IsDone): Promise<UpgradePlan> {
+  const { gates } = known.request;
+  const does = 'Begins the forward path again; steps that are done are passed over.';
+  const answer = async (steps: readonly UpgradeStep[], then: string | null) => ({
+    does,
+    steps: await describeSteps(known, due(steps, isDone), FORWARD_DESCRIPTIONS),
+    then,
+  });
+  if (opened) return await answer([...OPEN_STEPS, ...SWITCHED_STEPS], null);
+  if (gates.includes('copy')) return await answer(PREPARE_STEPS, awaits('copy'));
+  const before = [...PREPARE_STEPS, ...COPY_STEPS, ...VERIFY_STEPS];
+  return gates.includes('switchover')
+    ? await answer(before, awaits('switchover'))
+    : await answer([...before, ...SWITCH_STEPS], null);
+}
+
+/** @param begun whether the step was begun, done or not: the others have nothing to undo */
+export async function abortPlan(known: Known, begun: (step: string) => boolean): Promise<UpgradePlan> {
+  const steps = ABORT_ORDER.filter((step) => step.undo && begun(step.name));
+  return {
+    does: 'Stops what is at work, then undoes every step that was begun, the fence first. What is not there is passed over.',
+    steps: await describeSteps(known, steps, UNDO_DESCRIPTIONS, 'aborting'),
+    then: null,
+  };
+}
+
+export async function rollbackPlan(known: Known, isDone: IsDone): Promise<UpgradePlan> {
+  return {
+    does: 'Brings traffic back to the source with every write made on the target. A failure before the source is opened opens the target again.',
+    steps: await describeSteps(known, due(ROLLBACK_STEPS, isDone), ROLLBACK_DESCRIPTIONS),
+    then: 'rests: retry switches over once more, abort puts the target back',
+  };
+}
+
+export async function finalizePlan(known: Known): Promise<UpgradePlan> {
+  return {
+    does: 'Makes the upgrade final.',
+    steps: await describeSteps(known, [finalizeStep], FINALIZE_DESCRIPTIONS),
+    then: null,
+  };
+}
+
+async function describeSteps(
+  known: Known,
+  steps: readonly UpgradeStep[],
+  descriptions: Record<string, Describe>,
+  phase?: string,
+): Promise<PlannedStep[]> {
+  const planned: PlannedStep[] = [];
+  for (const step of steps) {
+    const described = await descriptions[step.name]?.(known);
+    planned.push({
+      step: step.name,
+      phase: phase ?? step.phase,
+      does: described?.does ?? '',
+      sides: described?.sides ?? [],
+      statements: (described?.statements ?? []).flatMap(([side, statements]) => plan(known.request[side], statements)),
+      undo: phase === undefined && step.undo !== undefined,
+    });
+  }
+  return planned;
+}
+
+function due(steps: readonly UpgradeStep[], isDone: IsDone): UpgradeStep[] {
+  return steps.filter(({ name }) => !isDone(name));
+}
+
+function awaits(gate: Gate): string {
+  return `awaits approval of ${gate}`;
 }
