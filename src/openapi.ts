@@ -1,7 +1,10 @@
 import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import type { ExpressAdapter } from '@nestjs/platform-express';
+import type { Request, Response } from 'express';
 import { API_OPTIONS } from './api/configure-api.js';
+import { DRY_RUN_ANSWER } from './api/dry-run.js';
 import { AppModule } from './app.module.js';
 import { PROBLEM_MEDIA_TYPE } from './problems/problem.filter.js';
 import { ProblemDto } from './problems/problem.dto.js';
@@ -15,7 +18,7 @@ const DESCRIPTION = `Control plane for PostgreSQL replication: publications, sub
 - Names in paths are percent-encoded, case-sensitive and at most 63 bytes.
 - Anything longer than a request answers \`202\` with \`Location: /v1/operations/{id}\`.
 - A POST with an \`Idempotency-Key\` can be repeated safely for 24 hours: the same key and body give the same answer.
-- \`dryRun=true\`, where it is offered, answers with what would be done and does nothing.
+- \`dryRun=true\` on anything that changes something answers 200 with what would be done (the exact SQL where it is known before, per server and in order, with its locks and whether it can run in a transaction) and does nothing. What the real request would refuse it refuses too. It takes no \`Idempotency-Key\`: the same key can be used for the real request.
 - Lists answer \`{ items, nextCursor }\`.
 - Errors are \`application/problem+json\` with a stable \`code\`.`;
 
@@ -44,8 +47,10 @@ export function buildOpenApiDocument(app: INestApplication): OpenAPIObject {
   return sorted(document) as OpenAPIObject;
 }
 
-/** Swagger UI at /docs and the document at /openapi.json, both open to everyone. */
+/** Swagger UI at /docs, also for who comes to /, and the document at /openapi.json; open to everyone. */
 export function setupSwagger(app: INestApplication): void {
+  const redirect = (_request: Request, response: Response): void => response.redirect('/docs');
+  (app.getHttpAdapter() as ExpressAdapter).get('/', redirect);
   SwaggerModule.setup('docs', app, buildOpenApiDocument(app), {
     jsonDocumentUrl: 'openapi.json',
     raw: ['json'],
@@ -68,11 +73,25 @@ interface Operation {
   tags?: string[];
   description?: string;
   security?: Record<string, string[]>[];
-  responses: Record<string, unknown>;
-  parameters?: unknown[];
+  responses: Record<string, { description?: string; content?: Record<string, { schema: unknown }> }>;
+  parameters?: { name: string; in: string; description?: string; required?: boolean; schema?: object }[];
   'x-public'?: boolean;
   'x-scope'?: string;
+  [DRY_RUN_ANSWER]?: string;
 }
+
+/** Of path parameters, by name. */
+const PATH_PARAMETERS: Record<string, string> = {
+  server: 'Name of a registered server.',
+  database: 'A database of that server.',
+  publication: 'Name of the publication.',
+  subscription: 'Name of the subscription.',
+  slot: 'Name of the replication slot.',
+  schema: 'Schema of the table.',
+  table: 'Name of the table.',
+  upgrade: 'Name of the upgrade.',
+  id: 'As it was answered when it was made.',
+};
 
 function completeOperation(operation: Operation, method: (typeof METHODS)[number]): void {
   operation.responses.default = {
@@ -85,6 +104,11 @@ function completeOperation(operation: Operation, method: (typeof METHODS)[number
     const scope = operation['x-scope'] ?? (method === 'get' ? 'read' : 'operate');
     operation.description = [operation.description, `Scope: \`${scope}\`.`].filter(Boolean).join('\n\n');
   }
+  for (const parameter of operation.parameters ?? []) {
+    const description = PATH_PARAMETERS[parameter.name];
+    if (parameter.in === 'path' && description) parameter.description ??= description;
+  }
+  describeDryRun(operation);
   delete operation['x-public'];
   delete operation['x-scope'];
   if (method === 'post') {
@@ -99,6 +123,20 @@ function completeOperation(operation: Operation, method: (typeof METHODS)[number
       },
     ];
   }
+}
+
+/** A dry run answers 200, where a real run may answer 200 too, with something else. */
+function describeDryRun(operation: Operation): void {
+  const answer = operation[DRY_RUN_ANSWER];
+  delete operation[DRY_RUN_ANSWER];
+  if (answer === undefined) return;
+  const real = operation.responses['200'];
+  const schemas = [real?.content?.['application/json']?.schema, { $ref: answer }].filter(Boolean);
+  const different = new Set(schemas.map((schema) => JSON.stringify(schema))).size > 1;
+  operation.responses['200'] = {
+    description: real ? 'Done; of a dry run: what would be done.' : 'Of a dry run: what would be done.',
+    content: { 'application/json': { schema: different ? { oneOf: schemas } : schemas[0] } },
+  };
 }
 
 function operationsOf(document: OpenAPIObject): Operation[] {

@@ -7,8 +7,9 @@ import { DryRunInterceptor } from './dry-run.js';
 import { IdempotencyInterceptor } from './idempotency/idempotency.interceptor.js';
 import { IdempotencyRepository } from './idempotency/idempotency.repository.js';
 import { InFlightRequests } from './in-flight-requests.js';
+import { UnknownFieldsInterceptor } from './unknown-fields.js';
 
-/** What every request passes, in this order: token, audit, dry run, idempotency. `configureApi` adds the rest. */
+/** What every request passes, in this order: token, audit, dry run, idempotency, unknown fields. `configureApi` adds the rest. */
 @Module({
   imports: [SecurityModule],
   providers: [
@@ -18,6 +19,7 @@ import { InFlightRequests } from './in-flight-requests.js';
     { provide: APP_INTERCEPTOR, useClass: AuditInterceptor },
     { provide: APP_INTERCEPTOR, useClass: DryRunInterceptor },
     { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
+    { provide: APP_INTERCEPTOR, useClass: UnknownFieldsInterceptor },
   ],
 })
 export class ApiModule {}

@@ -20,8 +20,13 @@ export function bodyErrorMiddleware(error: unknown, _request: Request, _response
     case 'request.size.invalid':
       return next(new Problem('MALFORMED_BODY', 'The body ended before it was complete'));
     default:
-      return next(error);
+      // What the decompression throws has no type.
+      return next(isFaultOfBody(error) ? new Problem('MALFORMED_BODY', 'The body cannot be decompressed') : error);
   }
+}
+
+function isFaultOfBody(error: unknown): boolean {
+  return (error as { status?: unknown }).status === 400;
 }
 
 /** Refuses bodies that are not JSON, and zero bytes anywhere: PostgreSQL stores none in text. */

@@ -4,14 +4,18 @@ import {
   type ExecutionContext,
   Injectable,
   type NestInterceptor,
+  type Type,
 } from '@nestjs/common';
-import { ApiQuery } from '@nestjs/swagger';
+import { ApiExtension, ApiExtraModels, ApiQuery, getSchemaPath } from '@nestjs/swagger';
 import type { NextFunction, Request, Response } from 'express';
 import type { Observable } from 'rxjs';
 import { Problem } from '../problems/problem.js';
 import { invalidInput } from '../problems/validation.pipe.js';
 
 const SUPPORTS_DRY_RUN = Symbol('supports dry run');
+
+/** Where the API document keeps, until it is complete, the schema of what a dry run of the operation answers. */
+export const DRY_RUN_ANSWER = 'x-dry-run-answer';
 
 interface WithDryRun extends Request {
   dryRun?: boolean;
@@ -37,6 +41,11 @@ export function dryRunMiddleware(request: WithDryRun, _response: Response, next:
   }
   request.dryRun = inQuery ?? inBody ?? false;
   if (isObject(body)) delete body.dryRun;
+  if (inQuery !== undefined) {
+    const { dryRun: _taken, ...query } = request.query;
+    // Express parses the query string at each look, so what it answers is replaced.
+    Object.defineProperty(request, 'query', { value: query, configurable: true });
+  }
   next();
 }
 
@@ -51,18 +60,21 @@ const DryRunValue = createParamDecorator((_data: unknown, context: ExecutionCont
 
 /**
  * Handler parameter of type boolean: true when the caller wants to know what would be done, without it being done.
- * Handlers without this parameter refuse dry runs.
+ * Every mutation has one; a handler without it refuses dry runs. `answer` describes what a dry run answers, with
+ * status 200, in the API document.
  */
-export function DryRun(): ParameterDecorator {
+export function DryRun(answer: Type<unknown>): ParameterDecorator {
   return (target, property, index) => {
     const handler = Object.getOwnPropertyDescriptor(target, property!)!;
     Reflect.defineMetadata(SUPPORTS_DRY_RUN, true, handler.value as object);
     ApiQuery({
       name: 'dryRun',
       required: false,
-      type: Boolean,
+      schema: { type: 'boolean', default: false },
       description: 'Answer with what would be done, in order, and do nothing. Also accepted as a field of the body.',
     })(target, property!, handler);
+    ApiExtraModels(answer)(target, property, handler);
+    ApiExtension(DRY_RUN_ANSWER, getSchemaPath(answer))(target, property, handler);
     DryRunValue()(target, property, index);
   };
 }
@@ -71,8 +83,13 @@ export function DryRun(): ParameterDecorator {
 @Injectable()
 export class DryRunInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    if (!isDryRun(context.switchToHttp().getRequest<Request>())) return next.handle();
-    if (Reflect.getMetadata(SUPPORTS_DRY_RUN, context.getHandler()) === true) return next.handle();
+    const http = context.switchToHttp();
+    if (!isDryRun(http.getRequest<Request>())) return next.handle();
+    if (Reflect.getMetadata(SUPPORTS_DRY_RUN, context.getHandler()) === true) {
+      // Nothing is created, accepted or gone.
+      http.getResponse<Response>().status(200);
+      return next.handle();
+    }
     throw new Problem('NOT_AVAILABLE', 'This action has no dry run; nothing was done', {
       errors: [{ pointer: 'query:dryRun', detail: 'is not available here' }],
     });

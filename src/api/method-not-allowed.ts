@@ -17,7 +17,8 @@ export function methodNotAllowedMiddleware(express: { router: { stack: unknown[]
     }
     if (methods.has('GET')) methods.add('HEAD');
     if (methods.size === 0 || methods.has('_ALL') || methods.has(request.method)) return next();
-    response.setHeader('Allow', [...methods].sort().join(', '));
+    response.setHeader('Allow', [...methods, 'OPTIONS'].sort().join(', '));
+    if (request.method === 'OPTIONS') return void response.status(204).end();
     next(new Problem('METHOD_NOT_ALLOWED', `${request.method} is not possible here`));
   };
 }

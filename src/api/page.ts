@@ -38,14 +38,35 @@ export function pageOf<T>(rows: T[], limit: number, keyOf: (item: T) => CursorKe
   return { items, nextCursor: more ? Buffer.from(JSON.stringify(keyOf(last))).toString('base64url') : null };
 }
 
-/** The key in a cursor made by `pageOf`; null without a cursor. Anything else is the caller's mistake. */
-export function cursorKey(cursor: string | undefined, length: number): CursorKey | null {
+const TIME = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,6})?(Z|[+-]\d\d(:?\d\d)?)?$/;
+
+/** What PostgreSQL would refuse to read as such is refused here, as the caller's mistake. */
+const PARTS = {
+  text: (part: string) => !part.includes('\0'),
+  integer: (part: string) => /^\d{1,18}$/.test(part),
+  uuid: (part: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(part),
+  time: (part: string) => {
+    const [, day, time] = TIME.exec(part) ?? [];
+    const moment = new Date(`${day}T${time}Z`);
+    return !Number.isNaN(moment.getTime()) && moment.toISOString().startsWith(`${day}T${time}`);
+  },
+};
+
+/**
+ * The key in a cursor made by `pageOf`, as text; null without a cursor. Anything else is the caller's mistake: `parts`
+ * says what each must look like.
+ */
+export function cursorKey(cursor: string | undefined, ...parts: (keyof typeof PARTS)[]): string[] | null {
   if (cursor === undefined) return null;
   const key = parse(cursor);
-  const sound =
-    Array.isArray(key) && key.length === length && key.every((part) => ['string', 'number'].includes(typeof part));
+  const texts = Array.isArray(key) && key.every(isPart) ? key.map(String) : [];
+  const sound = texts.length === parts.length && parts.every((part, index) => PARTS[part](texts[index]!));
   if (!sound) throw invalidInput([{ pointer: 'query:cursor', detail: 'is not a cursor from an earlier page' }]);
-  return key as CursorKey;
+  return texts;
+}
+
+function isPart(part: unknown): part is string | number {
+  return typeof part === 'string' || typeof part === 'number';
 }
 
 function parse(cursor: string): unknown {

@@ -2,7 +2,7 @@ import { cursorKey, type Page, pageOf, type PageQuery } from '../api/page.js';
 
 /** A page of a list that was read whole, in the order of names in PostgreSQL's catalogs (by bytes). */
 export function pageOfList<T>(all: T[], query: PageQuery, keyOf: (item: T) => string[], keyLength = 1): Page<T> {
-  const after = cursorKey(query.cursor, keyLength)?.map(String);
+  const after = cursorKey(query.cursor, ...Array.from({ length: keyLength }, () => 'text' as const)) ?? undefined;
   const start = after === undefined ? 0 : all.findIndex((item) => follows(keyOf(item), after));
   return pageOf(start < 0 ? [] : all.slice(start), query.limit, keyOf);
 }

@@ -1,4 +1,4 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { PlannedStatement } from './change.js';
 
 export class PlannedStatementDto implements PlannedStatement {
@@ -20,6 +20,17 @@ export class PlannedStatementDto implements PlannedStatement {
 
 /** The answer to `?dryRun=true`. */
 export class PlanDto {
-  @ApiProperty({ type: [PlannedStatementDto], description: 'In the order they would run.' })
+  @ApiPropertyOptional({ example: 'Revokes the token.', description: 'What is done that no statement shows.' })
+  does?: string;
+
+  @ApiProperty({
+    type: [PlannedStatementDto],
+    description: 'For managed servers, in the order they would run; empty where nothing is changed on any.',
+  })
   statements: PlannedStatementDto[];
+}
+
+/** A dry run of what changes nothing on managed servers. */
+export function onlyHere(does: string): PlanDto {
+  return { does, statements: [] };
 }

@@ -33,7 +33,7 @@ export class OperationDto {
   @ApiProperty({ enum: ['queued', 'running', 'waiting', 'succeeded', 'failed', 'cancelled'], example: 'running' })
   state: string;
 
-  @ApiProperty({ type: ProgressDto, nullable: true })
+  @ApiProperty({ description: 'Null before there is any.', type: ProgressDto, nullable: true })
   progress: ProgressDto | null;
 
   @ApiProperty({ type: String, format: 'date-time', nullable: true })

@@ -1,8 +1,10 @@
 import { Controller, Get, Headers, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
-import { ApiHeader, ApiOkResponse, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
+import { ApiAcceptedResponse, ApiHeader, ApiOkResponse, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
+import { DryRun } from '../api/dry-run.js';
 import { UuidPipe } from '../api/name-param.js';
 import { ApiPage, cursorKey, type Page, pageOf, PageQuery } from '../api/page.js';
+import { onlyHere, PlanDto } from '../changes/plan.dto.js';
 import { Engine } from '../engine/engine.js';
 import { Problem } from '../problems/problem.js';
 import { OperationDto } from './operation.dto.js';
@@ -21,8 +23,8 @@ export class OperationsController {
   @ApiOperation({ summary: 'List operations, newest first' })
   @ApiPage(OperationDto)
   async list(@Query() query: PageQuery): Promise<Page<OperationDto>> {
-    const key = cursorKey(query.cursor, 2);
-    const before = key === null ? null : { createdAt: String(key[0]), id: String(key[1]) };
+    const key = cursorKey(query.cursor, 'time', 'uuid');
+    const before = key && { createdAt: key[0]!, id: key[1]! };
     const page = pageOf(await this.operations.page(query.limit + 1, before), query.limit, (row) => [
       row.createdAtText,
       row.id,
@@ -48,7 +50,7 @@ export class OperationsController {
   async events(
     @Param('id', UuidPipe) id: string,
     @Res() response: Response,
-    @Headers('last-event-id') last?: string,
+    @Headers('Last-Event-ID') last?: string,
   ): Promise<void> {
     const after = lastEventId(last);
     await this.operations.get(id);
@@ -65,7 +67,8 @@ export class OperationsController {
     summary: 'Cancel an operation',
     description: 'Asks; the operation ends as `cancelled` once it has cleaned up. An upgrade is ended by its `abort`.',
   })
-  async cancel(@Param('id', UuidPipe) id: string): Promise<OperationDto> {
+  @ApiAcceptedResponse({ type: OperationDto })
+  async cancel(@Param('id', UuidPipe) id: string, @DryRun(PlanDto) dryRun: boolean): Promise<OperationDto | PlanDto> {
     const operation = await this.operations.get(id);
     if (isFinished(operation)) throw new Problem('WRONG_STATE', `the operation has already ${operation.state}`);
     if (operation.subjectType === 'upgrade') {
@@ -73,6 +76,7 @@ export class OperationsController {
         hint: `POST /v1/upgrades/${encodeURIComponent(operation.subjectId)}/abort`,
       });
     }
+    if (dryRun) return onlyHere(`Asks the ${operation.kind} to end and to clean up what it made on its servers.`);
     await this.engine.cancel(id);
     return OperationDto.from(await this.operations.get(id));
   }

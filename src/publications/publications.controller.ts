@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, Patch, Post, Query, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { DryRun } from '../api/dry-run.js';
@@ -33,15 +33,12 @@ export class PublicationsController {
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @Body() body: CreatePublicationDto,
-    @DryRun() dryRun: boolean,
+    @DryRun(PlanDto) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<PublicationDto | PlanDto> {
     const spec = { ...body, target: targetOf(body.target) };
     const { statements, result } = await this.publications.create(server, database, spec, { dryRun });
-    if (result === null) {
-      response.status(200);
-      return { statements };
-    }
+    if (result === null) return { statements };
     response.location(`${response.req.path}/${encodeURIComponent(result.name)}`);
     return result;
   }
@@ -81,7 +78,7 @@ export class PublicationsController {
     @NameParam('database') database: string,
     @NameParam('publication') publication: string,
     @Body() body: PatchPublicationDto,
-    @DryRun() dryRun: boolean,
+    @DryRun(PlanDto) dryRun: boolean,
   ): Promise<PublicationDto | PlanDto> {
     const { target, ...rest } = body;
     const patch = { ...rest, ...(target === undefined ? {} : { target: targetOf(target) }) };
@@ -90,18 +87,20 @@ export class PublicationsController {
   }
 
   @Delete(':publication')
-  @ApiOperation({ summary: 'Drop a publication', description: 'Subscriptions to it stop with an error.' })
+  @HttpCode(204)
+  @ApiOperation({
+    summary: 'Drop a publication',
+    description:
+      'Subscriptions to it stop with an error. It is emptied first, and 200 ms later dropped: dropped at once it could fail an UPDATE or DELETE that looks it up at that moment (XX000, `cache lookup failed for publication`). One for all tables cannot be emptied; there that remains possible.',
+  })
   @ApiNoContentResponse()
   async drop(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('publication') publication: string,
-    @DryRun() dryRun: boolean,
-    @Res({ passthrough: true }) response: Response,
+    @DryRun(PlanDto) dryRun: boolean,
   ): Promise<PlanDto | undefined> {
     const { statements } = await this.publications.drop(server, database, publication, { dryRun });
-    if (dryRun) return { statements };
-    response.status(204);
-    return undefined;
+    return dryRun ? { statements } : undefined;
   }
 }

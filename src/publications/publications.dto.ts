@@ -157,7 +157,7 @@ export class PublicationDto {
   @ApiProperty({ enum: OPERATIONS, isArray: true })
   publish: Operation[];
 
-  @ApiProperty()
+  @ApiProperty({ description: 'Changes of partitions are sent under the name of the partitioned table.' })
   viaPartitionRoot: boolean;
 
   @ApiProperty({ enum: GENERATED })
@@ -183,7 +183,7 @@ export class EffectiveTableDto {
   @ApiProperty({ enum: REPLICA_IDENTITIES })
   replicaIdentity: (typeof REPLICA_IDENTITIES)[number];
 
-  @ApiProperty()
+  @ApiProperty({ description: 'Its UPDATEs and DELETEs can be published.' })
   replicaIdentityUsable: boolean;
 
   @ApiProperty({ description: 'UPDATE and DELETE of this table fail on the publisher as things stand.' })

@@ -10,9 +10,11 @@ import {
   alterPublication,
   createPublication,
   dropPublication,
+  emptyPublication,
   type PublicationPatch,
   type PublicationSpec,
 } from '../postgres/ddl/publication.ddl.js';
+import { emptyPublications } from '../postgres/replication/empty-publications.js';
 import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
@@ -60,7 +62,10 @@ export class PublicationsService {
     return this.servers.withSession(server, database, async (session) => {
       const statements = createPublication(spec, session.versionNum);
       const planned = plan({ server, database }, statements);
-      if (dryRun) return { statements: planned, result: null };
+      if (dryRun) {
+        await requireFree(session, spec.name);
+        return { statements: planned, result: null };
+      }
       await carryOut(session, statements);
       return { statements: planned, result: await requirePublication(session, spec.name) };
     });
@@ -91,6 +96,7 @@ export class PublicationsService {
     );
   }
 
+  /** Empties it first, so that no writer of its tables fails; see `emptyPublications`. */
   drop(
     server: string,
     database: string,
@@ -98,13 +104,21 @@ export class PublicationsService {
     { dryRun = false }: ChangeOptions = {},
   ): Promise<Change<{ name: string }>> {
     return this.servers.withSession(server, database, async (session) => {
-      await requirePublication(session, name);
-      const statements = dropPublication(name);
-      const planned = plan({ server, database }, statements);
-      if (!dryRun) await carryOut(session, statements);
-      return { statements: planned, result: dryRun ? null : { name } };
+      const publication = await requirePublication(session, name);
+      const drop = dropPublication(name);
+      const planned = plan({ server, database }, [...emptyPublication(publication), ...drop]);
+      if (dryRun) return { statements: planned, result: null };
+      await emptyPublications(session, [name]);
+      await carryOut(session, drop);
+      return { statements: planned, result: { name } };
     });
   }
+}
+
+/** What the server says of itself when the publication is really created. */
+async function requireFree(session: Session, name: string): Promise<void> {
+  const [existing] = await readPublications(session, name);
+  if (existing) throw new Problem('ALREADY_EXISTS', `there is a publication ${JSON.stringify(name)} already`);
 }
 
 async function requirePublication(session: Session, name: string): Promise<Publication> {

@@ -33,15 +33,12 @@ export class ReplicationSlotsController {
   async create(
     @NameParam('server') server: string,
     @Body() body: CreateReplicationSlotDto,
-    @DryRun() dryRun: boolean,
+    @DryRun(PlanDto) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<ReplicationSlotDto | PlanDto> {
     const options = { dryRun, ...(body.deadlineMs === undefined ? {} : { deadlineMs: body.deadlineMs }) };
     const { statements, result } = await this.slots.create(server, body.database ?? null, slotSpecOf(body), options);
-    if (result === null) {
-      response.status(200);
-      return { statements };
-    }
+    if (result === null) return { statements };
     response.location(`${response.req.path}/${result.name}`);
     return result;
   }
@@ -61,24 +58,22 @@ export class ReplicationSlotsController {
     @NameParam('server') server: string,
     @NameParam('slot') slot: string,
     @Body() body: AdvanceReplicationSlotDto,
-    @DryRun() dryRun: boolean,
+    @DryRun(PlanDto) dryRun: boolean,
   ): Promise<ReplicationSlotDto | PlanDto> {
     const { statements, result } = await this.slots.advance(server, slot, parseLsn(body.lsn), { dryRun });
     return result ?? { statements };
   }
 
   @Delete(':slot')
+  @HttpCode(204)
   @ApiOperation({ summary: 'Drop a replication slot', description: 'Refused while somebody streams from it.' })
   @ApiNoContentResponse()
   async drop(
     @NameParam('server') server: string,
     @NameParam('slot') slot: string,
-    @DryRun() dryRun: boolean,
-    @Res({ passthrough: true }) response: Response,
+    @DryRun(PlanDto) dryRun: boolean,
   ): Promise<PlanDto | undefined> {
     const { statements } = await this.slots.drop(server, slot, { dryRun });
-    if (dryRun) return { statements };
-    response.status(204);
-    return undefined;
+    return dryRun ? { statements } : undefined;
   }
 }

@@ -75,13 +75,13 @@ export class ReplicationSlotDto {
   @ApiProperty({ type: String, nullable: true, example: 'orders' })
   database: string | null;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'It goes with the session that made it.' })
   temporary: boolean;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'Somebody streams from it.' })
   active: boolean;
 
-  @ApiProperty({ type: Number, nullable: true })
+  @ApiProperty({ description: 'The server process that streams from it.', type: Number, nullable: true })
   activePid: number | null;
 
   @ApiProperty({ type: String, nullable: true, example: '0/1A2B3C4' })
@@ -110,10 +110,14 @@ export class ReplicationSlotDto {
   })
   safeWalSize: number | null;
 
-  @ApiProperty({ type: Number, nullable: true })
+  @ApiProperty({ description: 'Transactions since the oldest one whose rows it keeps.', type: Number, nullable: true })
   xminAge: number | null;
 
-  @ApiProperty({ type: Number, nullable: true })
+  @ApiProperty({
+    description: 'Transactions since the oldest one whose catalog rows it keeps.',
+    type: Number,
+    nullable: true,
+  })
   catalogXminAge: number | null;
 
   @ApiProperty({ type: Boolean, nullable: true, description: 'Null before 14.' })

@@ -54,7 +54,10 @@ export class ReplicationSlotsService {
     return withSession(target, limits, async (session) => {
       const statements = createReplicationSlot(spec, session.versionNum);
       const planned = plan({ server, database: target.database }, statements);
-      if (dryRun) return { statements: planned, result: null };
+      if (dryRun) {
+        await requireFree(session, spec.name);
+        return { statements: planned, result: null };
+      }
       try {
         await carryOut(session, statements);
       } catch (error) {
@@ -70,8 +73,8 @@ export class ReplicationSlotsService {
       const slot = await requireSlot(session, name);
       const statements = dropReplicationSlot(name);
       const planned = plan({ server, database }, statements);
-      if (dryRun) return { statements: planned, result: null };
       requireInactive(slot);
+      if (dryRun) return { statements: planned, result: null };
       await carryOut(session, statements);
       return { statements: planned, result: { name } };
     });
@@ -91,9 +94,9 @@ export class ReplicationSlotsService {
       const current = await requireSlot(session, name);
       const statements = advanceReplicationSlot(name, lsn);
       const planned = plan({ server, database: target.database }, statements);
-      if (dryRun) return { statements: planned, result: null };
       requireInactive(current);
       requireForward(current, lsn);
+      if (dryRun) return { statements: planned, result: null };
       await carryOut(session, statements);
       return { statements: planned, result: await requireSlot(session, name) };
     });
@@ -137,6 +140,12 @@ async function requireSlot(session: Session, name: string): Promise<ReplicationS
   const [slot] = await readReplicationSlots(session, name);
   if (!slot) throw new Problem('NOT_FOUND', `there is no replication slot ${JSON.stringify(name)} on this server`);
   return slot;
+}
+
+/** What the server says of itself when the slot is really created. */
+async function requireFree(session: Session, name: string): Promise<void> {
+  const [existing] = await readReplicationSlots(session, name);
+  if (existing) throw new Problem('ALREADY_EXISTS', `there is a replication slot ${JSON.stringify(name)} already`);
 }
 
 function requireInactive(slot: ReplicationSlot): void {

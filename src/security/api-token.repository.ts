@@ -23,6 +23,11 @@ export class ApiTokenRepository {
     return (inserted.raw as unknown[]).length === 1;
   }
 
+  /** Whether a live token has that name; an expired one is live until it is revoked. */
+  isTaken(name: string): Promise<boolean> {
+    return this.tokens.existsBy({ name, revokedAt: IsNull() });
+  }
+
   /** By name, then id, after the given key; revoked ones included. */
   page(limit: number, after: { name: string; id: string } | null): Promise<ApiTokenEntity[]> {
     const query = this.tokens.createQueryBuilder('t').orderBy('t.name').addOrderBy('t.id').limit(limit);
@@ -39,8 +44,8 @@ export class ApiTokenRepository {
     );
   }
 
-  /** Revokes unless that would leave no live admin token. */
-  revoke(id: string): Promise<'revoked' | 'unknown' | 'last-admin'> {
+  /** Revokes unless that would leave no live admin token; in a dry run answers only what it would come to. */
+  revoke(id: string, dryRun: boolean): Promise<'revoked' | 'unknown' | 'last-admin'> {
     return this.dataSource.transaction(async (manager) => {
       await manager.query('select pg_advisory_xact_lock($1)', [ADMINS_LOCK]);
       const token = await manager.findOneBy(ApiTokenEntity, { id, revokedAt: IsNull() });
@@ -51,7 +56,7 @@ export class ApiTokenRepository {
         [id],
       );
       if (token.scope === 'admin' && !others!.found) return 'last-admin';
-      await manager.update(ApiTokenEntity, { id }, { revokedAt: new Date() });
+      if (!dryRun) await manager.update(ApiTokenEntity, { id }, { revokedAt: new Date() });
       return 'revoked';
     });
   }

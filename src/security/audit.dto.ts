@@ -11,7 +11,7 @@ export class AuditQuery extends PageQuery {
   @MaxLength(100)
   actor?: string;
 
-  @ApiPropertyOptional({ example: 'servers.register' })
+  @ApiPropertyOptional({ example: 'servers.register', description: 'What was done.' })
   @IsOptional()
   @IsString()
   @MaxLength(100)
@@ -23,18 +23,18 @@ export class AuditQuery extends PageQuery {
   @MaxLength(500)
   subject?: string;
 
-  @ApiPropertyOptional({ enum: OUTCOMES })
+  @ApiPropertyOptional({ enum: OUTCOMES, description: 'How it ended; `started`: it has not.' })
   @IsOptional()
   @IsIn(OUTCOMES)
   outcome?: (typeof OUTCOMES)[number];
 
-  @ApiPropertyOptional()
+  @ApiPropertyOptional({ description: 'As in `X-Request-Id` of the answer.' })
   @IsOptional()
   @IsString()
   @MaxLength(128)
   requestId?: string;
 
-  @ApiPropertyOptional({ format: 'date-time' })
+  @ApiPropertyOptional({ format: 'date-time', description: 'Inclusive.' })
   @IsOptional()
   @IsISO8601({ strict: true })
   since?: string;
@@ -67,7 +67,11 @@ export class AuditEventDto {
   @ApiProperty({ example: 'servers/orders-14' })
   subject: string;
 
-  @ApiProperty({ type: String, nullable: true })
+  @ApiProperty({
+    description: 'As in the answer’s `X-Request-Id`; null for what no request asked for.',
+    type: String,
+    nullable: true,
+  })
   requestId: string | null;
 
   @ApiProperty({ type: String, nullable: true, example: '127.0.0.1' })
@@ -85,6 +89,10 @@ export class AuditEventDto {
   @ApiProperty({ type: [String], description: 'Statements run on managed servers, without secrets.' })
   sql: string[];
 
-  @ApiProperty({ type: 'object', additionalProperties: true })
+  @ApiProperty({
+    description: 'Further facts, for example the code of the problem; no secrets.',
+    type: 'object',
+    additionalProperties: true,
+  })
   details: Record<string, unknown>;
 }

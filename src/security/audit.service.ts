@@ -2,7 +2,6 @@ import { Injectable } from '@nestjs/common';
 import { type Page, cursorKey, pageOf } from '../api/page.js';
 import { redactText, redactValue } from '../observability/redact.js';
 import { currentRequest } from '../observability/request-context.js';
-import { invalidInput } from '../problems/validation.pipe.js';
 import type { AuditEventEntity, AuditOutcome } from './audit-event.entity.js';
 import { type AuditFilter, AuditRepository } from './audit.repository.js';
 
@@ -49,11 +48,8 @@ export class AuditService {
   }
 
   async list(filter: AuditFilter, limit: number, cursor?: string): Promise<Page<AuditEventEntity>> {
-    const [micros, id] = cursorKey(cursor, 2)?.map(String) ?? [];
+    const [micros, id] = cursorKey(cursor, 'integer', 'integer') ?? [];
     const before = micros === undefined || id === undefined ? null : { micros, id };
-    if (before !== null && ![before.micros, before.id].every((part) => /^\d{1,17}$/.test(part))) {
-      throw invalidInput([{ pointer: 'query:cursor', detail: 'is not a cursor from an earlier page' }]);
-    }
     const page = pageOf(await this.events.page(filter, limit + 1, before), limit, (event) => [
       event.atMicros,
       event.id,

@@ -1,9 +1,11 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
+import { DryRun } from '../api/dry-run.js';
 import { UuidPipe } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { SecretInResponse } from '../api/idempotency/secret-in-response.decorator.js';
+import { onlyHere, PlanDto } from '../changes/plan.dto.js';
 import { Scope } from './scope.decorator.js';
 import { CreatedTokenDto, CreateTokenDto, TokenDto } from './tokens.dto.js';
 import { type TokenView, TokensService } from './tokens.service.js';
@@ -18,12 +20,17 @@ export class TokensController {
   @SecretInResponse('token')
   @ApiOperation({ summary: 'Create a token', description: 'The answer holds the token; it cannot be read again.' })
   @ApiCreatedResponse({ type: CreatedTokenDto })
-  async create(@Body() body: CreateTokenDto, @Res({ passthrough: true }) response: Response): Promise<CreatedTokenDto> {
-    const { token, ...created } = await this.tokens.create({
-      name: body.name,
-      scope: body.scope,
-      expiresAt: body.expiresAt === undefined ? null : new Date(body.expiresAt),
-    });
+  async create(
+    @Body() { name, scope, expiresAt }: CreateTokenDto,
+    @DryRun(PlanDto) dryRun: boolean,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<CreatedTokenDto | PlanDto> {
+    const wanted = { name, scope, expiresAt: expiresAt === undefined ? null : new Date(expiresAt) };
+    if (dryRun) {
+      await this.tokens.checkCreate(wanted);
+      return onlyHere(`Creates a token of scope ${scope} and answers it, once.`);
+    }
+    const { token, ...created } = await this.tokens.create(wanted);
     response.location(`/v1/tokens/${created.id}`);
     return { ...present(created), token };
   }
@@ -43,8 +50,9 @@ export class TokensController {
     description: 'Effective at once. The last admin token cannot be revoked.',
   })
   @ApiNoContentResponse()
-  async revoke(@Param('id', UuidPipe) id: string): Promise<void> {
-    await this.tokens.revoke(id);
+  async revoke(@Param('id', UuidPipe) id: string, @DryRun(PlanDto) dryRun: boolean): Promise<PlanDto | undefined> {
+    await this.tokens.revoke(id, dryRun);
+    return dryRun ? onlyHere('Revokes the token: requests with it are refused from then on.') : undefined;
   }
 }
 

@@ -13,6 +13,12 @@ import type { TokenScope } from './scope.decorator.js';
 
 export type TokenView = Omit<ApiTokenEntity, 'tokenHash'>;
 
+interface NewToken {
+  name: string;
+  scope: TokenScope;
+  expiresAt: Date | null;
+}
+
 /** Name of the token that is there from the start. */
 const FIRST_TOKEN = 'admin';
 
@@ -53,37 +59,46 @@ export class TokensService implements OnModuleInit {
     return { id: found.id, name: found.name, scope: found.scope };
   }
 
+  /** Refuses what `create` would refuse. */
+  async checkCreate(input: NewToken): Promise<void> {
+    requireFuture(input.expiresAt);
+    if (await this.tokens.isTaken(input.name)) throw nameTaken(input.name);
+  }
+
   /** The only time the token itself is known. */
-  async create(input: {
-    name: string;
-    scope: TokenScope;
-    expiresAt: Date | null;
-  }): Promise<TokenView & { token: string }> {
-    if (input.expiresAt !== null && input.expiresAt <= new Date()) {
-      throw new Problem('INVALID_INPUT', 'The token would already have expired', {
-        errors: [{ pointer: '#/expiresAt', detail: 'must be in the future' }],
-      });
-    }
+  async create(input: NewToken): Promise<TokenView & { token: string }> {
+    requireFuture(input.expiresAt);
     const token = newToken();
     const row = { id: randomUUID(), ...input, origin: 'api' as const, createdAt: new Date() };
     const inserted = await this.tokens.insert({ ...row, tokenHash: hashOf(token) });
-    if (!inserted) throw new Problem('ALREADY_EXISTS', `there is a live token named "${input.name}"`);
+    if (!inserted) throw nameTaken(input.name);
     return { ...row, revokedAt: null, lastUsedAt: null, token };
   }
 
   async list(limit: number, cursor?: string): Promise<Page<TokenView>> {
-    const key = cursorKey(cursor, 2);
-    const rows = await this.tokens.page(limit + 1, key && { name: String(key[0]), id: String(key[1]) });
+    const key = cursorKey(cursor, 'text', 'uuid');
+    const rows = await this.tokens.page(limit + 1, key && { name: key[0]!, id: key[1]! });
     return pageOf(rows, limit, ({ name, id }) => [name, id]);
   }
 
-  async revoke(id: string): Promise<void> {
-    const outcome = await this.tokens.revoke(id);
+  async revoke(id: string, dryRun: boolean): Promise<void> {
+    const outcome = await this.tokens.revoke(id, dryRun);
     if (outcome === 'unknown') throw new Problem('NOT_FOUND', 'there is no live token with this id');
     if (outcome === 'last-admin') {
       throw new Problem('CONFLICT', 'this is the last live admin token', { hint: 'Create another admin token first.' });
     }
   }
+}
+
+function requireFuture(expiresAt: Date | null): void {
+  if (expiresAt === null || expiresAt > new Date()) return;
+  throw new Problem('INVALID_INPUT', 'The token would already have expired', {
+    errors: [{ pointer: '#/expiresAt', detail: 'must be in the future' }],
+  });
+}
+
+function nameTaken(name: string): Problem {
+  return new Problem('ALREADY_EXISTS', `there is a live token named "${name}"`);
 }
 
 function newToken(): string {

@@ -48,7 +48,7 @@ class ServerWarningDto {
   @ApiProperty({ example: 'wal_level is replica: this server cannot publish' })
   detail: string;
 
-  @ApiProperty({ required: false })
+  @ApiProperty({ description: 'What to do about it.', required: false })
   hint?: string;
 }
 
@@ -71,10 +71,10 @@ export class ServerDto {
   @ApiProperty({ type: TlsDto })
   tls: TlsDto;
 
-  @ApiProperty({ type: String, nullable: true })
+  @ApiProperty({ description: 'Where other servers reach it, if elsewhere than `host`.', type: String, nullable: true })
   advertisedHost: string | null;
 
-  @ApiProperty({ type: 'integer', nullable: true })
+  @ApiProperty({ description: 'As `advertisedHost`, for the port.', type: 'integer', nullable: true })
   advertisedPort: number | null;
 
   @ApiProperty({ description: 'Whether the last look at the server, at `checkedAt`, succeeded.' })
@@ -141,7 +141,7 @@ export class ServerDto {
   @ApiProperty({ type: HeadroomsDto })
   headroom: HeadroomsDto;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'Whether the login is one.' })
   superuser: boolean;
 
   @ApiProperty({ type: [MissingPrivilegeDto], description: 'What the login cannot do, and the grants that cure it.' })
@@ -176,10 +176,10 @@ export class DatabaseDto {
   @ApiProperty({ enum: ['libc', 'icu', 'builtin'] })
   localeProvider: 'libc' | 'icu' | 'builtin';
 
-  @ApiProperty()
+  @ApiProperty({ description: 'Nobody can connect to one that does not.' })
   allowsConnections: boolean;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'Anybody with CREATEDB may copy it.' })
   isTemplate: boolean;
 
   @ApiProperty({ type: 'integer', nullable: true, description: 'Null: no limit.' })

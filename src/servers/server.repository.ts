@@ -1,7 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import type { ServerFacts } from '../postgres/catalog/server-facts.js';
-import type { ProblemDocument } from '../problems/problem.js';
 import { ServerEntity } from './server.entity.js';
 
 /** What tells whether two registered servers are one, or members of one cluster. */
@@ -62,14 +60,12 @@ export class ServerRepository {
   async noteCheck(
     name: string,
     revision: string,
-    result: { facts: ServerFacts } | { problem: ProblemDocument },
+    seen: Partial<Pick<ServerEntity, 'facts' | 'factsAt' | 'problem' | 'checkedAt'>>,
   ): Promise<void> {
-    const now = new Date();
-    const seen = 'facts' in result ? { facts: result.facts, factsAt: now, problem: null } : { problem: result.problem };
     await this.servers
       .createQueryBuilder()
       .update()
-      .set({ ...seen, checkedAt: now } as object)
+      .set(seen as object)
       .where({ name, revision })
       .execute();
   }

@@ -1,9 +1,10 @@
-import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Patch, Post, Query, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { DryRun } from '../api/dry-run.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
+import { onlyHere, PlanDto } from '../changes/plan.dto.js';
 import { DatabaseDto, ServerDto } from './server.dto.js';
 import { ChangeServerDto, RegisterServerDto } from './servers.dto.js';
 import { ServersService } from './servers.service.js';
@@ -22,14 +23,13 @@ export class ServersController {
   @ApiCreatedResponse({ type: ServerDto })
   async register(
     @Body() body: RegisterServerDto,
-    @DryRun() dryRun: boolean,
+    @DryRun(ServerDto) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<ServerDto> {
     const { name, tls = { mode: 'prefer' }, advertisedHost = null, advertisedPort = null, ...rest } = body;
     const address = { ...rest, tls, advertisedHost, advertisedPort };
     const server = await this.servers.register(name, address, dryRun);
-    if (dryRun) response.status(HttpStatus.OK);
-    else response.location(`/v1/servers/${encodeURIComponent(name)}`);
+    if (!dryRun) response.location(`/v1/servers/${encodeURIComponent(name)}`);
     return server;
   }
 
@@ -56,7 +56,7 @@ export class ServersController {
   change(
     @NameParam('server') server: string,
     @Body() body: ChangeServerDto,
-    @DryRun() dryRun: boolean,
+    @DryRun(ServerDto) dryRun: boolean,
   ): Promise<ServerDto> {
     return this.servers.change(server, withoutUndefined(body), dryRun);
   }
@@ -68,19 +68,21 @@ export class ServersController {
     description: 'Refused while something here uses it. Nothing is changed on the server itself.',
   })
   @ApiNoContentResponse()
-  async remove(@NameParam('server') server: string, @DryRun() dryRun: boolean): Promise<void> {
+  async remove(@NameParam('server') server: string, @DryRun(PlanDto) dryRun: boolean): Promise<PlanDto | undefined> {
     await this.servers.remove(server, dryRun);
+    return dryRun ? onlyHere('Forgets the server and its password; nothing is changed on the server.') : undefined;
   }
 
   @Post(':server/check')
   @HttpCode(200)
   @ApiOperation({
     summary: 'Look at a server now',
-    description: 'A server that cannot be reached answers 200 with `reachable: false` and the `problem`.',
+    description:
+      'A server that cannot be reached answers 200 with `reachable: false` and the `problem`. A dry run looks too, and stores nothing of what it sees.',
   })
   @ApiOkResponse({ type: ServerDto })
-  check(@NameParam('server') server: string): Promise<ServerDto> {
-    return this.servers.check(server);
+  check(@NameParam('server') server: string, @DryRun(ServerDto) dryRun: boolean): Promise<ServerDto> {
+    return this.servers.check(server, dryRun);
   }
 
   @Get(':server/databases')

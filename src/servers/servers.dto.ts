@@ -92,7 +92,13 @@ export class RegisterServerDto {
   @Matches(HOST, HOST_RULE)
   advertisedHost?: string | null;
 
-  @ApiPropertyOptional({ type: 'integer', nullable: true, minimum: 1, maximum: 65535 })
+  @ApiPropertyOptional({
+    description: 'As `advertisedHost`, for the port.',
+    type: 'integer',
+    nullable: true,
+    minimum: 1,
+    maximum: 65535,
+  })
   @ValidateIf(givenNotNull)
   @IsInt()
   @Min(1)
@@ -102,21 +108,21 @@ export class RegisterServerDto {
 
 /** Only the fields to change; null clears `advertisedHost` and `advertisedPort`. */
 export class ChangeServerDto {
-  @ApiPropertyOptional({ maxLength: 255 })
+  @ApiPropertyOptional({ description: 'Host name or address.', maxLength: 255 })
   @ValidateIf(given)
   @IsString()
   @Length(1, 255)
   @Matches(HOST, HOST_RULE)
   host?: string;
 
-  @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: 65535 })
+  @ApiPropertyOptional({ description: 'TCP port.', type: 'integer', minimum: 1, maximum: 65535 })
   @ValidateIf(given)
   @IsInt()
   @Min(1)
   @Max(65535)
   port?: number;
 
-  @ApiPropertyOptional({ maxLength: 63 })
+  @ApiPropertyOptional({ description: 'Login of Lockstep on the server.', maxLength: 63 })
   @ValidateIf(given)
   @IsIdentifier()
   user?: string;
@@ -127,7 +133,7 @@ export class ChangeServerDto {
   @Length(1, 1000)
   password?: string;
 
-  @ApiPropertyOptional({ maxLength: 63 })
+  @ApiPropertyOptional({ description: 'For questions about the whole server.', maxLength: 63 })
   @ValidateIf(given)
   @IsIdentifier()
   database?: string;
@@ -139,14 +145,14 @@ export class ChangeServerDto {
   @Type(() => TlsDto)
   tls?: TlsDto;
 
-  @ApiPropertyOptional({ type: String, nullable: true, maxLength: 255 })
+  @ApiPropertyOptional({ description: 'Null: as `host`.', type: String, nullable: true, maxLength: 255 })
   @ValidateIf(givenNotNull)
   @IsString()
   @Length(1, 255)
   @Matches(HOST, HOST_RULE)
   advertisedHost?: string | null;
 
-  @ApiPropertyOptional({ type: 'integer', nullable: true, minimum: 1, maximum: 65535 })
+  @ApiPropertyOptional({ description: 'Null: as `port`.', type: 'integer', nullable: true, minimum: 1, maximum: 65535 })
   @ValidateIf(givenNotNull)
   @IsInt()
   @Min(1)

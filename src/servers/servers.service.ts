@@ -90,23 +90,19 @@ export class ServersService implements OnApplicationShutdown {
   }
 
   async list(limit: number, cursor?: string): Promise<Page<ServerView>> {
-    const after = cursorKey(cursor, 1)?.map(String)[0] ?? null;
+    const after = cursorKey(cursor, 'text')?.[0] ?? null;
     const page = pageOf(await this.servers.page(limit + 1, after), limit, ({ name }) => [name]);
     const relatives = await this.servers.relatives(page.items.map(({ facts }) => facts.systemIdentifier));
     return { ...page, items: page.items.map((server) => presentServer(server, relatives)) };
   }
 
   /** Looks at the server now. One that cannot be reached is an answer, not an error. */
-  async check(name: string): Promise<ServerView> {
+  async check(name: string, dryRun: boolean): Promise<ServerView> {
     const server = await this.get(name);
-    try {
-      const facts = await probe(this.targetFor(server));
-      this.pools.noteReachable(name);
-      await this.servers.noteCheck(name, server.revision, { facts });
-    } catch (error) {
-      if (!(error instanceof Problem) || error.code === 'INTERNAL') throw error;
-      await this.servers.noteCheck(name, server.revision, { problem: error.toDocument() });
-    }
+    const seen = await look(this.targetFor(server));
+    if (dryRun) return this.present({ ...server, ...seen });
+    if (seen.problem === null) this.pools.noteReachable(name);
+    await this.servers.noteCheck(name, server.revision, seen);
     return this.view(name);
   }
 
@@ -203,6 +199,19 @@ export class ServersService implements OnApplicationShutdown {
 function targetOf({ host, port, user, password, database, tls }: ServerAddress): ConnectionTarget {
   registerSecret(password, [user, database, host]);
   return { host, port, user, password, database, tls };
+}
+
+/** What a look at the server changes about what is known of it. */
+async function look(
+  target: ConnectionTarget,
+): Promise<Pick<ServerEntity, 'problem' | 'checkedAt'> & Partial<Pick<ServerEntity, 'facts' | 'factsAt'>>> {
+  const now = new Date();
+  try {
+    return { facts: await probe(target), factsAt: now, problem: null, checkedAt: now };
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code === 'INTERNAL') throw error;
+    return { problem: error.toDocument(), checkedAt: now };
+  }
 }
 
 /** A session of its own: neither a pool's back-off nor its old settings may colour the answer. */

@@ -15,10 +15,10 @@ class PublisherEndDto {
 }
 
 class CopyProgressDto {
-  @ApiProperty()
+  @ApiProperty({ description: 'Copied so far.' })
   rows: number;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'Sent so far.' })
   bytes: number;
 }
 
@@ -32,7 +32,11 @@ class SubscribedTableDto {
   @ApiProperty({ enum: TABLE_STATES })
   state: (typeof TABLE_STATES)[number];
 
-  @ApiProperty({ type: String, nullable })
+  @ApiProperty({
+    description: 'Position from which the table’s changes are applied with all others.',
+    type: String,
+    nullable,
+  })
   lsn: string | null;
 
   @ApiProperty({ type: CopyProgressDto, nullable, description: 'Of a running copy; 14 and newer.' })
@@ -40,30 +44,30 @@ class SubscribedTableDto {
 }
 
 class WorkerTableDto {
-  @ApiProperty()
+  @ApiProperty({ description: 'Its schema.' })
   schema: string;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'The table that is copied.' })
   name: string;
 }
 
 class SubscriptionWorkerDto {
-  @ApiProperty()
+  @ApiProperty({ description: 'Server process.' })
   pid: number;
 
   @ApiProperty({ enum: WORKERS })
   kind: (typeof WORKERS)[number];
 
-  @ApiProperty({ type: Number, nullable })
+  @ApiProperty({ description: 'Of a parallel apply worker: the worker that leads it.', type: Number, nullable })
   leaderPid: number | null;
 
   @ApiProperty({ type: WorkerTableDto, nullable, description: 'The table being synchronized.' })
   table: WorkerTableDto | null;
 
-  @ApiProperty({ type: String, nullable })
+  @ApiProperty({ description: 'Last position received.', type: String, nullable })
   receivedLsn: string | null;
 
-  @ApiProperty({ type: String, nullable })
+  @ApiProperty({ description: 'Last position that was reported to the publisher.', type: String, nullable })
   latestEndLsn: string | null;
 
   @ApiProperty({ type: String, format: 'date-time', nullable })
@@ -74,37 +78,64 @@ class SubscriptionWorkerDto {
 }
 
 class CurrentOptionsDto {
-  @ApiProperty()
+  @ApiProperty({ description: 'It applies, or would if it could.' })
   enabled: boolean;
 
-  @ApiProperty({ type: String, nullable })
+  @ApiProperty({ description: 'Null: it has no slot and cannot be enabled.', type: String, nullable })
   slotName: string | null;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'As `synchronous_commit` of its workers.' })
   synchronousCommit: string;
 
   @ApiProperty({ type: Boolean, nullable, description: 'Null, here and below: not an option of this version.' })
   binary: boolean | null;
 
-  @ApiProperty({ type: String, nullable })
+  @ApiProperty({ description: 'Whether large transactions are sent while they run.', type: String, nullable })
   streaming: string | null;
 
-  @ApiProperty({ type: Boolean, nullable })
+  @ApiProperty({
+    description:
+      'Prepared transactions are sent when they are prepared; null: the server has no such option (15 and newer do).',
+    type: Boolean,
+    nullable,
+  })
   twoPhase: boolean | null;
 
-  @ApiProperty({ type: Boolean, nullable })
+  @ApiProperty({
+    description: 'It disables itself when applying fails; null: the server has no such option (15 and newer do).',
+    type: Boolean,
+    nullable,
+  })
   disableOnError: boolean | null;
 
-  @ApiProperty({ type: String, nullable })
+  @ApiProperty({
+    description: 'Whose changes are asked for; null: the server has no such option (16 and newer do).',
+    type: String,
+    nullable,
+  })
   origin: string | null;
 
-  @ApiProperty({ type: Boolean, nullable })
+  @ApiProperty({
+    description:
+      'An owner who is no superuser must use a password; null: the server has no such option (16 and newer do).',
+    type: Boolean,
+    nullable,
+  })
   passwordRequired: boolean | null;
 
-  @ApiProperty({ type: Boolean, nullable })
+  @ApiProperty({
+    description:
+      'Changes are applied as the subscription’s owner, not as the table’s; null: the server has no such option (16 and newer do).',
+    type: Boolean,
+    nullable,
+  })
   runAsOwner: boolean | null;
 
-  @ApiProperty({ type: Boolean, nullable })
+  @ApiProperty({
+    description: 'Its slot is synchronised to standbys; null: the server has no such option (17 and newer do).',
+    type: Boolean,
+    nullable,
+  })
   failover: boolean | null;
 }
 
@@ -116,7 +147,7 @@ export class SubscriptionLagDto {
   })
   bytes: number | null;
 
-  @ApiProperty({ type: Number, nullable })
+  @ApiProperty({ description: 'Null: not known, which is not zero.', type: Number, nullable })
   seconds: number | null;
 
   @ApiProperty({ type: String, nullable, description: 'Why a figure is not known.' })
@@ -124,10 +155,10 @@ export class SubscriptionLagDto {
 }
 
 class SubscriptionErrorsDto {
-  @ApiProperty()
+  @ApiProperty({ description: 'Failures of the apply worker so far.' })
   apply: number;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'Failures of initial copies so far.' })
   sync: number;
 }
 
@@ -138,7 +169,7 @@ export class SubscriptionDto {
   @ApiProperty({ example: 'postgres' })
   owner: string;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'It applies, or would if it could.' })
   enabled: boolean;
 
   @ApiProperty({ enum: STATES })
@@ -147,10 +178,10 @@ export class SubscriptionDto {
   @ApiProperty({ type: String, nullable, description: 'What the state alone does not say.' })
   reason: string | null;
 
-  @ApiProperty({ type: String, nullable })
+  @ApiProperty({ description: 'Null: it has no slot and cannot be enabled.', type: String, nullable })
   slotName: string | null;
 
-  @ApiProperty({ type: [String] })
+  @ApiProperty({ description: 'Those it asks its publisher for.', type: [String] })
   publications: string[];
 
   @ApiProperty({ type: CurrentOptionsDto })
@@ -199,13 +230,13 @@ class SlotLeftDto {
   @ApiProperty({ example: 'orders_sub' })
   name: string;
 
-  @ApiProperty({ type: PublisherEndDto, nullable })
+  @ApiProperty({ description: 'The registered server, if it is one.', type: PublisherEndDto, nullable })
   publisher: PublisherEndDto | null;
 
-  @ApiProperty({ type: String, nullable })
+  @ApiProperty({ description: 'Of the publisher, by the connection string.', type: String, nullable })
   host: string | null;
 
-  @ApiProperty({ type: String, nullable })
+  @ApiProperty({ description: 'Of the publisher, by the connection string.', type: String, nullable })
   port: string | null;
 }
 
@@ -227,10 +258,14 @@ class LinkSubscriberDto extends PublisherEndDto {
 }
 
 class LinkPublisherDto extends PublisherEndDto {
-  @ApiProperty({ type: [String] })
+  @ApiProperty({ description: 'Those the subscription asks for.', type: [String] })
   publications: string[];
 
-  @ApiProperty({ type: ReplicationSlotDto, nullable })
+  @ApiProperty({
+    description: 'The slot as the publisher shows it; null: it is not there.',
+    type: ReplicationSlotDto,
+    nullable,
+  })
   slot: ReplicationSlotDto | null;
 }
 
@@ -244,12 +279,12 @@ export class LinkDto {
   @ApiProperty({ enum: STATES })
   state: (typeof STATES)[number];
 
-  @ApiProperty({ type: String, nullable })
+  @ApiProperty({ description: 'Why it is in that state; null where nothing is wrong.', type: String, nullable })
   reason: string | null;
 
   @ApiProperty({ type: SubscriptionLagDto })
   lag: SubscriptionLagDto;
 
-  @ApiProperty({ type: String, nullable })
+  @ApiProperty({ description: 'The slot on the publisher that it streams from.', type: String, nullable })
   slotName: string | null;
 }

@@ -64,16 +64,13 @@ export class SubscriptionsController {
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @Body() body: CreateSubscriptionDto,
-    @DryRun() dryRun: boolean,
+    @DryRun(PlanDto) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<SubscriptionDto | PlanDto> {
     const { slotDeadlineMs, ...request } = body;
     const options = { dryRun, ...(slotDeadlineMs === undefined ? {} : { slotDeadlineMs }) };
     const { statements, result } = await this.subscriptions.create(server, database, request, options);
-    if (result === null) {
-      response.status(200);
-      return { statements };
-    }
+    if (result === null) return { statements };
     response.location(`${response.req.path}/${encodeURIComponent(result.name)}`);
     return result;
   }
@@ -97,7 +94,7 @@ export class SubscriptionsController {
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
     @Body() body: PatchSubscriptionDto,
-    @DryRun() dryRun: boolean,
+    @DryRun(PlanDto) dryRun: boolean,
   ): Promise<SubscriptionDto | PlanDto> {
     return answer(await this.subscriptions.patch(server, database, subscription, body, { dryRun }));
   }
@@ -110,7 +107,7 @@ export class SubscriptionsController {
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
-    @DryRun() dryRun: boolean,
+    @DryRun(PlanDto) dryRun: boolean,
   ): Promise<SubscriptionDto | PlanDto> {
     return answer(await this.subscriptions.enable(server, database, subscription, { dryRun }));
   }
@@ -123,7 +120,7 @@ export class SubscriptionsController {
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
-    @DryRun() dryRun: boolean,
+    @DryRun(PlanDto) dryRun: boolean,
   ): Promise<SubscriptionDto | PlanDto> {
     return answer(await this.subscriptions.disable(server, database, subscription, { dryRun }));
   }
@@ -138,7 +135,7 @@ export class SubscriptionsController {
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
     @Body() body: RefreshSubscriptionDto,
-    @DryRun() dryRun: boolean,
+    @DryRun(PlanDto) dryRun: boolean,
   ): Promise<SubscriptionDto | PlanDto> {
     const options = { dryRun, ...(body.copyData === undefined ? {} : { copyData: body.copyData }) };
     return answer(await this.subscriptions.refresh(server, database, subscription, options));
@@ -156,7 +153,7 @@ export class SubscriptionsController {
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
     @Body() { lsn }: SkipTransactionDto,
-    @DryRun() dryRun: boolean,
+    @DryRun(PlanDto) dryRun: boolean,
   ): Promise<SubscriptionDto | PlanDto> {
     const position = lsn === null ? null : parseLsn(lsn);
     return answer(await this.subscriptions.skip(server, database, subscription, position, { dryRun }));
@@ -170,7 +167,7 @@ export class SubscriptionsController {
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
     @Query() { slot }: DropSubscriptionQuery,
-    @DryRun() dryRun: boolean,
+    @DryRun(PlanDto) dryRun: boolean,
   ): Promise<DroppedSubscriptionDto | PlanDto> {
     const { statements, result } = await this.subscriptions.drop(server, database, subscription, slot, { dryRun });
     return result ?? { statements };

@@ -49,7 +49,7 @@ export class TablesController {
     @NameParam('schema') schema: string,
     @NameParam('table') table: string,
     @Body() body: SetReplicaIdentityDto,
-    @DryRun() dryRun: boolean,
+    @DryRun(PlanDto) dryRun: boolean,
   ): Promise<TableDto | PlanDto> {
     const name = { schema, name: table };
     const { statements, result } = await this.tables.setReplicaIdentity(server, database, name, identityOf(body), {
@@ -69,6 +69,6 @@ function identityOf({ kind, index }: SetReplicaIdentityDto) {
 
 /** One row more than asked for tells whether there is a next page. */
 function window({ limit, cursor }: PageQuery) {
-  const [schema, name] = cursorKey(cursor, 2)?.map(String) ?? [];
+  const [schema, name] = cursorKey(cursor, 'text', 'text') ?? [];
   return { limit: limit + 1, ...(schema === undefined ? {} : { after: { schema, name: name! } }) };
 }

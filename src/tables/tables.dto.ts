@@ -43,7 +43,7 @@ export class TableDto extends TableNameDto {
   @ApiProperty({ enum: PERSISTENCES })
   persistence: (typeof PERSISTENCES)[number];
 
-  @ApiProperty({ type: TableNameDto, nullable: true })
+  @ApiProperty({ description: 'The partitioned table it is a partition of.', type: TableNameDto, nullable: true })
   partitionOf: TableNameDto | null;
 
   @ApiProperty({ type: ReplicaIdentityDto })
@@ -62,7 +62,7 @@ export class TableDto extends TableNameDto {
   })
   totalBytes: number | null;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'It belongs to an extension, which creates it on every server itself.' })
   ofExtension: boolean;
 
   @ApiProperty({ description: 'Whether it can be published at all.' })
@@ -99,7 +99,7 @@ export class SequenceDto extends TableNameDto {
   @ApiProperty({ example: '9223372036854775807' })
   maximum: string;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'It begins again after its last value.' })
   cycles: boolean;
 
   @ApiProperty({ example: '1' })
@@ -111,9 +111,9 @@ export class SequenceDto extends TableNameDto {
   @ApiProperty({ type: Boolean, nullable: true, description: 'False: `lastValue` was not handed out yet.' })
   isCalled: boolean | null;
 
-  @ApiProperty({ type: String, nullable: true })
+  @ApiProperty({ description: 'Why its position is not known.', type: String, nullable: true })
   reason: string | null;
 
-  @ApiProperty({ type: SequenceOwnerDto, nullable: true })
+  @ApiProperty({ description: 'The column it belongs to; null: none.', type: SequenceOwnerDto, nullable: true })
   ownedBy: SequenceOwnerDto | null;
 }

@@ -5,11 +5,9 @@ import type { UpgradeSpec } from './upgrades.service.js';
 
 const DEFAULT_DEADLINES = { fenceMs: 5_000, drainMs: 30_000, slotMs: 60_000 };
 
-/** The request with its defaults; what this release cannot do is refused, never accepted and ignored. */
+/** The request with its defaults. */
 export function specFrom(body: CreateUpgradeDto): UpgradeSpec {
   const { name, source, target } = body;
-  if (body.traffic.kind !== 'sql-fence') throw notAvailable('#/traffic/kind', body.traffic.kind);
-  if (body.copy?.method === 'snapshot') throw notAvailable('#/copy/method', 'snapshot');
   if (source.server === target.server && source.database === target.database) {
     throw new Problem('INVALID_INPUT', 'source and target are the same database', {
       errors: [{ pointer: '#/target', detail: 'must differ from source' }],
@@ -42,10 +40,4 @@ export function specFrom(body: CreateUpgradeDto): UpgradeSpec {
     replicaIdentity: body.replicaIdentity ?? 'require',
     writerPasswords: Object.fromEntries(passwords),
   };
-}
-
-function notAvailable(pointer: string, value: string): Problem {
-  return new Problem('NOT_AVAILABLE', `${JSON.stringify(value)} is not available in this release`, {
-    errors: [{ pointer, detail: 'is not available' }],
-  });
 }

@@ -1,5 +1,6 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { SwitchoverFacts } from './facts.js';
+import type { PreflightResult, PreflightRow } from './preflight/check.js';
 import type { UpgradeEntity } from './upgrade.entity.js';
 import type { StepRow } from './upgrade.repository.js';
 
@@ -21,31 +22,38 @@ class StepDto {
   @ApiProperty({ type: String, format: 'date-time', nullable: true })
   finishedAt: string | null;
 
-  @ApiProperty({ type: Object, nullable: true })
+  @ApiProperty({
+    description: 'What it found and did; of a failed step the problem. No secrets.',
+    type: Object,
+    nullable: true,
+  })
   detail: Record<string, unknown> | null;
 }
 
-export class PreflightResultDto {
+export class PreflightResultDto implements PreflightResult {
   @ApiProperty({ example: 'replica-identity' })
   check: string;
 
-  @ApiProperty({ enum: ['blocker', 'warning', 'info'] })
-  severity: string;
+  @ApiProperty({ enum: ['blocker', 'warning', 'info'], description: 'A blocker that failed stops the upgrade.' })
+  severity: PreflightResult['severity'];
 
-  @ApiProperty()
+  @ApiProperty({ description: 'False also where the answer cannot be known.' })
   passed: boolean;
 
-  @ApiProperty({ type: String, nullable: true })
-  observed: unknown;
+  @ApiProperty({ example: '1 table without replica identity: public.log' })
+  observed: string;
 
-  @ApiProperty({ type: String, nullable: true })
-  expected: unknown;
+  @ApiProperty({ example: 'every table has a replica identity' })
+  expected: string;
 
-  @ApiProperty({ type: String, nullable: true })
-  remedy: unknown;
+  @ApiProperty({ type: String, nullable: true, description: 'What to do about it.' })
+  remedy: string | null;
 
-  @ApiProperty({ type: String, nullable: true })
-  sql: unknown;
+  @ApiProperty({ description: 'The statement that shows it, to be run by hand.' })
+  sql: string;
+
+  @ApiPropertyOptional({ type: 'array', items: { type: 'object' }, description: 'Up to 100 of the rows found.' })
+  rows?: PreflightRow[];
 }
 
 class SwitchoverDto {
@@ -86,21 +94,25 @@ class RollbackStateDto extends SwitchoverDto {
 }
 
 class VerificationSummaryDto {
-  @ApiProperty()
+  @ApiProperty({ description: 'As in GET /v1/verifications/{id}.' })
   id: string;
 
-  @ApiProperty({ type: String, nullable: true })
+  @ApiProperty({ description: 'Null while it runs.', type: String, nullable: true })
   verdict: string | null;
 
-  @ApiProperty({ type: String, nullable: true })
+  @ApiProperty({
+    description: 'Position of the publisher at which both sides were compared.',
+    type: String,
+    nullable: true,
+  })
   verifiedLsn: string | null;
 }
 
 class EndDto {
-  @ApiProperty()
+  @ApiProperty({ description: 'Name of a registered server.' })
   server: string;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'Database on the server.' })
   database: string;
 }
 
@@ -124,7 +136,7 @@ export class UpgradeDto {
   steps: StepDto[];
 
   @ApiProperty({ type: [PreflightResultDto] })
-  preflight: unknown[];
+  preflight: PreflightResultDto[];
 
   @ApiProperty({ enum: ['copy', 'switchover'], nullable: true, description: 'The gate that waits for approval.' })
   awaiting: string | null;
@@ -136,7 +148,11 @@ export class UpgradeDto {
   })
   writeTo: string | null;
 
-  @ApiProperty({ type: SwitchoverDto, nullable: true })
+  @ApiProperty({
+    description: 'Null before the first passage through the fence, and after one that was taken back.',
+    type: SwitchoverDto,
+    nullable: true,
+  })
   switchover: SwitchoverDto | null;
 
   @ApiProperty({
@@ -146,7 +162,7 @@ export class UpgradeDto {
   })
   rollback: RollbackStateDto | null;
 
-  @ApiProperty({ type: VerificationSummaryDto, nullable: true })
+  @ApiProperty({ description: 'The last one; null before.', type: VerificationSummaryDto, nullable: true })
   verification: VerificationSummaryDto | null;
 
   @ApiProperty({ type: Object, nullable: true, description: 'Problem document of what went wrong last.' })

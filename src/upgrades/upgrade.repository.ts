@@ -22,6 +22,11 @@ export interface UpgradeEvent {
 /** Phases in which an upgrade holds its databases. */
 const ENDED: UpgradePhase[] = ['finalized', 'aborted'];
 
+/** Upgrade $1, where a rollback is at work and its verification has not ended. */
+const BEFORE_ROLLBACK_VERIFICATION = `u.name = $1 and u.phase = 'rolling-back'
+  and exists (select 1 from lockstep.upgrade_step as s
+               where s.upgrade = u.name and s.name = 'rollback-verification' and s.state in ('pending', 'running'))`;
+
 /** Columns a patch may set; undefined leaves, null clears. */
 export type UpgradePatch = Partial<
   Pick<
@@ -203,12 +208,18 @@ export class UpgradeRepository {
   async hurryRollback(name: string): Promise<boolean> {
     const [, hurried] = await this.dataSource.query<[unknown[], number]>(
       `update lockstep.upgrade as u set facts = facts || '{"rollbackVerification": "after"}', updated_at = now()
-        where name = $1 and phase = 'rolling-back'
-          and exists (select 1 from lockstep.upgrade_step as s
-                       where s.upgrade = u.name and s.name = 'rollback-verification' and s.state in ('pending', 'running'))`,
+        where ${BEFORE_ROLLBACK_VERIFICATION}`,
       [name],
     );
     return hurried === 1;
+  }
+
+  async mayHurryRollback(name: string): Promise<boolean> {
+    const rows = await this.dataSource.query<unknown[]>(
+      `select 1 from lockstep.upgrade as u where ${BEFORE_ROLLBACK_VERIFICATION}`,
+      [name],
+    );
+    return rows.length > 0;
   }
 
   async passPointOfNoReturn(name: string): Promise<boolean> {

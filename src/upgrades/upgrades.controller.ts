@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, Headers, HttpCode, HttpStatus, Post, Query, Req, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Headers, HttpCode, Post, Query, Req, Res } from '@nestjs/common';
 import {
   ApiAcceptedResponse,
   ApiBody,
@@ -13,11 +13,13 @@ import type { Request, Response } from 'express';
 import { DryRun } from '../api/dry-run.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
+import { onlyHere, PlanDto } from '../changes/plan.dto.js';
 import { lastEventId, sendEvents } from '../operations/event-stream.js';
 import { Problem } from '../problems/problem.js';
+import { NewUpgradePlanDto, PreflightAnswerDto, UpgradePlanDto } from './plan/upgrade-plan.dto.js';
 import { renderMarkdown, upgradeReport } from './report/upgrade-report.js';
 import { specFrom } from './upgrade-spec.js';
-import { PreflightResultDto, UpgradeDto } from './upgrade-view.js';
+import { UpgradeDto } from './upgrade-view.js';
 import { ApproveDto, CreateUpgradeDto, PreflightDto, RollbackDto } from './upgrades.dto.js';
 import { UpgradesService } from './upgrades.service.js';
 
@@ -36,14 +38,11 @@ export class UpgradesController {
   @ApiAcceptedResponse({ type: UpgradeDto })
   async create(
     @Body() body: CreateUpgradeDto,
-    @DryRun() dryRun: boolean,
+    @DryRun(NewUpgradePlanDto) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
-  ): Promise<unknown> {
+  ): Promise<UpgradeDto | NewUpgradePlanDto> {
     const spec = specFrom(body);
-    if (dryRun) {
-      response.status(HttpStatus.OK);
-      return await this.upgrades.plan(spec);
-    }
+    if (dryRun) return await this.upgrades.plan(spec);
     const upgrade = await this.upgrades.create(spec);
     response.location(`/v1/operations/${upgrade.operationId}`);
     return await this.view(upgrade.name);
@@ -51,9 +50,15 @@ export class UpgradesController {
 
   @Post('preflight')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Run the checks of an upgrade only', description: 'Changes nothing anywhere.' })
-  @ApiOkResponse({ type: [PreflightResultDto] })
-  async preflight(@Body() body: PreflightDto): Promise<{ preflight: unknown[]; blocked: boolean }> {
+  @ApiOperation({
+    summary: 'Run the checks of an upgrade only',
+    description: 'Changes nothing anywhere, dry run or not. With the body of the upgrade; its name may be left out.',
+  })
+  @ApiOkResponse({ type: PreflightAnswerDto })
+  async preflight(
+    @Body() body: PreflightDto,
+    @DryRun(PreflightAnswerDto) _dryRun: boolean,
+  ): Promise<PreflightAnswerDto> {
     const preflight = await this.upgrades.preflight(specFrom({ ...body, name: body.name ?? 'preflight' }));
     return { preflight, blocked: preflight.some((result) => !result.passed && result.severity === 'blocker') };
   }
@@ -78,10 +83,19 @@ export class UpgradesController {
 
   @Post(':upgrade/approve')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Approve the awaited gate', description: '409 when that gate is not awaited.' })
+  @ApiOperation({
+    summary: 'Approve the awaited gate',
+    description:
+      '409 when that gate is not awaited. A dry run tells what follows up to the next gate; of the switchover also, by a look at the source, which roles would be barred and how.',
+  })
   @ApiOkResponse({ type: UpgradeDto })
-  async approve(@NameParam('upgrade') name: string, @Body() body: ApproveDto): Promise<UpgradeDto> {
-    await this.upgrades.approve(name, body.gate);
+  async approve(
+    @NameParam('upgrade') name: string,
+    @Body() { gate }: ApproveDto,
+    @DryRun(UpgradePlanDto) dryRun: boolean,
+  ): Promise<UpgradeDto | UpgradePlanDto> {
+    if (dryRun) return await this.upgrades.planApproval(name, gate);
+    await this.upgrades.approve(name, gate);
     return await this.view(name);
   }
 
@@ -92,8 +106,12 @@ export class UpgradesController {
     description: 'Puts the source back exactly as recorded and drops on the target only what the upgrade created.',
   })
   @ApiAcceptedResponse({ type: UpgradeDto })
-  abort(@NameParam('upgrade') name: string, @Res({ passthrough: true }) response: Response): Promise<UpgradeDto> {
-    return this.started(response, this.upgrades.abort(name));
+  abort(
+    @NameParam('upgrade') name: string,
+    @DryRun(UpgradePlanDto) dryRun: boolean,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<UpgradeDto | UpgradePlanDto> {
+    return dryRun ? this.upgrades.planAbort(name) : this.started(response, this.upgrades.abort(name));
   }
 
   @Post(':upgrade/rollback')
@@ -108,9 +126,13 @@ export class UpgradesController {
   rollback(
     @NameParam('upgrade') name: string,
     @Body() body: RollbackDto | undefined,
+    @DryRun(UpgradePlanDto) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
-  ): Promise<UpgradeDto> {
-    return this.started(response, this.upgrades.rollback(name, body?.verification ?? 'before'));
+  ): Promise<UpgradeDto | UpgradePlanDto> {
+    const verification = body?.verification ?? 'before';
+    return dryRun
+      ? this.upgrades.planRollback(name, verification)
+      : this.started(response, this.upgrades.rollback(name, verification));
   }
 
   @Post(':upgrade/finalize')
@@ -120,24 +142,35 @@ export class UpgradesController {
     description: 'Drops everything the upgrade made for itself on both servers. There is no way back after it.',
   })
   @ApiAcceptedResponse({ type: UpgradeDto })
-  finalize(@NameParam('upgrade') name: string, @Res({ passthrough: true }) response: Response): Promise<UpgradeDto> {
-    return this.started(response, this.upgrades.finalize(name));
+  finalize(
+    @NameParam('upgrade') name: string,
+    @DryRun(UpgradePlanDto) dryRun: boolean,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<UpgradeDto | UpgradePlanDto> {
+    return dryRun ? this.upgrades.planFinalize(name) : this.started(response, this.upgrades.finalize(name));
   }
 
   @Post(':upgrade/retry')
   @HttpCode(202)
   @ApiOperation({ summary: 'Go on where it failed, or switch over again after a rollback' })
   @ApiAcceptedResponse({ type: UpgradeDto })
-  retry(@NameParam('upgrade') name: string, @Res({ passthrough: true }) response: Response): Promise<UpgradeDto> {
-    return this.started(response, this.upgrades.retry(name));
+  retry(
+    @NameParam('upgrade') name: string,
+    @DryRun(UpgradePlanDto) dryRun: boolean,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<UpgradeDto | UpgradePlanDto> {
+    return dryRun ? this.upgrades.planRetry(name) : this.started(response, this.upgrades.retry(name));
   }
 
   @Delete(':upgrade')
   @HttpCode(204)
   @ApiOperation({ summary: 'Forget an upgrade that was finalized or aborted' })
   @ApiNoContentResponse()
-  remove(@NameParam('upgrade') name: string): Promise<void> {
-    return this.upgrades.remove(name);
+  async remove(@NameParam('upgrade') name: string, @DryRun(PlanDto) dryRun: boolean): Promise<PlanDto | undefined> {
+    await this.upgrades.remove(name, dryRun);
+    return dryRun
+      ? onlyHere('Forgets the upgrade, its steps and events. Nothing of it is left on the servers.')
+      : undefined;
   }
 
   @Get(':upgrade/report')
@@ -163,7 +196,7 @@ export class UpgradesController {
   async events(
     @NameParam('upgrade') name: string,
     @Res() response: Response,
-    @Headers('last-event-id') last?: string,
+    @Headers('Last-Event-ID') last?: string,
   ): Promise<void> {
     const after = lastEventId(last);
     await this.upgrades.get(name);

@@ -16,12 +16,13 @@ import {
   ValidateNested,
 } from 'class-validator';
 import { IsIdentifier } from '../api/name-param.js';
+import { NotAvailableYet } from '../api/not-available-yet.js';
 import { ROLLBACK_VERIFICATIONS, type RollbackVerification } from './facts.js';
 import { GATES, type Gate } from './upgrade-request.js';
 
-const TRAFFIC_KINDS = ['sql-fence', 'pgbouncer', 'haproxy', 'webhook', 'manual'] as const;
+const RESERVED_TRAFFIC = ['pgbouncer', 'haproxy', 'webhook', 'manual'];
 
-class DatabaseRefDto {
+class UpgradeEndDto {
   @ApiProperty({ example: 'orders-14', description: 'Name of a registered server.' })
   @IsIdentifier()
   server: string;
@@ -32,14 +33,15 @@ class DatabaseRefDto {
 }
 
 class CopyDto {
+  @NotAvailableYet('#/copy/method', ['snapshot'])
   @ApiPropertyOptional({
     enum: ['tablesync', 'snapshot'],
     default: 'tablesync',
     description: '`snapshot` is not available yet.',
   })
   @IsOptional()
-  @IsIn(['tablesync', 'snapshot'])
-  method?: 'tablesync' | 'snapshot';
+  @IsIn(['tablesync'])
+  method?: 'tablesync';
 
   @ApiPropertyOptional({ type: 'integer', minimum: 1, maximum: 64, description: 'For method `snapshot`.' })
   @IsOptional()
@@ -73,9 +75,14 @@ class VerificationOptionsDto {
 }
 
 class TrafficDto {
-  @ApiProperty({ enum: TRAFFIC_KINDS, example: 'sql-fence', description: 'Only `sql-fence` is available yet.' })
-  @IsIn(TRAFFIC_KINDS)
-  kind: (typeof TRAFFIC_KINDS)[number];
+  @NotAvailableYet('#/traffic/kind', RESERVED_TRAFFIC)
+  @ApiProperty({
+    enum: ['sql-fence', ...RESERVED_TRAFFIC],
+    example: 'sql-fence',
+    description: 'Only `sql-fence` is available yet; the others are answered 422.',
+  })
+  @IsIn(['sql-fence'])
+  kind: 'sql-fence';
 }
 
 class DeadlinesDto {
@@ -126,20 +133,20 @@ export class CreateUpgradeDto {
   @Matches(/^(?!\.{1,2}$)/, { message: 'must not be "." or "..", which paths cannot carry' })
   name: string;
 
-  @ApiProperty({ type: DatabaseRefDto })
+  @ApiProperty({ type: UpgradeEndDto })
   @IsDefined()
   // A list would pass as nested objects.
   @IsObject()
   @ValidateNested()
-  @Type(() => DatabaseRefDto)
-  source: DatabaseRefDto;
+  @Type(() => UpgradeEndDto)
+  source: UpgradeEndDto;
 
-  @ApiProperty({ type: DatabaseRefDto, description: 'An existing, empty database.' })
+  @ApiProperty({ type: UpgradeEndDto, description: 'An existing, empty database.' })
   @IsDefined()
   @IsObject()
   @ValidateNested()
-  @Type(() => DatabaseRefDto)
-  target: DatabaseRefDto;
+  @Type(() => UpgradeEndDto)
+  target: UpgradeEndDto;
 
   @ApiPropertyOptional({ type: CopyDto })
   @IsOptional()

@@ -17,10 +17,20 @@ import { FORWARD_STEPS, FENCED_STEPS, OPEN_STEPS, SWITCHED_STEPS, VERIFY_STEPS }
 import { preSwitchoverStep } from './steps/pre-switchover.step.js';
 import { ROLLBACK_STEPS } from './steps/rollback.steps.js';
 import type { RollbackVerification } from './facts.js';
-import { type PlannedStep, upgradePlan } from './upgrade-plan.js';
+import { Known } from './plan/known.js';
+import {
+  abortPlan,
+  approvalPlan,
+  finalizePlan,
+  type PlannedStep,
+  retryPlan,
+  rollbackPlan,
+  type UpgradePlan,
+  wholePlan,
+} from './plan/upgrade-plan.js';
 import type { UpgradeEntity } from './upgrade.entity.js';
 import { type StepRow, type UpgradeEvent, UpgradeRepository } from './upgrade.repository.js';
-import type { Gate, UpgradePhase, UpgradeRequest } from './upgrade-request.js';
+import type { Gate, StepState, UpgradePhase, UpgradeRequest } from './upgrade-request.js';
 import { AbortWorkflow } from './workflow/abort.workflow.js';
 import { FinalizeWorkflow } from './workflow/finalize.workflow.js';
 import { ForwardWorkflow } from './workflow/forward.workflow.js';
@@ -79,7 +89,10 @@ export class UpgradesService {
   }
 
   async plan(spec: UpgradeSpec): Promise<{ preflight: PreflightResult[]; steps: PlannedStep[] }> {
-    return { preflight: await this.preflight(spec), steps: upgradePlan(spec, newShortId()) };
+    await Promise.all([this.requireDatabase(spec.source), this.requireDatabase(spec.target)]);
+    await this.requireFree(spec);
+    const preflight = await this.preflight(spec);
+    return { preflight, steps: await wholePlan(await Known.of(this.servers, spec, newShortId(), {})) };
   }
 
   async create({ writerPasswords, ...request }: UpgradeSpec): Promise<UpgradeEntity> {
@@ -102,15 +115,9 @@ export class UpgradesService {
       },
       FORWARD_STEPS.map((step) => step.name),
     );
-    if (outcome === 'name-taken') {
-      throw new Problem('ALREADY_EXISTS', `there is an upgrade ${JSON.stringify(request.name)} already`);
-    }
-    if (outcome === 'database-taken') {
-      const others = await this.repository.liveOn([request.source, request.target]);
-      throw new Problem('CONFLICT', `another upgrade uses one of these databases: ${others.join(', ')}`, {
-        hint: 'Finalize or abort it first.',
-      });
-    }
+    if (outcome === 'name-taken') throw nameTaken(request.name);
+    if (outcome === 'database-taken')
+      throw databaseTaken(await this.repository.liveOn([request.source, request.target]));
     await this.operation(request.name, 'upgrade', operationId);
     await this.engine.start(this.forward, operationId, { name: request.name });
     return await this.get(request.name);
@@ -127,37 +134,41 @@ export class UpgradesService {
   }
 
   async list(limit: number, cursor?: string): Promise<Page<UpgradeEntity>> {
-    const after = cursorKey(cursor, 1)?.map(String)[0] ?? null;
+    const after = cursorKey(cursor, 'text')?.[0] ?? null;
     return pageOf(await this.repository.page(limit + 1, after), limit, ({ name }) => [name]);
   }
 
   async approve(name: string, gate: Gate): Promise<UpgradeEntity> {
     const upgrade = await this.get(name);
-    if (!(await this.repository.takeGate(name, gate))) {
-      const now = await this.get(name);
-      throw new Problem('WRONG_STATE', `gate ${gate} is not awaited: the upgrade is in phase ${now.phase}`, {
-        hint: now.awaiting ? `It awaits approval of ${now.awaiting}.` : 'Wait for phase awaiting-approval.',
-      });
-    }
+    if (!(await this.repository.takeGate(name, gate))) throw notAwaited(await this.get(name), gate);
     await this.engine.send(upgrade.operationId, { approve: gate });
     return await this.get(name);
   }
 
+  async planApproval(name: string, gate: Gate): Promise<UpgradePlan> {
+    const upgrade = await this.get(name);
+    const { awaiting, phase, abortRequestedAt } = upgrade;
+    if (awaiting !== gate || phase !== 'awaiting-approval' || abortRequestedAt) throw notAwaited(upgrade, gate);
+    return await approvalPlan(await this.known(upgrade), gate, await this.stepIs(name, 'done'));
+  }
+
   async abort(name: string): Promise<UpgradeEntity> {
     const upgrade = await this.get(name);
-    const again = upgrade.phase === 'aborting' && (await this.operations.hasEnded(upgrade.operationId));
-    const phases: UpgradePhase[] = again ? ['aborting'] : ABORTABLE;
+    const phases = await this.abortableFrom(upgrade);
     const operationId = await this.operation(name, 'upgrade-abort');
     const forward = await this.repository.beginAbort(name, upgrade.operationId, operationId, phases);
-    if (forward === null) {
-      const now = await this.get(name);
-      throw new Problem('WRONG_STATE', `an upgrade in phase ${now.phase} cannot be aborted`, {
-        ...(now.openingAt ? { hint: 'The target is open: the way back is POST …/rollback.' } : {}),
-      });
-    }
+    if (forward === null) throw notAbortable(await this.get(name));
     await this.engine.cancel(forward);
     await this.engine.start(this.aborting, operationId, { name, forwardOperationId: forward });
     return await this.get(name);
+  }
+
+  async planAbort(name: string): Promise<UpgradePlan> {
+    const upgrade = await this.get(name);
+    const phases = await this.abortableFrom(upgrade);
+    if (upgrade.openingAt || !phases.includes(upgrade.phase)) throw notAbortable(upgrade);
+    const pending = await this.stepIs(name, 'pending');
+    return await abortPlan(await this.known(upgrade), (step) => !pending(step));
   }
 
   /**
@@ -166,12 +177,7 @@ export class UpgradesService {
    */
   async rollback(name: string, verification: RollbackVerification): Promise<UpgradeEntity> {
     if (verification === 'after' && (await this.repository.hurryRollback(name))) return await this.get(name);
-    const upgrade = await this.atRest(name, 'rolled back');
-    if (upgrade.phase !== 'switched' && upgrade.phase !== 'rolling-back') {
-      throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be rolled back`, {
-        hint: 'Only one that has been switched can. Before that, abort.',
-      });
-    }
+    const upgrade = await this.readyForRollback(name);
     // One that has begun to turn is continued; else every step is due.
     const steps = upgrade.phase === 'switched' ? ROLLBACK_STEPS.map((step) => step.name) : [];
     await this.begin(upgrade, 'upgrade-rollback', 'rolling-back', { add: steps }, (operationId) =>
@@ -180,52 +186,107 @@ export class UpgradesService {
     return await this.get(name);
   }
 
+  async planRollback(name: string, verification: RollbackVerification): Promise<UpgradePlan> {
+    const hurries = verification === 'after' && (await this.repository.mayHurryRollback(name));
+    const upgrade = hurries ? await this.get(name) : await this.readyForRollback(name);
+    const begun = upgrade.phase === 'rolling-back' ? await this.stepIs(name, 'done', 'skipped') : () => false;
+    const facts = { ...upgrade.facts, rollbackVerification: verification };
+    return await rollbackPlan(await this.known({ ...upgrade, facts }), begun);
+  }
+
   async finalize(name: string): Promise<UpgradeEntity> {
-    const upgrade = await this.atRest(name, 'finalized');
-    if (upgrade.phase !== 'switched' || upgrade.writeTo !== 'target') {
-      throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be finalized`, {
-        hint: 'Only one that has been switched, and is written to on the target, can.',
-      });
-    }
+    const upgrade = await this.readyForFinalize(name);
     await this.begin(upgrade, 'upgrade-finalize', 'switched', { add: ['finalize'] }, (operationId) =>
       this.engine.start(this.finalizing, operationId, { name }),
     );
     return await this.get(name);
   }
 
+  async planFinalize(name: string): Promise<UpgradePlan> {
+    return await finalizePlan(await this.known(await this.readyForFinalize(name)));
+  }
+
   /** Goes on where it failed; after a rollback, with another verification and switchover. */
   async retry(name: string): Promise<UpgradeEntity> {
-    const upgrade = await this.atRest(name, 'retried');
-    const { phase, openingAt, facts } = upgrade;
-    // `preflight`: the process ended between storing the upgrade and starting its workflow.
-    const retriable: UpgradePhase[] = ['preflight', 'blocked', 'failed', 'rolled-back', 'switched'];
-    const finished = phase === 'switched' && upgrade.problem === null;
-    if (!retriable.includes(phase) || finished || upgrade.abortRequestedAt || facts.rollbackFence) {
-      throw new Problem('WRONG_STATE', `an upgrade in phase ${phase} cannot be retried`, {
-        ...(upgrade.abortRequestedAt ? { hint: 'Its abort failed: POST …/abort again.' } : {}),
-        ...(facts.rollbackFence ? { hint: 'Its rollback failed: POST …/rollback again.' } : {}),
-      });
-    }
-    const again = phase === 'rolled-back' ? [...AFTER_ROLLBACK, ...ROLLBACK_STEPS].map((step) => step.name) : [];
-    await this.begin(upgrade, 'upgrade', openingAt ? 'switched' : 'preflight', { again }, (operationId) =>
+    const upgrade = await this.readyForRetry(name);
+    const to = upgrade.openingAt ? 'switched' : 'preflight';
+    await this.begin(upgrade, 'upgrade', to, { again: doneAgain(upgrade) }, (operationId) =>
       this.engine.start(this.forward, operationId, { name }),
     );
     return await this.get(name);
   }
 
+  async planRetry(name: string): Promise<UpgradePlan> {
+    const upgrade = await this.readyForRetry(name);
+    const done = await this.stepIs(name, 'done', 'skipped');
+    const again = new Set(doneAgain(upgrade));
+    const opened = upgrade.openingAt !== null;
+    return await retryPlan(await this.known(upgrade), opened, (step) => done(step) && !again.has(step));
+  }
+
   /** Forgets an upgrade that has ended; nothing of it is left on the servers. */
-  async remove(name: string): Promise<void> {
+  async remove(name: string, dryRun: boolean): Promise<void> {
     const upgrade = await this.get(name);
     if (upgrade.phase !== 'finalized' && upgrade.phase !== 'aborted') {
       throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be removed`, {
         hint: 'Abort or finalize it first.',
       });
     }
-    await this.repository.delete(name);
+    if (!dryRun) await this.repository.delete(name);
   }
 
   eventsAfter(name: string, seq: number, limit: number): Promise<UpgradeEvent[]> {
     return this.repository.eventsAfter(name, seq, limit);
+  }
+
+  private async known({ request, shortId, facts }: UpgradeEntity): Promise<Known> {
+    return await Known.of(this.servers, request, shortId, facts);
+  }
+
+  private async stepIs(name: string, ...wanted: StepState[]): Promise<(step: string) => boolean> {
+    const states = new Map((await this.steps(name)).map((step) => [step.name, step.state]));
+    return (step) => wanted.some((state) => states.get(step) === state);
+  }
+
+  private async abortableFrom({ phase, operationId }: UpgradeEntity): Promise<UpgradePhase[]> {
+    const again = phase === 'aborting' && (await this.operations.hasEnded(operationId));
+    return again ? ['aborting'] : ABORTABLE;
+  }
+
+  private async readyForRollback(name: string): Promise<UpgradeEntity> {
+    const upgrade = await this.atRest(name, 'rolled back');
+    if (upgrade.phase === 'switched' || upgrade.phase === 'rolling-back') return upgrade;
+    throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be rolled back`, {
+      hint: 'Only one that has been switched can. Before that, abort.',
+    });
+  }
+
+  private async readyForFinalize(name: string): Promise<UpgradeEntity> {
+    const upgrade = await this.atRest(name, 'finalized');
+    if (upgrade.phase === 'switched' && upgrade.writeTo === 'target') return upgrade;
+    throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be finalized`, {
+      hint: 'Only one that has been switched, and is written to on the target, can.',
+    });
+  }
+
+  private async readyForRetry(name: string): Promise<UpgradeEntity> {
+    const upgrade = await this.atRest(name, 'retried');
+    const { phase, problem, abortRequestedAt, facts } = upgrade;
+    // `preflight`: the process ended between storing the upgrade and starting its workflow.
+    const retriable: UpgradePhase[] = ['preflight', 'blocked', 'failed', 'rolled-back', 'switched'];
+    const finished = phase === 'switched' && problem === null;
+    if (retriable.includes(phase) && !finished && !abortRequestedAt && !facts.rollbackFence) return upgrade;
+    throw new Problem('WRONG_STATE', `an upgrade in phase ${phase} cannot be retried`, {
+      ...(abortRequestedAt ? { hint: 'Its abort failed: POST …/abort again.' } : {}),
+      ...(facts.rollbackFence ? { hint: 'Its rollback failed: POST …/rollback again.' } : {}),
+    });
+  }
+
+  /** What `create` finds out when it stores the upgrade. */
+  private async requireFree({ name, source, target }: UpgradeSpec): Promise<void> {
+    if (await this.repository.find(name)) throw nameTaken(name);
+    const others = await this.repository.liveOn([source, target]);
+    if (others.length > 0) throw databaseTaken(others);
   }
 
   /**
@@ -277,6 +338,33 @@ export class UpgradesService {
       await delay(ENDED_POLL_MS);
     }
   }
+}
+
+/** Steps that a retry does once more although they are done. */
+function doneAgain({ phase }: UpgradeEntity): string[] {
+  return phase === 'rolled-back' ? [...AFTER_ROLLBACK, ...ROLLBACK_STEPS].map((step) => step.name) : [];
+}
+
+function nameTaken(name: string): Problem {
+  return new Problem('ALREADY_EXISTS', `there is an upgrade ${JSON.stringify(name)} already`);
+}
+
+function databaseTaken(others: string[]): Problem {
+  return new Problem('CONFLICT', `another upgrade uses one of these databases: ${others.join(', ')}`, {
+    hint: 'Finalize or abort it first.',
+  });
+}
+
+function notAwaited({ phase, awaiting }: UpgradeEntity, gate: Gate): Problem {
+  return new Problem('WRONG_STATE', `gate ${gate} is not awaited: the upgrade is in phase ${phase}`, {
+    hint: awaiting ? `It awaits approval of ${awaiting}.` : 'Wait for phase awaiting-approval.',
+  });
+}
+
+function notAbortable({ phase, openingAt }: UpgradeEntity): Problem {
+  return new Problem('WRONG_STATE', `an upgrade in phase ${phase} cannot be aborted`, {
+    ...(openingAt ? { hint: 'The target is open: the way back is POST …/rollback.' } : {}),
+  });
 }
 
 /** Part of the names of slots, which allow a-z, 0-9 and _ only. */

@@ -1,12 +1,12 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { VERDICTS, type Verdict } from './at-rest/link-verification.js';
 import { VERIFICATION_KINDS, type VerificationKind } from './verification.entity.js';
-import { LinkDto } from './verifications.dto.js';
+import { SubscriptionRefDto } from './verifications.dto.js';
 
 const STATES = ['queued', 'running', 'waiting', 'succeeded', 'failed', 'cancelled'] as const;
 const DIFFERENCE_KINDS = ['missing', 'extra', 'different', 'local-write'] as const;
 
-class DatabaseRefDto {
+export class DatabaseRefDto {
   @ApiProperty({ example: 'orders-14' })
   server: string;
 
@@ -86,8 +86,8 @@ export class VerificationDto {
   @ApiProperty({ enum: VERIFICATION_KINDS })
   kind: VerificationKind;
 
-  @ApiProperty({ type: LinkDto })
-  subscriber: LinkDto;
+  @ApiProperty({ type: SubscriptionRefDto })
+  subscriber: SubscriptionRefDto;
 
   @ApiProperty({ type: DatabaseRefDto })
   publisher: DatabaseRefDto;
@@ -103,7 +103,7 @@ export class VerificationDto {
   })
   verdict: Verdict | null;
 
-  @ApiProperty({ type: String, nullable: true })
+  @ApiProperty({ description: 'Why the verdict is neither equal nor different.', type: String, nullable: true })
   reason: string | null;
 
   @ApiProperty({
@@ -183,7 +183,11 @@ export class DifferenceDto {
   @ApiProperty({ type: String, nullable: true, example: '0/19A3D58' })
   publisherLsn: string | null;
 
-  @ApiProperty({ type: String, nullable: true })
+  @ApiProperty({
+    description: 'Position on the subscriber at which it was seen; null where there is none.',
+    type: String,
+    nullable: true,
+  })
   subscriberLsn: string | null;
 
   @ApiProperty({ format: 'date-time' })

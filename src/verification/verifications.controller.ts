@@ -1,11 +1,14 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
 import { ApiAcceptedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
+import { DryRun } from '../api/dry-run.js';
 import { UuidPipe } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
+import { PlanDto } from '../changes/plan.dto.js';
 import { presentDifference, presentVerification } from './present-verification.js';
 import { DifferenceDto, VerificationDto } from './verification.dto.js';
 import { CreateVerificationDto } from './verifications.dto.js';
+import { VerificationPlanDto } from './verification-plan.dto.js';
 import { VerificationsService } from './verifications.service.js';
 
 @ApiTags('verifications')
@@ -19,21 +22,19 @@ export class VerificationsController {
     summary: 'Compare a link',
     description:
       'Exact while both sides are written to; nothing is paused. For its duration a replication slot `lockstep_v_…` on ' +
-      'the publisher and, where the subscriber has wal_level=logical, a slot and publications `lockstep_s_…` there.',
+      'the publisher and, where the subscriber has wal_level=logical, a slot and publications `lockstep_s_…` there. A dry run looks at both ends and tells which tables would be ' +
+      'compared and how.',
   })
   @ApiAcceptedResponse({ type: VerificationDto })
   async create(
     @Body() body: CreateVerificationDto,
+    @DryRun(VerificationPlanDto) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
-  ): Promise<VerificationDto> {
+  ): Promise<VerificationDto | VerificationPlanDto> {
     const { kind, subscriber, tables, singleLsn = false, maxParallel = 2 } = body;
-    const created = await this.verifications.create({
-      kind,
-      subscriber,
-      tables: tables ?? null,
-      singleLsn,
-      maxParallel,
-    });
+    const request = { kind, subscriber, tables: tables ?? null, singleLsn, maxParallel };
+    if (dryRun) return await this.verifications.plan(request);
+    const created = await this.verifications.create(request);
     response.location(`/v1/operations/${created.id}`);
     return presentVerification(created);
   }
@@ -71,8 +72,9 @@ export class VerificationsController {
   }
 
   @Post(':id/repair')
+  @HttpCode(200)
   @ApiOperation({ summary: 'Repair differences', description: 'Not available in this release.' })
-  async repair(@Param('id', UuidPipe) id: string): Promise<void> {
+  async repair(@Param('id', UuidPipe) id: string, @DryRun(PlanDto) _dryRun: boolean): Promise<void> {
     await this.verifications.repair(id);
   }
 
@@ -80,7 +82,14 @@ export class VerificationsController {
   @HttpCode(202)
   @ApiOperation({ summary: 'Cancel a verification', description: 'It ends once nothing of it is left on the servers.' })
   @ApiAcceptedResponse({ type: VerificationDto })
-  async cancel(@Param('id', UuidPipe) id: string): Promise<VerificationDto> {
+  async cancel(
+    @Param('id', UuidPipe) id: string,
+    @DryRun(PlanDto) dryRun: boolean,
+  ): Promise<VerificationDto | PlanDto> {
+    if (dryRun) {
+      const statements = await this.verifications.planCancel(id);
+      return { does: 'Stops comparing, then removes what it made on both servers, where it is there.', statements };
+    }
     return presentVerification(await this.verifications.cancel(id));
   }
 }

@@ -14,9 +14,10 @@ import {
   ValidateNested,
 } from 'class-validator';
 import { IsIdentifier } from '../api/name-param.js';
+import { NotAvailableYet } from '../api/not-available-yet.js';
 import { VERIFICATION_KINDS, type VerificationKind } from './verification.entity.js';
 
-export class LinkDto {
+export class SubscriptionRefDto {
   @ApiProperty({ example: 'orders-18', description: 'A registered server.' })
   @IsIdentifier()
   server: string;
@@ -30,7 +31,7 @@ export class LinkDto {
   subscription: string;
 }
 
-export class TableNameDto {
+export class TableToVerifyDto {
   @ApiProperty({ example: 'public' })
   @IsIdentifier()
   schema: string;
@@ -41,6 +42,7 @@ export class TableNameDto {
 }
 
 export class CreateVerificationDto {
+  @NotAvailableYet('#/kind', ['in-motion'])
   @ApiProperty({
     enum: VERIFICATION_KINDS,
     example: 'at-rest',
@@ -49,20 +51,20 @@ export class CreateVerificationDto {
   @IsIn(VERIFICATION_KINDS)
   kind: VerificationKind;
 
-  @ApiProperty({ type: LinkDto, description: 'The link to compare, by its subscription.' })
+  @ApiProperty({ type: SubscriptionRefDto, description: 'The link to compare, by its subscription.' })
   @IsObject()
   @ValidateNested()
-  @Type(() => LinkDto)
-  subscriber: LinkDto;
+  @Type(() => SubscriptionRefDto)
+  subscriber: SubscriptionRefDto;
 
-  @ApiPropertyOptional({ type: [TableNameDto], description: 'Default: every table of the subscription.' })
+  @ApiPropertyOptional({ type: [TableToVerifyDto], description: 'Default: every table of the subscription.' })
   @IsOptional()
   @IsArray()
   @ArrayMinSize(1)
   @ArrayMaxSize(10_000)
   @ValidateNested({ each: true })
-  @Type(() => TableNameDto)
-  tables?: TableNameDto[];
+  @Type(() => TableToVerifyDto)
+  tables?: TableToVerifyDto[];
 
   @ApiPropertyOptional({
     default: false,

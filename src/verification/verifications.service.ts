@@ -1,13 +1,16 @@
 import { Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { cursorKey, type Page, pageOf } from '../api/page.js';
+import type { Place, PlannedStatement } from '../changes/change.js';
 import { Engine } from '../engine/engine.js';
 import { Operations } from '../operations/operations.js';
 import { Problem } from '../problems/problem.js';
 import { ServerUsage } from '../servers/server-usage.js';
+import { ServersService } from '../servers/servers.service.js';
 import { LinksService } from '../subscriptions/links.service.js';
 import { AtRestWorkflow } from './at-rest.workflow.js';
 import type { TableName } from './at-rest/table-shape.js';
+import { planRemoval, planVerification, type VerificationPlan } from './verification-plan.js';
 import type { VerificationKind } from './verification.entity.js';
 import {
   type ListedVerification,
@@ -36,6 +39,7 @@ const ENDED = new Set(['succeeded', 'failed', 'cancelled']);
 export class VerificationsService {
   constructor(
     private readonly repository: VerificationRepository,
+    private readonly servers: ServersService,
     private readonly links: LinksService,
     private readonly operations: Operations,
     private readonly engine: Engine,
@@ -46,16 +50,8 @@ export class VerificationsService {
   }
 
   async create(request: VerificationRequest): Promise<VerificationView> {
-    if (request.kind !== 'at-rest') throw notAvailable('verification in motion', '#/kind');
     const { server, database, subscription } = request.subscriber;
-    const { publisher } = await this.links.get(server, database, subscription);
-    if (!publisher) {
-      throw new Problem('PREREQUISITE_FAILED', `the publisher of "${subscription}" is not known`, {
-        hint:
-          "Register the server that the subscription's connection string leads to (host and port, or advertisedHost " +
-          'and advertisedPort), and let the login of the subscriber read pg_subscription.subconninfo.',
-      });
-    }
+    const publisher = await this.publisherOf(request);
     const id = randomUUID();
     await this.repository.insert({
       id,
@@ -75,6 +71,12 @@ export class VerificationsService {
     return this.get(id);
   }
 
+  /** What `create` would compare and how, by a look at both servers. */
+  async plan(request: VerificationRequest): Promise<VerificationPlan> {
+    const publisher = await this.publisherOf(request);
+    return await planVerification(this.servers, publisher, request);
+  }
+
   async get(id: string): Promise<VerificationView> {
     const verification = await this.find(id);
     return { ...verification, results: await this.repository.tables(id) };
@@ -82,29 +84,50 @@ export class VerificationsService {
 
   /** Newest first, without the tables. */
   async list(limit: number, cursor?: string): Promise<Page<VerificationView>> {
-    const key = cursorKey(cursor, 2);
-    const before = key && { createdAt: String(key[0]), id: String(key[1]) };
+    const key = cursorKey(cursor, 'time', 'uuid');
+    const before = key && { createdAt: key[0]!, id: key[1]! };
     const page = pageOf(await this.repository.page(limit + 1, before), limit, (row) => [row.createdAtText, row.id]);
     return { ...page, items: page.items.map((row) => ({ ...row, results: [] })) };
   }
 
   async differences(id: string, limit: number, cursor?: string): Promise<Page<StoredDifference>> {
     await this.find(id);
-    const after = cursorKey(cursor, 1)?.map(Number)[0] ?? null;
+    const after = cursorKey(cursor, 'integer')?.map(Number)[0] ?? null;
     return pageOf(await this.repository.differences(id, limit + 1, after), limit, ({ position }) => [position]);
   }
 
   async cancel(id: string): Promise<VerificationView> {
-    const { state } = await this.find(id);
-    if (ENDED.has(state)) throw new Problem('WRONG_STATE', `the verification has already ${state}`);
+    await this.requireCancellable(id);
     await this.engine.cancel(id);
     return this.get(id);
+  }
+
+  /** What `cancel` has removed on the servers. */
+  async planCancel(id: string): Promise<PlannedStatement[]> {
+    return planRemoval(await this.requireCancellable(id));
   }
 
   /** Repair is part of a later release; an unknown verification is said to be unknown all the same. */
   async repair(id: string): Promise<never> {
     await this.find(id);
-    throw notAvailable('repair', null);
+    throw new Problem('NOT_AVAILABLE', 'repair is not available in this release');
+  }
+
+  private async publisherOf({ subscriber }: VerificationRequest): Promise<Place> {
+    const { server, database, subscription } = subscriber;
+    const { publisher } = await this.links.get(server, database, subscription);
+    if (publisher) return publisher;
+    throw new Problem('PREREQUISITE_FAILED', `the publisher of "${subscription}" is not known`, {
+      hint:
+        "Register the server that the subscription's connection string leads to (host and port, or advertisedHost " +
+        'and advertisedPort), and let the login of the subscriber read pg_subscription.subconninfo.',
+    });
+  }
+
+  private async requireCancellable(id: string): Promise<ListedVerification> {
+    const verification = await this.find(id);
+    if (!ENDED.has(verification.state)) return verification;
+    throw new Problem('WRONG_STATE', `the verification has already ${verification.state}`);
   }
 
   private async find(id: string): Promise<ListedVerification> {
@@ -116,10 +139,4 @@ export class VerificationsService {
 
 function distinct(tables: readonly TableName[]): TableName[] {
   return [...new Map(tables.map(({ schema, name }) => [JSON.stringify([schema, name]), { schema, name }])).values()];
-}
-
-function notAvailable(what: string, pointer: string | null): Problem {
-  return new Problem('NOT_AVAILABLE', `${what} is not available in this release`, {
-    ...(pointer === null ? {} : { errors: [{ pointer, detail: 'is not available in this release' }] }),
-  });
 }

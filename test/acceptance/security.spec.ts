@@ -160,7 +160,7 @@ describe('tokens, audit, idempotency', () => {
     it.each([
       ['refused input', () => api.post('/v1/tokens', { name: 1 }), 'refused', 400],
       ['a refused scope', () => refusedScope(), 'refused', 403],
-      ['a dry run that is not possible', () => api.post('/v1/servers/none/check?dryRun=true'), 'refused', 422],
+      ['a dry run that is not possible', () => api.post('/v1/deeds?dryRun=true'), 'refused', 422],
       ['a server that is not there', () => api.post('/v1/servers/none/check'), 'refused', 404],
       ['a bug', () => failing(), 'failed', 500],
     ])('leaves an event for %s', async (_case, act, outcome, status) => {

@@ -140,7 +140,10 @@ describe('bad input over the API of upgrades', () => {
         { traffic: { kind } },
         '#/traffic/kind',
       ]),
+      [{ traffic: { kind: 'pgbouncer', admin: { host: 'p', port: 6432 }, pools: ['orders'] } }, '#/traffic/kind'],
+      [{ traffic: { kind: 'webhook', url: 'https://x', kindly: [] }, gates: ['nonsense'] }, '#/traffic/kind'],
       [{ copy: { method: 'snapshot', parallel: 4 } }, '#/copy/method'],
+      [{ copy: { method: 'snapshot', parallel: 4, chunkBytes: 1e6, splitBy: 'ctid' } }, '#/copy/method'],
     ])('says of %j that it is not available, and does not do something else instead', async (change, pointer) => {
       for (const route of ['/v1/upgrades', '/v1/upgrades?dryRun=true', '/v1/upgrades/preflight']) {
         const answer = await post(route, request(change));
@@ -265,11 +268,11 @@ describe('bad input over the API of upgrades', () => {
       ['/approve', { gate: ['copy'] }, 400, 'INVALID_INPUT'],
       ['/approve', { gate: 'copy', force: true }, 400, 'INVALID_INPUT'],
       ['/approve', undefined, 400, 'INVALID_INPUT'],
-      ['/approve?dryRun=true', { gate: 'copy' }, 422, 'NOT_AVAILABLE'],
+      ['/approve?dryRun=true', { gate: 'switchover' }, 409, 'WRONG_STATE'],
       ['/rollback', undefined, 409, 'WRONG_STATE'],
       ['/finalize', undefined, 409, 'WRONG_STATE'],
       ['/retry', undefined, 409, 'WRONG_STATE'],
-      ['/abort?dryRun=true', undefined, 422, 'NOT_AVAILABLE'],
+      ['/rollback?dryRun=true', undefined, 409, 'WRONG_STATE'],
     ])('refuses POST …%s of %j', async (action, given, status, code) => {
       refused(await post(path(NAME, action), given), status, code);
       await unchanged();

@@ -204,6 +204,7 @@ describe('verifications', () => {
 
   it.each([
     ['in motion, of a later release', { kind: 'in-motion' }, 422, 'NOT_AVAILABLE'],
+    ['in motion with settings of its own', { kind: 'in-motion', maxPending: 5, until: 'now' }, 422, 'NOT_AVAILABLE'],
     ['an unknown kind', { kind: 'thorough' }, 400, 'INVALID_INPUT'],
     ['an unknown field', { speed: 'high' }, 400, 'INVALID_INPUT'],
     ['no tables at all', { tables: [] }, 400, 'INVALID_INPUT'],

@@ -38,13 +38,13 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const key = request.headers['idempotency-key'];
     const tokenId = currentRequest()?.actor?.id;
     if (request.method !== 'POST' || key === undefined || tokenId === undefined) return next.handle();
+    // A dry run is safe to repeat, and must not use up the key that the real request is to come with.
+    if (isDryRun(request)) return next.handle();
     const response = context.switchToHttp().getResponse<Response>();
     const mine: ClaimedRequest = {
       tokenId,
       keyHash: createHash('sha256').update(validKey(key)).digest(),
-      requestHash: this.box.mac(
-        canonical([request.method, request.path, request.query, isDryRun(request), request.body]),
-      ),
+      requestHash: this.box.mac(canonical([request.method, request.path, request.query, request.body])),
       owner: randomUUID(),
     };
     const holder = await this.keys.claim(mine);

@@ -82,6 +82,22 @@ export function alterPublication(current: Publication, patch: PublicationPatch, 
   return statements;
 }
 
+/**
+ * Takes everything out of a publication that is to be dropped; see `emptyPublications` for why. Nothing can be taken
+ * out of one for all tables.
+ */
+export function emptyPublication({ name, target }: Pick<Publication, 'name' | 'target'>): Statement[] {
+  if (target.kind === 'allTables') return [];
+  return alterTarget(`alter publication ${identifier(name)}`, target, { kind: 'tables', tables: [] });
+}
+
+/** As `emptyPublication`, for one whose list of tables is known. */
+export function takeTablesOut(name: string, tables: readonly { schema: string; name: string }[]): Statement[] {
+  if (tables.length === 0) return [];
+  const listed = tables.map((table) => ({ schema: table.schema, name: table.name, columns: null, where: null }));
+  return emptyPublication({ name, target: { kind: 'tables', tables: listed } });
+}
+
 export function dropPublication(name: string): Statement[] {
   return [statement(`drop publication ${identifier(name)}`, 'ACCESS EXCLUSIVE on the publication; no table lock')];
 }

@@ -1,8 +1,7 @@
-import { planFence } from '../traffic/plan-fence.js';
+import { planWritersFence } from '../traffic/plan-writers-fence.js';
 import { protectedRoles } from '../traffic/protected-roles.js';
 import { proveBar } from '../traffic/prove-bar.js';
 import { lowerFence, raiseFence } from '../traffic/sql-fence.js';
-import { findWriterRoles } from '../traffic/writers.js';
 import { Problem } from '../../problems/problem.js';
 import { readSubscriptions } from '../../postgres/catalog/subscriptions.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
@@ -78,17 +77,7 @@ export async function lowerSourceFence(context: StepContext): Promise<Record<str
 
 /** Who has to be barred on that side, and how; refuses when somebody cannot be. */
 export async function planFor(context: StepContext, side: Side) {
-  const session = await context.act(side);
-  const excluded = await excludedRoles(context, side);
-  const writers = await findWriterRoles(session, {
-    ...(context.request.writerRoles === null ? {} : { requested: context.request.writerRoles }),
-    excluded,
-  });
-  if (writers.blockers.length > 0) {
-    const who = writers.blockers.map(({ role, reason }) => `${role} ${reason}`).join('; ');
-    throw new Problem('PRECONDITION_FAILED', `roles that cannot be barred: ${who}`);
-  }
-  return await planFence(session, { roles: writers.roles, excluded });
+  return await planWritersFence(await context.act(side), context.request.writerRoles, await context.user(side));
 }
 
 /** Never barred: Lockstep's login, the user the other server connects as, owners of subscriptions. */

@@ -53,3 +53,8 @@ export const FORWARD_STEPS: readonly UpgradeStep[] = [
   ...OPEN_STEPS,
   ...SWITCHED_STEPS,
 ];
+
+/** In which order an abort undoes them: the fence first, writers wait for nothing else; then backwards. */
+export const ABORT_ORDER: readonly UpgradeStep[] = [...FORWARD_STEPS]
+  .reverse()
+  .sort((a, b) => Number(b.name === 'fence') - Number(a.name === 'fence'));

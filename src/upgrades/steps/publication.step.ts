@@ -4,7 +4,7 @@ import { createPublication, dropPublication } from '../../postgres/ddl/publicati
 import { identifier } from '../../postgres/quoting.js';
 import { emptyPublications } from '../../postgres/replication/empty-publications.js';
 import { SCHEMA_IS_EMPTY } from '../../postgres/catalog/upgrade.sql.js';
-import { statement } from '../../postgres/ddl/statement.js';
+import { statement, type Statement } from '../../postgres/ddl/statement.js';
 import { Problem } from '../../problems/problem.js';
 import type { TableName } from '../facts.js';
 import { LOCKSTEP_SCHEMA } from '../object-names.js';
@@ -53,10 +53,7 @@ export const publicationStep: UpgradeStep = {
 /** Creates the publication of all carried tables on one side, unless it is there. Answers how many tables. */
 export async function publish(context: StepContext, side: Side, publication: string): Promise<number> {
   const session = await context.act(side);
-  const tables: TableName[] = [
-    ...(context.facts.tables ?? []),
-    { schema: LOCKSTEP_SCHEMA, name: context.names.markerTable },
-  ];
+  const tables = publishedTables(context);
   const [existing] = await readPublications(session, publication);
   if (!existing) {
     const spec = { name: publication, target: { kind: 'tables' as const, tables } };
@@ -68,6 +65,11 @@ export async function publish(context: StepContext, side: Side, publication: str
     throw new Problem('CONFLICT', `publication ${publication} holds ${published} tables instead of ${tables.length}`);
   }
   return tables.length;
+}
+
+/** Every carried table and the marker. */
+export function publishedTables({ facts, names }: Pick<StepContext, 'facts' | 'names'>): TableName[] {
+  return [...(facts.tables ?? []), { schema: LOCKSTEP_SCHEMA, name: names.markerTable }];
 }
 
 export async function unpublish(context: StepContext, side: Side, publication: string) {
@@ -83,5 +85,9 @@ export async function unpublish(context: StepContext, side: Side, publication: s
 async function dropSchemaIfEmpty(context: StepContext, side: Side): Promise<void> {
   const [row] = await (await context.act(side)).rows<{ empty: boolean }>(SCHEMA_IS_EMPTY, [LOCKSTEP_SCHEMA]);
   if (row?.empty !== true) return;
-  await context.run(side, [statement(`drop schema if exists ${identifier(LOCKSTEP_SCHEMA)} restrict`, 'none')]);
+  await context.run(side, dropOwnSchema());
+}
+
+export function dropOwnSchema(): Statement[] {
+  return [statement(`drop schema if exists ${identifier(LOCKSTEP_SCHEMA)} restrict`, 'none')];
 }

@@ -7,6 +7,7 @@ import {
   dropSubscriptionKeepingSlot,
   enableSubscription,
 } from '../../postgres/ddl/subscription.ddl.js';
+import type { Statement } from '../../postgres/ddl/statement.js';
 import { createLogicalSlot, dropLogicalSlot } from '../../postgres/replication/logical-slot.js';
 import { PG14, PG16 } from '../../shared/server-version.js';
 import { Problem } from '../../problems/problem.js';
@@ -63,36 +64,43 @@ export async function removeSlot(context: StepContext, side: Side, slot: string)
   return { dropped: slot };
 }
 
+interface LinkSpec {
+  name: string;
+  publication: string;
+  slot: string;
+  copyData: boolean;
+}
+
+/** CREATE SUBSCRIPTION on a slot that exists already. @param spec.connection holds a password */
+export function subscribe(
+  { name, publication, slot, copyData, connection }: LinkSpec & { connection: string },
+  subscriberVersion: number,
+  publisherVersion: number,
+): Statement[] {
+  const options = { createSlot: false, slotName: slot, copyData, enabled: true };
+  return createSubscription(
+    {
+      name,
+      connection,
+      publications: [publication],
+      options: { ...options, ...streaming(subscriberVersion, publisherVersion) },
+    },
+    subscriberVersion,
+  );
+}
+
 /**
  * Creates the subscription on `side`, its publisher being the other one, unless it is there; and enables it. The slot
  * exists already, so nothing here waits for transactions on the publisher.
  */
-export async function ensureSubscription(
-  context: StepContext,
-  side: Side,
-  spec: { name: string; publication: string; slot: string; copyData: boolean },
-) {
+export async function ensureSubscription(context: StepContext, side: Side, spec: LinkSpec) {
   const publisher: Side = side === 'target' ? 'source' : 'target';
   const session = await context.act(side);
   const publisherVersion = (await context.act(publisher)).versionNum;
   const [existing] = await readSubscriptions(session, spec.name);
   if (!existing) {
-    const statements = createSubscription(
-      {
-        name: spec.name,
-        connection: await context.conninfoOf(publisher),
-        publications: [spec.publication],
-        options: {
-          createSlot: false,
-          slotName: spec.slot,
-          copyData: spec.copyData,
-          enabled: true,
-          ...streaming(session.versionNum, publisherVersion),
-        },
-      },
-      session.versionNum,
-    );
-    await context.run(side, statements);
+    const connection = await context.conninfoOf(publisher);
+    await context.run(side, subscribe({ ...spec, connection }, session.versionNum, publisherVersion));
   } else if (!existing.enabled) {
     await context.run(side, enableSubscription(spec.name));
   }

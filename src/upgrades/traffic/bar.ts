@@ -33,42 +33,57 @@ export async function applyBar(
   await session.transaction(async () => {
     await session.execute(`set local statement_timeout = ${Math.floor(timeoutMs)}`);
     await session.execute(SERIALIZE);
-    const { states, name } = await look(session, record);
-    const foreign = refuseForeign ? states.filter(barredByAnother).map(({ state }) => state.name) : [];
-    if (foreign.length > 0) throw barredElsewhere(foreign);
-    const statements: string[] = [];
-    for (const { role, state } of states) {
-      if (role.method === 'nologin' && state.canLogin) statements.push(setLogin(state.name, false));
-      if (readOnlyEntry(state.settings) !== 'on') statements.push(setReadOnly(state.name, name, 'on'));
+    if (refuseForeign) {
+      const { states } = await look(session, record);
+      const foreign = states.filter(barredByAnother).map(({ state }) => state.name);
+      if (foreign.length > 0) throw barredElsewhere(foreign);
     }
-    if (record.roles.some(({ method }) => method === 'revoke-connect')) {
-      const wanted = record.keepConnect.map(({ oid }) => connect(record.database.owner, oid));
-      statements.push(...(await connectStatements(session, record, wanted)));
-    }
+    const statements = await barStatements(session, record);
     if (statements.length > 0) await session.execute(statements.join(';\n'));
   });
+}
+
+/** What is missing of the bar, as statements; only reads. */
+export async function barStatements(session: Session, record: FenceRecord): Promise<string[]> {
+  const { states, name } = await look(session, record);
+  const statements: string[] = [];
+  for (const { role, state } of states) {
+    if (role.method === 'nologin' && state.canLogin) statements.push(setLogin(state.name, false));
+    if (readOnlyEntry(state.settings) !== 'on') statements.push(setReadOnly(state.name, name, 'on'));
+  }
+  if (record.roles.some(({ method }) => method === 'revoke-connect')) {
+    const wanted = record.keepConnect.map(({ oid }) => connect(record.database.owner, oid));
+    statements.push(...(await connectStatements(session, record, wanted)));
+  }
+  return statements;
 }
 
 /** Puts login, CONNECT and the read-only setting back, in one transaction; a role dropped meanwhile is passed over. */
 export async function restoreBar(session: Session, record: FenceRecord, to: RestoreTo): Promise<void> {
   await session.transaction(async () => {
     await session.execute(SERIALIZE);
-    const { states, name } = await look(session, record);
-    const statements: string[] = [];
-    for (const { role, state } of states) {
-      const canLogin = wantedLogin(role, state, to);
-      if (state.canLogin !== canLogin) statements.push(setLogin(state.name, canLogin));
-      const before = readOnlyEntry(role.settings);
-      if (readOnlyEntry(state.settings) !== before) {
-        statements.push(before === null ? resetReadOnly(state.name, name) : setReadOnly(state.name, name, before));
-      }
-    }
-    if (record.roles.some(({ method }) => method === 'revoke-connect')) {
-      const wanted = record.acl.filter(({ privilege }) => privilege === 'CONNECT');
-      statements.push(...(await connectStatements(session, record, wanted)));
-    }
+    const statements = await restoreStatements(session, record, to);
     if (statements.length > 0) await session.execute(statements.join(';\n'));
   });
+}
+
+/** What of the bar is still to be put back, as statements; only reads. */
+export async function restoreStatements(session: Session, record: FenceRecord, to: RestoreTo): Promise<string[]> {
+  const { states, name } = await look(session, record);
+  const statements: string[] = [];
+  for (const { role, state } of states) {
+    const canLogin = wantedLogin(role, state, to);
+    if (state.canLogin !== canLogin) statements.push(setLogin(state.name, canLogin));
+    const before = readOnlyEntry(role.settings);
+    if (readOnlyEntry(state.settings) !== before) {
+      statements.push(before === null ? resetReadOnly(state.name, name) : setReadOnly(state.name, name, before));
+    }
+  }
+  if (record.roles.some(({ method }) => method === 'revoke-connect')) {
+    const wanted = record.acl.filter(({ privilege }) => privilege === 'CONNECT');
+    statements.push(...(await connectStatements(session, record, wanted)));
+  }
+  return statements;
 }
 
 /** Login is the fence's business only where it took it: a role barred by CONNECT may have been opened by others since. */

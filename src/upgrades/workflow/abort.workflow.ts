@@ -3,7 +3,7 @@ import { problemDocument } from '../../engine/dbos-context.js';
 import { Engine, OperationCancelled, type Workflow, type WorkflowContext } from '../../engine/engine.js';
 import { Problem } from '../../problems/problem.js';
 import { Operations } from '../../operations/operations.js';
-import { FORWARD_STEPS } from '../steps/index.js';
+import { ABORT_ORDER } from '../steps/index.js';
 import { UpgradeRepository } from '../upgrade.repository.js';
 import { StepRunner } from './step-runner.js';
 import { UpgradeRuns } from './upgrade-runs.js';
@@ -35,9 +35,7 @@ export class AbortWorkflow implements Workflow<AbortInput> {
     try {
       await this.forwardEnded(context, forwardOperationId);
       const runner = new StepRunner(context, run, this.repository);
-      const reversed = [...FORWARD_STEPS].reverse();
-      for (const step of reversed.filter(({ name }) => name === 'fence')) await runner.undo(step);
-      for (const step of reversed.filter(({ name }) => name !== 'fence')) await runner.undo(step);
+      for (const step of ABORT_ORDER) await runner.undo(step);
       await context.step('aborted', async () => {
         const leftovers = run.facts.leftovers ?? [];
         await this.repository.patch(name, { phase: 'aborted', awaiting: null, writeTo: 'source', problem: null });

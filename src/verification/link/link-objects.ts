@@ -60,8 +60,8 @@ export async function prepareSubscriber(
   options: { deadlineMs: number; signal?: AbortSignal },
 ): Promise<PreparedSubscriber> {
   return withSession(ends.subscriber, { purpose: 'verification' }, async (session) => {
-    const { level } = await session.row<{ level: string }>(`select pg_catalog.current_setting('wal_level') as level`);
-    if (level !== 'logical') return { publications: null, reason: `wal_level is ${level} on the subscriber` };
+    const reason = await noStreamBecause(session);
+    if (reason !== null) return { publications: null, reason };
     try {
       const wanted = ownPublications(ends.readerId, await subscribedTables(session, tables));
       for (const publication of wanted) await ensurePublication(session, publication);
@@ -75,10 +75,16 @@ export async function prepareSubscriber(
   });
 }
 
+/** Why the subscriber cannot have a stream of its own; null when nothing is known to be in the way. */
+export async function noStreamBecause(subscriber: Session): Promise<string | null> {
+  const { level } = await subscriber.row<{ level: string }>(`select pg_catalog.current_setting('wal_level') as level`);
+  return level === 'logical' ? null : `wal_level is ${level} on the subscriber`;
+}
+
 /** What a subscriber may refuse us for good without being broken. */
 const FALLS_BACK = new Set(['SERVER_PRIVILEGE_MISSING', 'LIMIT_REACHED', 'PREREQUISITE_FAILED']);
 
-async function subscribedTables(session: Session, tables: readonly TableName[]): Promise<SubscribedTable[]> {
+export async function subscribedTables(session: Session, tables: readonly TableName[]): Promise<SubscribedTable[]> {
   return session.rows<SubscribedTable & Record<string, unknown>>(sql.replicaIdentityUsableSql(), [
     tables.map(({ schema }) => schema),
     tables.map(({ name }) => name),

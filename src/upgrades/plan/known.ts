@@ -1,0 +1,81 @@
+import { withSession } from '../../postgres/session.js';
+import { Problem } from '../../problems/problem.js';
+import type { ServersService } from '../../servers/servers.service.js';
+import { publisherConninfo } from '../../subscriptions/publisher-connection.js';
+import type { UpgradeFacts } from '../facts.js';
+import { type ObjectNames, objectNames } from '../object-names.js';
+import { barStatements, restoreStatements, type RestoreTo } from '../traffic/bar.js';
+import type { FencedRole, FenceRecord } from '../traffic/fence-record.js';
+import { planWritersFence } from '../traffic/plan-writers-fence.js';
+import type { UpgradeRequest } from '../upgrade-request.js';
+import type { Side } from '../workflow/step.js';
+
+/** What raising or lowering a bar would run, as the server stands now; or why that cannot be told. */
+export type Bar = { roles: Pick<FencedRole, 'name' | 'method'>[]; statements: string[] } | { unknown: string };
+
+/** What a plan can build on: what was asked for, what was recorded, and what a look at the servers shows. */
+export class Known {
+  readonly names: ObjectNames;
+
+  private constructor(
+    readonly request: Omit<UpgradeRequest, 'name'>,
+    readonly facts: UpgradeFacts,
+    shortId: string,
+    /** As last seen. */
+    readonly versions: Record<Side, number>,
+    /** How the other side's server reaches each one. Holds passwords. */
+    readonly conninfo: Record<Side, string>,
+    private readonly servers: ServersService,
+  ) {
+    this.names = objectNames(shortId);
+  }
+
+  static async of(
+    servers: ServersService,
+    request: Omit<UpgradeRequest, 'name'>,
+    shortId: string,
+    facts: UpgradeFacts,
+  ): Promise<Known> {
+    const { source, target } = request;
+    const versions = {
+      source: (await servers.facts(source.server)).versionNum,
+      target: (await servers.facts(target.server)).versionNum,
+    };
+    const conninfo = {
+      source: publisherConninfo(await servers.advertisedTarget(source.server, source.database)),
+      target: publisherConninfo(await servers.advertisedTarget(target.server, target.database)),
+    };
+    return new Known(request, facts, shortId, versions, conninfo, servers);
+  }
+
+  /** @param recorded the plan of a fence that was begun already; else it is planned as it would be now */
+  raised(side: Side, recorded?: FenceRecord): Promise<Bar> {
+    return this.look(side, async (session, user) => {
+      const record = recorded ?? (await planWritersFence(session, this.request.writerRoles, user));
+      return { roles: record.roles, statements: await barStatements(session, record) };
+    });
+  }
+
+  lowered(side: Side, record: FenceRecord | undefined, to: RestoreTo): Promise<Bar> {
+    if (!record) return Promise.resolve({ roles: [], statements: [] });
+    return this.look(side, async (session) => ({
+      roles: record.roles,
+      statements: await restoreStatements(session, record, to),
+    }));
+  }
+
+  private async look(
+    side: Side,
+    work: (session: Parameters<typeof barStatements>[0], user: string) => Promise<Bar>,
+  ): Promise<Bar> {
+    const { server, database } = this.request[side];
+    const limits = { purpose: 'plan', connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
+    try {
+      const target = await this.servers.target(server, database);
+      return await withSession(target, limits, (session) => work(session, target.user));
+    } catch (error) {
+      if (!(error instanceof Problem) || error.code === 'INTERNAL') throw error;
+      return { unknown: error.detail };
+    }
+  }
+}

@@ -1,0 +1,131 @@
+import { plan, type PlannedStatement } from '../../changes/change.js';
+import { finalizeStep } from '../steps/finalize.steps.js';
+import {
+  ABORT_ORDER,
+  COPY_STEPS,
+  FENCED_STEPS,
+  FORWARD_STEPS,
+  OPEN_STEPS,
+  PREPARE_STEPS,
+  SWITCHED_STEPS,
+  VERIFY_STEPS,
+} from '../steps/index.js';
+import { preSwitchoverStep } from '../steps/pre-switchover.step.js';
+import { ROLLBACK_STEPS } from '../steps/rollback.steps.js';
+import type { Gate } from '../upgrade-request.js';
+import type { Side, UpgradeStep } from '../workflow/step.js';
+import { FINALIZE_DESCRIPTIONS, ROLLBACK_DESCRIPTIONS } from './back.descriptions.js';
+import type { Describe } from './described.js';
+import { FORWARD_DESCRIPTIONS } from './forward.descriptions.js';
+import type { Known } from './known.js';
+import { UNDO_DESCRIPTIONS } from './undo.descriptions.js';
+
+export interface PlannedStep {
+  step: string;
+  phase: string;
+  does: string;
+  sides: Side[];
+  statements: PlannedStatement[];
+  /** An abort, or a failure inside the fence, undoes it. */
+  undo: boolean;
+}
+
+export interface UpgradePlan {
+  does: string;
+  steps: PlannedStep[];
+  /** What the upgrade waits for afterwards; null: nothing. */
+  then: string | null;
+}
+
+/** Tells of each step that is not done yet whether it is. */
+type IsDone = (step: string) => boolean;
+
+const SWITCH_STEPS = [preSwitchoverStep, ...FENCED_STEPS, ...OPEN_STEPS, ...SWITCHED_STEPS];
+
+/** Every step, whatever gates are in between. */
+export async function wholePlan(known: Known): Promise<PlannedStep[]> {
+  return await describeSteps(known, FORWARD_STEPS, FORWARD_DESCRIPTIONS);
+}
+
+/** What runs once `gate` is approved, up to the next one. */
+export async function approvalPlan(known: Known, gate: Gate, isDone: IsDone): Promise<UpgradePlan> {
+  const waits = gate === 'copy' && known.request.gates.includes('switchover');
+  const steps = [...(gate === 'copy' ? [...COPY_STEPS, ...VERIFY_STEPS] : []), ...(waits ? [] : SWITCH_STEPS)];
+  return {
+    does: `Takes the gate ${gate} and goes on.`,
+    steps: await describeSteps(known, due(steps, isDone), FORWARD_DESCRIPTIONS),
+    then: waits ? awaits('switchover') : null,
+  };
+}
+
+/** What runs when the forward path is begun again; what is done already is not done twice. */
+export async function retryPlan(known: Known, opened: boolean, isDone: IsDone): Promise<UpgradePlan> {
+  const { gates } = known.request;
+  const does = 'Begins the forward path again; steps that are done are passed over.';
+  const answer = async (steps: readonly UpgradeStep[], then: string | null) => ({
+    does,
+    steps: await describeSteps(known, due(steps, isDone), FORWARD_DESCRIPTIONS),
+    then,
+  });
+  if (opened) return await answer([...OPEN_STEPS, ...SWITCHED_STEPS], null);
+  if (gates.includes('copy')) return await answer(PREPARE_STEPS, awaits('copy'));
+  const before = [...PREPARE_STEPS, ...COPY_STEPS, ...VERIFY_STEPS];
+  return gates.includes('switchover')
+    ? await answer(before, awaits('switchover'))
+    : await answer([...before, ...SWITCH_STEPS], null);
+}
+
+/** @param begun whether the step was begun, done or not: the others have nothing to undo */
+export async function abortPlan(known: Known, begun: (step: string) => boolean): Promise<UpgradePlan> {
+  const steps = ABORT_ORDER.filter((step) => step.undo && begun(step.name));
+  return {
+    does: 'Stops what is at work, then undoes every step that was begun, the fence first. What is not there is passed over.',
+    steps: await describeSteps(known, steps, UNDO_DESCRIPTIONS, 'aborting'),
+    then: null,
+  };
+}
+
+export async function rollbackPlan(known: Known, isDone: IsDone): Promise<UpgradePlan> {
+  return {
+    does: 'Brings traffic back to the source with every write made on the target. A failure before the source is opened opens the target again.',
+    steps: await describeSteps(known, due(ROLLBACK_STEPS, isDone), ROLLBACK_DESCRIPTIONS),
+    then: 'rests: retry switches over once more, abort puts the target back',
+  };
+}
+
+export async function finalizePlan(known: Known): Promise<UpgradePlan> {
+  return {
+    does: 'Makes the upgrade final.',
+    steps: await describeSteps(known, [finalizeStep], FINALIZE_DESCRIPTIONS),
+    then: null,
+  };
+}
+
+async function describeSteps(
+  known: Known,
+  steps: readonly UpgradeStep[],
+  descriptions: Record<string, Describe>,
+  phase?: string,
+): Promise<PlannedStep[]> {
+  const planned: PlannedStep[] = [];
+  for (const step of steps) {
+    const described = await descriptions[step.name]?.(known);
+    planned.push({
+      step: step.name,
+      phase: phase ?? step.phase,
+      does: described?.does ?? '',
+      sides: described?.sides ?? [],
+      statements: (described?.statements ?? []).flatMap(([side, statements]) => plan(known.request[side], statements)),
+      undo: phase === undefined && step.undo !== undefined,
+    });
+  }
+  return planned;
+}
+
+function due(steps: readonly UpgradeStep[], isDone: IsDone): UpgradeStep[] {
+  return steps.filter(({ name }) => !isDone(name));
+}
+
+function awaits(gate: Gate): string {
+  return `awaits approval of ${gate}`;
+}

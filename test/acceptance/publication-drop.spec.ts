@@ -1,0 +1,129 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { PublicationsModule } from '../../src/publications/publications.module.js';
+import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
+import { ApiUnderTest } from './security-app.js';
+
+const DATABASE = 'publication_drop';
+const TABLES = Array.from({ length: 20 }, (_, number) => `t${number}`);
+const LASTS_MS = 4_000;
+const PUBLICATIONS = `/v1/servers/one/databases/${DATABASE}/publications`;
+/** Writes down, for each DROP PUBLICATION, how much was left in the publications when it began. */
+const WATCH = `
+  create table drops (members int);
+  create function watch() returns event_trigger language plpgsql as $$ begin
+    insert into public.drops select count(*) from pg_publication_rel; end $$;
+  create event trigger watch on ddl_command_start when tag in ('DROP PUBLICATION') execute function public.watch()`;
+
+describe('DELETE of a publication whose tables are written to', () => {
+  let state: TestServer;
+  let server: TestServer;
+  let api: ApiUnderTest;
+
+  beforeAll(async () => {
+    state = await TestServer.shared(18);
+    server = await TestServer.start(AVAILABLE_MAJORS.at(-1)!);
+    api = await ApiUnderTest.start(state, await state.freshDatabase('publication_drop_state'), {
+      imports: [PublicationsModule],
+    });
+    const { host, port, user, password } = server;
+    const body = { name: 'one', host, port, user, password, tls: { mode: 'disable' } };
+    expect((await api.post('/v1/servers', body)).status).toBe(201);
+  });
+  beforeEach(async () => {
+    await server.freshDatabase(DATABASE);
+    const tables = TABLES.map((name) => `create table ${name} (id int primary key, n int)`);
+    const rows = TABLES.map((name) => `insert into ${name} values (1, 0)`);
+    await server.run(DATABASE, ['create schema other', ...tables, ...rows].join(';'));
+  });
+  afterAll(async () => {
+    await api?.stop();
+    for (const each of [state, server]) await each?.stop();
+  });
+
+  /** Updates the tables until `work` is done; an error of a writer is the test's. */
+  async function underWrites(work: (round: number) => Promise<void>): Promise<void> {
+    let over = false;
+    const writers = [0, 1, 2].map(async (writer) =>
+      server.withSession(DATABASE, async (session) => {
+        let writes = 0;
+        for (; !over; writes++) {
+          await session.execute(`update public.t${(writes * 7 + writer) % TABLES.length} set n = n + 1`);
+        }
+        return writes;
+      }),
+    );
+    // Looked at below; one that fails early must not go unheard.
+    for (const writer of writers) writer.catch(() => {});
+    try {
+      for (const until = Date.now() + LASTS_MS, round = { is: 0 }; Date.now() < until; round.is++) await work(round.is);
+    } finally {
+      over = true;
+    }
+    for (const writes of await Promise.all(writers)) expect(writes).toBeGreaterThan(100);
+  }
+
+  const tables = TABLES.map((name) => ({ schema: 'public', name }));
+  const targets = [
+    { kind: 'tables', tables },
+    { kind: 'schemas', schemas: ['public'], tables: [] },
+    { kind: 'schemas', schemas: ['other'], tables },
+  ];
+
+  it('fails no writer, and the publication is empty before it goes', async () => {
+    await server.run(DATABASE, WATCH);
+    let drops = 0;
+    await underWrites(async (round) => {
+      const name = `pub ${round}`;
+      const made = await api.post(PUBLICATIONS, { name, target: targets[round % targets.length] });
+      expect([made.status, made.body.detail]).toEqual([201, undefined]);
+      expect((await api.call('DELETE', `${PUBLICATIONS}/${encodeURIComponent(name)}`)).status).toBe(204);
+      drops++;
+    });
+    await server.withSession(DATABASE, async (session) => {
+      const [row] = await session.rows<{ drops: string; members: string }>(
+        'select count(*) as drops, sum(members) as members from public.drops',
+      );
+      expect(row).toEqual({ drops: String(drops), members: '0' });
+    });
+  });
+
+  it('a PATCH that changes or empties a publication fails no writer either', async () => {
+    const made = await api.post(PUBLICATIONS, { name: 'changing', target: targets[0] });
+    expect(made.status).toBe(201);
+    const changes = [
+      { target: { kind: 'tables', tables: [] } },
+      {
+        target: {
+          kind: 'tables',
+          tables: tables.map((table) => ({ ...table, where: 'id > 0', columns: ['id', 'n'] })),
+        },
+      },
+      { publish: ['insert', 'update'], target: targets[1] },
+      { target: targets[0], publish: ['insert', 'update', 'delete', 'truncate'] },
+    ];
+    await underWrites(async (round) => {
+      const answer = await api.call('PATCH', `${PUBLICATIONS}/changing`, changes[round % changes.length]);
+      expect([answer.status, answer.body.detail]).toEqual([200, undefined]);
+    });
+  });
+
+  it('a dry run shows every statement, in order, and drops nothing', async () => {
+    await api.post(PUBLICATIONS, {
+      name: 'kept',
+      target: { kind: 'schemas', schemas: ['other'], tables: tables.slice(0, 2) },
+    });
+    const answer = await api.call('DELETE', `${PUBLICATIONS}/kept?dryRun=true`);
+    expect([answer.status, answer.body.statements.map(({ sql }: { sql: string }) => sql)]).toEqual([
+      200,
+      [
+        'alter publication "kept" drop table only "public"."t0", only "public"."t1"',
+        'alter publication "kept" drop tables in schema "other"',
+        'drop publication "kept"',
+      ],
+    ]);
+    expect((await api.get(`${PUBLICATIONS}/kept`)).body.target).toMatchObject({ schemas: ['other'] });
+    await api.post(PUBLICATIONS, { name: 'all', target: { kind: 'allTables' } });
+    const all = await api.call('DELETE', `${PUBLICATIONS}/all?dryRun=true`);
+    expect(all.body.statements).toMatchObject([{ sql: 'drop publication "all"' }]);
+  });
+});
