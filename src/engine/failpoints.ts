@@ -19,16 +19,17 @@ export async function failpoint(name: string): Promise<void> {
 }
 
 /**
- * As `failpoint`, before a statement that changes a managed server is sent: `statement=once:<file>` ends the process at
- * each text at which it has not ended before, in this life or an earlier one; the file remembers them.
+ * As `failpoint`, before a statement that changes a managed server is sent: `statement=every-<n>:<file>` ends the process
+ * at each n-th text that has not come before, in this life or an earlier one; the file remembers them.
  */
 export function statementFailpoint(text: string): void {
-  const file = /^once:(.+)$/.exec(armed?.get('statement') ?? '')?.[1];
+  const [, every, file] = /^every-(\d+):(.+)$/.exec(armed?.get('statement') ?? '') ?? [];
   if (file === undefined) return;
   const line = JSON.stringify(text);
-  if (existsSync(file) && readFileSync(file, 'utf8').split('\n').includes(line)) return;
+  const known = existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];
+  if (known.includes(line)) return;
   appendFileSync(file, `${line}\n`);
-  process.kill(process.pid, 'SIGKILL');
+  if ((known.length + 1) % Number(every) === 0) process.kill(process.pid, 'SIGKILL');
 }
 
 function parse(text: string | undefined): Map<string, string> | null {
