@@ -8,7 +8,7 @@ import { rowChanges, TableMoved, wholeRows, type RowChange } from './row-changes
 import { hashOfValues, rowHash } from './row-hash.js';
 import { imagesOf, SubscriberForm } from './subscriber-form.js';
 import { minus, plus, publishedRows, sameTotal, tableTotal } from './table-hash.js';
-import { fromItem, type Side, type TableShape } from './table-shape.js';
+import { castAsApplied, fromItem, type Side, type TableShape } from './table-shape.js';
 
 /**
  * Compares a whole table without a usable key as a multiset of rows: the publisher's sum of row hashes, less the old
@@ -72,7 +72,7 @@ async function imageHashes(session: Session, shape: TableShape, rows: (string | 
   const parameters = columns.map((_, position) => `pg_catalog.unnest($${position + 1}::text[])`).join(', ');
   const values = columns.map((column, position) => {
     const text = `i.c${position}`;
-    return column.conversion === 'text' ? text : `${text}::${column.subscriber.type}`;
+    return column.conversion === 'text' ? text : `(${castAsApplied(column, text)})`;
   });
   const sql =
     `select (${hashOfValues(columns, values, shape.transcode)})::text as hash ` +
