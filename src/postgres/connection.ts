@@ -57,6 +57,16 @@ const PINNED_SETTINGS: Record<string, string> = {
   idle_in_transaction_session_timeout: '0',
 };
 
+/**
+ * SQL expressions that lift what a server's or a role's settings would end a session by, as far as the server knows
+ * it: these came in 14 and 17, and an older one refuses connections that name them.
+ */
+export function liftTimeoutsExpression(): string {
+  const lift = (name: string) =>
+    `case when pg_catalog.current_setting('${name}', true) is not null then pg_catalog.set_config('${name}', '0', false) end`;
+  return ['idle_session_timeout', 'transaction_timeout'].map(lift).join(', ');
+}
+
 /** Opens one session. Rejects with a Problem: unreachable, timeout, login refused, TLS failed, unknown database. */
 export async function connect(target: ConnectionTarget, options: ConnectOptions = {}): Promise<Client> {
   const attempts = tlsAttempts(target.tls);

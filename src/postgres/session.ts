@@ -1,6 +1,6 @@
 import type { Client, QueryResultRow } from 'pg';
 import { majorOf } from '../shared/server-version.js';
-import { connect, type ConnectionTarget, type ConnectOptions } from './connection.js';
+import { connect, liftTimeoutsExpression, type ConnectionTarget, type ConnectOptions } from './connection.js';
 import { translateError } from './translate-error.js';
 
 const GOODBYE_MS = 2_000;
@@ -30,7 +30,8 @@ export class Session {
     const where = `${target.host}:${target.port}/${target.database}`;
     try {
       const { rows } = await client.query<{ version: number; pid: number }>(
-        `select pg_catalog.current_setting('server_version_num')::int as version, pg_catalog.pg_backend_pid() as pid`,
+        `select pg_catalog.current_setting('server_version_num')::int as version, pg_catalog.pg_backend_pid() as pid,
+                ${liftTimeoutsExpression()}`,
       );
       return new Session(client, rows[0]!.version, rows[0]!.pid, where);
     } catch (error) {

@@ -19,7 +19,7 @@ export function presentVerification(view: VerificationView): VerificationDto {
     kind,
     subscriber: { server: view.subscriberServer, database: view.subscriberDatabase, subscription: view.subscription },
     publisher: { server: view.publisherServer, database: view.publisherDatabase },
-    ...{ state, verdict, reason, verifiedLsn, method, methodReason },
+    ...{ state, verdict, reason, verifiedLsn, singleLsn: view.atOneLsn, method, methodReason },
     progress: { ...progress, ...(ended ? { percent: 100, etaSeconds: 0 } : rate) },
     tables: results,
     counters: {

@@ -115,6 +115,16 @@ export class VerificationDto {
   verifiedLsn: string | null;
 
   @ApiProperty({
+    type: Boolean,
+    nullable: true,
+    example: true,
+    description:
+      'Whether everything was compared at one LSN, `verifiedLsn`. False: what could not be decided there was compared ' +
+      'at a later one. Null: nothing was compared, or not yet.',
+  })
+  singleLsn: boolean | null;
+
+  @ApiProperty({
     type: String,
     nullable: true,
     enum: ['own-slot', 'positions'],

@@ -33,6 +33,7 @@ export class VerificationEntity {
   @Column('jsonb', { nullable: true })
   tables: TableName[] | null;
 
+  /** Asked for. Every run does so as far as one bound pair decides; chunked runs will be what is not asked for it. */
   @Column('boolean', { name: 'single_lsn' })
   singleLsn: boolean;
 
@@ -48,6 +49,10 @@ export class VerificationEntity {
   /** `X/Y`. */
   @Column('text', { name: 'verified_lsn', nullable: true })
   verifiedLsn: string | null;
+
+  /** What was done; null: nothing was compared, or not yet. */
+  @Column('boolean', { name: 'at_one_lsn', nullable: true })
+  atOneLsn: boolean | null;
 
   @Column('text', { nullable: true })
   method: 'own-slot' | 'positions' | null;

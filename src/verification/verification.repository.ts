@@ -53,7 +53,7 @@ const SELECT = `
 select v.id, v.kind, v.subscriber_server as "subscriberServer", v.subscriber_database as "subscriberDatabase",
        v.subscription, v.publisher_server as "publisherServer", v.publisher_database as "publisherDatabase", v.tables,
        v.single_lsn as "singleLsn", v.max_parallel as "maxParallel", v.verdict, v.reason,
-       v.verified_lsn as "verifiedLsn", v.method, v.method_reason as "methodReason", v.progress,
+       v.verified_lsn as "verifiedLsn", v.at_one_lsn as "atOneLsn", v.method, v.method_reason as "methodReason", v.progress,
        v.created_at as "createdAt", v.started_at as "startedAt", v.finished_at as "finishedAt",
        v.created_at::text as "createdAtText",
        coalesce(o.state, case when v.finished_at is null then 'running' when v.verdict is null then 'failed' else 'succeeded' end) as state
@@ -125,10 +125,13 @@ export class VerificationRepository {
       }
       await manager.query(
         `update lockstep.verification
-            set verdict = $2, reason = $3, verified_lsn = $4, method = $5, method_reason = $6,
+            set verdict = $2, reason = $3, verified_lsn = $4, at_one_lsn = $5, method = $6, method_reason = $7,
                 started_at = coalesce(started_at, now()), finished_at = now()
           where id = $1`,
-        [id, result.verdict, result.reason, lsnText(result.verifiedLsn), result.method, result.methodReason],
+        [
+          ...[id, result.verdict, result.reason, lsnText(result.verifiedLsn), result.atOneLsn],
+          ...[result.method, result.methodReason],
+        ],
       );
     });
   }

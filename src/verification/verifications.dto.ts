@@ -68,7 +68,10 @@ export class CreateVerificationDto {
 
   @ApiPropertyOptional({
     default: false,
-    description: 'Compare all tables at one LSN. At present every verification at rest does so.',
+    description:
+      'Ask for all tables at one LSN. In this release it changes nothing: every verification at rest compares all ' +
+      'tables in one pair of snapshots, hence at one LSN, and what that pair cannot decide in further ones. ' +
+      '`singleLsn` of the answer says which it was. Later releases may compare in chunks unless this is asked for.',
   })
   @IsOptional()
   @IsBoolean()

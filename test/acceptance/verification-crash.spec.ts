@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
 import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
 
-describe('a verification whose process dies', () => {
+describe('a verification whose process or session dies', () => {
   const database = 'verification_crash';
   let link: LinkFixture;
   let lockstep: Lockstep;
@@ -49,6 +49,38 @@ describe('a verification whose process dies', () => {
     },
     120_000,
   );
+
+  it('fails with the reason, and leaves nothing behind, when the server ends the session with the snapshot', async () => {
+    await lockstep.kill();
+    await lockstep.launch({ LOCKSTEP_FAILPOINTS: 'verification.opened=wait:3000' });
+    const blocker = await link.subscriber.open(database);
+    try {
+      const subscriber = { server: 'new', database, subscription: link.subscription };
+      const { id } = await lockstep.ok<{ id: string }>('POST', '/v1/verifications', { kind: 'at-rest', subscriber });
+      await eventually(async () => (await slots(link)).length === 2, { within: 30_000 });
+      // Binding waits for what is applied, and applying for the lock.
+      await blocker.execute('begin; lock table sales.orders in share mode');
+      await link.publisher.run(database, 'update sales.orders set customer = customer + 1 where id = 1900');
+      const terminate = `select pg_terminate_backend(pid) from pg_stat_activity
+         where application_name = 'lockstep bind publisher' and datname = current_database() and state = 'idle in transaction'`;
+      await eventually(
+        () => link.publisher.withSession(database, async (session) => (await session.rows(terminate)).length > 0),
+        { within: 30_000 },
+      );
+      await blocker.execute('commit');
+      const ended = await eventually(
+        async () => {
+          const operation = await lockstep.ok<{ state: string }>('GET', `/v1/operations/${id}`);
+          return ['succeeded', 'failed'].includes(operation.state) ? operation : null;
+        },
+        { within: 60_000 },
+      );
+      expect(ended).toMatchObject({ state: 'failed', problem: { code: 'SERVER_UNREACHABLE', retryable: true } });
+      expect(await slots(link)).toEqual([]);
+    } finally {
+      await blocker.close();
+    }
+  }, 120_000);
 });
 
 async function slots({ publisher, subscriber, database }: LinkFixture): Promise<string[]> {

@@ -95,6 +95,8 @@ describe('verifications', () => {
       progress: { percent: 100 },
       counters: { findings: 0 },
     });
+    // One pair decided all but for what was in doubt; what is asked for does not change it.
+    expect([true, false]).toContain(result.singleLsn);
     expect(result.progress.rowsDone).toBe(result.progress.rowsTotal);
     expect(result.tables).toHaveLength(7);
     expect(result.tables[0]).toMatchObject({
@@ -145,6 +147,16 @@ describe('verifications', () => {
     });
     expect(found.filter(({ kind, table }) => kind === 'missing' && table === 'items')).toHaveLength(3);
   }, 90_000);
+
+  it.each([true, false])(
+    'says that all was compared at one LSN, whether asked for or not (%s)',
+    async (singleLsn) => {
+      const created = await begin({ singleLsn, tables: [{ schema: 'sales', name: 'by_index' }] });
+      expect(created.body.singleLsn).toBeNull();
+      expect(await ended(created)).toMatchObject({ verdict: 'equal', singleLsn: true });
+    },
+    90_000,
+  );
 
   it('says what cannot be compared, and why', async () => {
     const result = await ended(

@@ -106,6 +106,7 @@ describe('row hash', () => {
           const shape = describeTable({
             ...{ table, state: 'r', publisher: described, subscriber: described },
             ...{ publishedIds: new Set<string>(), missingPublications: [], transcoding: 'same' as const },
+            agingSnapshots: { publisher: null, subscriber: null },
             published: [
               {
                 ...table,

@@ -42,8 +42,8 @@ describe.each(PAIRS)('verification %i -> %i', (from, to) => {
 });
 
 const PUBLISHER = `
-create table public.widened (id integer primary key, small smallint, n numeric(10,2), c char(4), v varchar(10), f real, b boolean, j jsonb, s text);
-insert into widened select i, i, i / 3.0, 'x' || i, 'y' || i, i / 7.0, i % 2 = 0, jsonb_build_object('i', i), 'z' from generate_series(1, 100) i;
+create table public.widened (id integer primary key, small smallint, n numeric(10,2), c char(4), v varchar(10), f real, b boolean, j jsonb, s text, d numeric(10,2));
+insert into widened select i, i, i / 3.0, 'x' || i, 'y' || i, i / 7.0, i % 2 = 0, jsonb_build_object('i', i), 'z', i / 8.0 from generate_series(1, 100) i;
 create table public.wide_key (k numeric(6,1), part char(3), note text, primary key (k, part));
 insert into wide_key select i / 2.0, 'p' || i % 3, 'n' from generate_series(1, 100) i;
 create table public.keyless_widened (a integer, b numeric(8,2));
@@ -62,14 +62,27 @@ create table public.child () inherits (parent);
 alter table child add primary key (id);
 insert into parent select i, 'p' from generate_series(1, 20) i;
 insert into child select i, 'c' from generate_series(1, 30) i;
-create publication more_pub for table widened, wide_key, keyless_widened, odd, big, big_keyless, no_columns, parent;
+create table public.shortened (id integer primary key, v varchar(10), c char(10));
+create table public.keyless_shortened (v varchar(10), c char(10));
+alter table keyless_shortened replica identity full;
+insert into shortened values (1, 'abc  ', 'abc'), (2, 'abc', 'abc'), (3, 'abc', 'abc'), (4, null, null);
+insert into keyless_shortened select v, c from shortened;
+create table public.zoned (id integer primary key, at timestamptz);
+create table public.cut (id integer primary key, bits bit varying(8));
+create publication more_pub for table shortened, keyless_shortened, zoned, cut, widened, wide_key, keyless_widened, odd, big, big_keyless, no_columns, parent;
 create table public.partial (id integer primary key);
 create publication partial_pub for table partial with (publish = 'insert, update');
 `;
 
 const SUBSCRIBER = `
 create domain public.positive as bigint check (value >= 0);
-create table public.widened (extra text default 'own', id bigint primary key, small positive, n numeric(14,4), c varchar(8), v text, f double precision, b text, j json, s text, further integer);
+create domain public.fine as numeric(12,4);
+create table public.widened (extra text default 'own', id bigint primary key, small positive, n numeric(14,4), c varchar(8), v text, f double precision, b text, j json, s text, d fine, further integer);
+create table public.shortened (id integer primary key, v varchar(4), c char(4));
+create table public.keyless_shortened (v varchar(4), c char(4));
+alter table keyless_shortened replica identity full;
+create table public.zoned (id integer primary key, at timestamp);
+create table public.cut (id integer primary key, bits bit varying(4));
 create table public.wide_key (k numeric(8,3), part char(5), note varchar(20), primary key (k, part));
 create table public.keyless_widened (b numeric, a bigint);
 alter table keyless_widened replica identity full;
@@ -126,6 +139,39 @@ describe('tables that are not the same on both sides', () => {
     expect(result.differences).toContainEqual(
       expect.objectContaining({ table: 'keyless_widened', kind: 'extra', key: null }),
     );
+  }, 60_000);
+
+  it('does not cut off what the subscriber has no room for', async () => {
+    const tables = only('shortened', 'keyless_shortened');
+    expect(await link.verify(tables)).toMatchObject({ verdict: 'equal', differences: [] });
+    // Changes the subscriber never gets, as where an operator skips a transaction that cannot be applied.
+    await link.publisher.run(
+      link.database,
+      `alter publication more_pub drop table shortened, keyless_shortened;
+       update shortened set v = 'abcdef' where id = 2; update shortened set c = 'abcdef' where id = 3;
+       update keyless_shortened set v = 'abcdef' where ctid = '(0,2)';
+       alter publication more_pub add table shortened, keyless_shortened`,
+    );
+    await link.plant(`update shortened set v = 'abcd' where id = 2; update shortened set c = 'abcd' where id = 3;
+                      update keyless_shortened set v = 'abcd' where ctid = '(0,2)'`);
+    const result = await link.verify(tables);
+    expect(result.tables.map(({ name, differences }) => [name, differences])).toEqual([
+      ['shortened', { missing: 0, extra: 0, different: 2 }],
+      ['keyless_shortened', { missing: 1, extra: 1, different: 0 }],
+    ]);
+    expect(result.differences).toContainEqual(
+      expect.objectContaining({
+        key: { id: '2' },
+        columns: [{ name: 'v', publisher: 'abcdef', subscriber: 'abcd' }],
+      }),
+    );
+  }, 60_000);
+
+  it('does not compare what depends on time zones, or would be cut off', async () => {
+    const { tables } = await link.verify(only('zoned', 'cut'));
+    for (const { verdict, reason } of tables) {
+      expect([verdict, reason]).toEqual(['not-comparable', expect.stringContaining('types that cannot be compared')]);
+    }
   }, 60_000);
 
   it('finds a few differing rows among many, through buckets', async () => {

@@ -101,7 +101,7 @@ select n.nspname::text as schema, c.relname::text as name, c.oid::text as oid, c
 export function tableColumnsSql(): string {
   return `
 select a.attrelid::text as table, a.attname::text as name, pg_catalog.format_type(a.atttypid, a.atttypmod) as type,
-       a.attgenerated <> '' as generated, base.oid <> a.atttypid as domain, base.schema as "baseSchema", base.name as "baseName", base.kind as "baseKind",
+       a.attgenerated <> '' as generated, pg_catalog.format_type(base.oid, base.modifier) as "baseType", base.schema as "baseSchema", base.name as "baseName", base.kind as "baseKind",
        coalesce((select o_n.nspname::text
                    from pg_catalog.pg_opclass oc
                    join pg_catalog.pg_am am on am.oid = oc.opcmethod and am.amname = 'btree'
@@ -113,23 +113,24 @@ select a.attrelid::text as table, a.attname::text as name, pg_catalog.format_typ
   from pg_catalog.pg_attribute a
   cross join lateral (
        with recursive chain as (
-            select t.oid, t.typtype, t.typbasetype, t.typname, t.typnamespace
+            select t.oid, t.typtype, t.typbasetype, t.typtypmod, t.typname, t.typnamespace, a.atttypmod as modifier
               from pg_catalog.pg_type t where t.oid = a.atttypid
              union all
-            select t.oid, t.typtype, t.typbasetype, t.typname, t.typnamespace
+            select t.oid, t.typtype, t.typbasetype, t.typtypmod, t.typname, t.typnamespace, chain.typtypmod
               from chain join pg_catalog.pg_type t on t.oid = chain.typbasetype
              where chain.typtype = 'd')
-       select chain.oid, n.nspname::text as schema, chain.typname::text as name, chain.typtype::text as kind
+       select chain.oid, chain.modifier, n.nspname::text as schema, chain.typname::text as name, chain.typtype::text as kind
          from chain join pg_catalog.pg_namespace n on n.oid = chain.typnamespace
         where chain.typtype <> 'd') base
  where a.attrelid = any ($1::oid[]) and a.attnum > 0 and not a.attisdropped
  order by a.attrelid, a.attnum`;
 }
 
-/** The encoding of the current database, e.g. `UTF8`. */
-export function databaseEncodingSql(): string {
+/** The encoding of the current database, e.g. `UTF8`, and `old_snapshot_threshold` unless it is off or unknown (17). */
+export function databaseSettingsSql(): string {
   return `
-select pg_catalog.pg_encoding_to_char(d.encoding)::text as encoding
+select pg_catalog.pg_encoding_to_char(d.encoding)::text as encoding,
+       nullif(pg_catalog.current_setting('old_snapshot_threshold', true), '-1') as "oldSnapshotThreshold"
   from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()`;
 }
 

@@ -1,14 +1,17 @@
 import type { QueryResult } from 'pg';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Problem } from '../../problems/problem.js';
 import { parseLsn, type Lsn } from '../../shared/lsn.js';
-import { PG17 } from '../../shared/server-version.js';
-import type { ConnectionTarget } from '../connection.js';
+import { DEFAULT_LOCK_TIMEOUT_MS, type ConnectionTarget } from '../connection.js';
 import { identifier, literal } from '../quoting.js';
 import { Session } from '../session.js';
-import { translateError } from '../translate-error.js';
+import { sqlstateOf, translateError } from '../translate-error.js';
 import type { TableName } from './bind-request.js';
 import type { BoundSide } from './bound-pair.js';
 import { Snapshot } from './snapshot.js';
+
+const LOCK_NOT_AVAILABLE = '55P03';
+const LOCK_RETRY_MS = 50;
 
 const BEGIN = 'begin isolation level repeatable read read only';
 
@@ -40,7 +43,6 @@ export class BoundSnapshot implements BoundSide {
 
   static async open(target: ConnectionTarget, purpose: string, tables: readonly TableName[]): Promise<BoundSnapshot> {
     const session = await Session.open(target, { purpose, statementTimeoutMs: 0 });
-    await holdOpen(session);
     return new BoundSnapshot(session, target, tables);
   }
 
@@ -53,8 +55,20 @@ export class BoundSnapshot implements BoundSide {
    * Takes the snapshot. `before`: statements of one row each, every one in a transaction of its own, answered before
    * any lock is taken; `within`: further columns read by the statement that takes the snapshot. The tables are
    * locked in ACCESS SHARE MODE first: TRUNCATE and rewrites are not MVCC-safe, an older snapshot would see an empty table.
+   * Rejects with SERVER_TIMEOUT when the tables cannot all be locked within the patience for locks.
    */
   async take(before: string[] = [], within: string[] = []): Promise<TakenSnapshot> {
+    for (const deadline = Date.now() + DEFAULT_LOCK_TIMEOUT_MS; ;) {
+      try {
+        return await this.tryToTake(before, within);
+      } catch (error) {
+        if (sqlstateOf(error) !== LOCK_NOT_AVAILABLE || Date.now() > deadline) throw error;
+        await delay(LOCK_RETRY_MS);
+      }
+    }
+  }
+
+  private async tryToTake(before: string[], within: string[]): Promise<TakenSnapshot> {
     this.exported = null;
     this.current = null;
     const columns = [
@@ -87,7 +101,6 @@ export class BoundSnapshot implements BoundSide {
     if (this.exported === null) throw new Problem('WRONG_STATE', 'the snapshot was released');
     const session = await Session.open(this.#target, { purpose, statementTimeoutMs: 0 });
     try {
-      await holdOpen(session);
       await session.execute(`${BEGIN}; set transaction snapshot ${literal(this.exported)}`);
       return session;
     } catch (error) {
@@ -104,7 +117,8 @@ export class BoundSnapshot implements BoundSide {
   private lockStatement(): string[] {
     if (this.tables.length === 0) return [];
     const names = this.tables.map((table) => identifier(table.schema, table.name));
-    return [`lock table ${names.join(', ')} in access share mode`];
+    // Waiting for one table while holding others could end in a deadlock, with an application or an apply worker as victim.
+    return [`lock table ${names.join(', ')} in access share mode nowait`];
   }
 
   private async batch(sql: string): Promise<QueryResult[]> {
@@ -122,9 +136,4 @@ export interface TakenSnapshot {
   insertedLsn: Lsn;
   before: Record<string, unknown>[];
   within: Record<string, unknown>;
-}
-
-/** The server must not end a transaction that is held for the length of a verification. */
-async function holdOpen(session: Session): Promise<void> {
-  if (session.versionNum >= PG17) await session.execute('set transaction_timeout = 0');
 }

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { LogicalReplicationService } from 'pg-logical-replication';
 import { Problem } from '../../problems/problem.js';
 import { parseLsn, type Lsn } from '../../shared/lsn.js';
-import { clientConfig, tlsAttempts, type ConnectionTarget } from '../connection.js';
+import { clientConfig, liftTimeoutsExpression, tlsAttempts, type ConnectionTarget } from '../connection.js';
 import { translateConnectError } from '../translate-error.js';
 import { readSourceState, type SourceState } from './source-state.js';
 import { encodeStandbyStatus, type StandbyStatus } from './standby-status.js';
@@ -119,6 +119,8 @@ export class ReplicationConnection {
 
   private async startStreaming(client: Client): Promise<unknown> {
     this.wire = (client as unknown as { connection: WireConnection }).connection;
+    // Decoding a large transaction is one long transaction to the server.
+    await client.query(`select ${liftTimeoutsExpression()}`);
     const state = await readSourceState(client, this.#options.slotName);
     return client.query(this.#options.command(state));
   }

@@ -6,10 +6,17 @@ export interface Binder {
   bind(tables: readonly TableName[], options: { deadlineMs: number; signal?: AbortSignal }): Promise<BoundPair>;
 }
 
-/** A bound pair, or why there is none: `stalled`: the subscription does not apply; `pending`: not in time. */
-export type BindAttempt = { pair: BoundPair } | { pair: null; verdict: 'stalled' | 'pending'; reason: string };
+/**
+ * A bound pair, or why there is none: `stalled`: the subscription does not apply; `pending`: not in time, or, with
+ * `gone`, a table was dropped or renamed meanwhile.
+ */
+export type BindAttempt =
+  { pair: BoundPair } | { pair: null; verdict: 'stalled' | 'pending'; reason: string; gone?: true };
 
-/** Binds; a link that does not move or is too busy is an answer, everything else rejects. */
+const UNDEFINED_TABLE = '42P01';
+const INVALID_SCHEMA_NAME = '3F000';
+
+/** Binds; that a link does not move, is too busy or has changed is an answer, everything else rejects. */
 export async function attemptBind(
   binder: Binder,
   tables: readonly TableName[],
@@ -20,6 +27,9 @@ export async function attemptBind(
   } catch (error) {
     options.signal?.throwIfAborted();
     if (!(error instanceof Problem)) throw error;
+    if ([UNDEFINED_TABLE, INVALID_SCHEMA_NAME].includes(error.options.sqlstate ?? '')) {
+      return { pair: null, verdict: 'pending', reason: error.detail, gone: true };
+    }
     if (error.code === 'PREREQUISITE_FAILED' && error.options.extra?.stalledAt !== undefined) {
       return { pair: null, verdict: 'stalled', reason: error.detail };
     }

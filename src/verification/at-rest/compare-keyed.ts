@@ -1,11 +1,11 @@
 import { comparePoints, type BoundTransactions, type ComparedPoints, type SnapshotSessions } from './compare-points.js';
 import type { Differences } from './difference.js';
 import * as drill from './drill-down.js';
-import { readByKeys, textArray, type ReadRow, type TouchedKey } from './point-read.js';
-import { keyText } from './row-changes.js';
+import { readLocated } from './located-rows.js';
+import type { ReadRow } from './point-read.js';
 import { rowHash } from './row-hash.js';
 import { minus, publishedRows, sameTotal, tableTotal } from './table-hash.js';
-import { columnReference, fromItem, outputText, type Side, type TableShape } from './table-shape.js';
+import { fromItem, type Side, type TableShape } from './table-shape.js';
 
 export interface ComparedTable {
   /** Rows the publisher has at the bound LSN. */
@@ -34,7 +34,7 @@ export async function compareKeyed(
   const untouchedSubscriber = minus(subscriber, hashes(points.subscriber));
   if (!sameTotal(untouchedPublisher, untouchedSubscriber)) {
     const most = publisher.rows > subscriber.rows ? publisher.rows : subscriber.rows;
-    await locate(sessions, shape, points, drill.bucketCount(most), differences);
+    await locate(sessions, shape, points, most, differences);
   }
   return { rows: Number(untouchedPublisher.rows) + points.expectedRows, doubtful: points.doubtful };
 }
@@ -44,17 +44,15 @@ function hashes(rows: readonly ReadRow[]): bigint[] {
 }
 
 interface KeyedRow extends Record<string, unknown> {
+  /** Hash of the key, and of the row. */
   groupHash: string;
   hash: string;
-  /** The key in the subscriber's form, and as the side itself prints it. */
-  key: string[];
-  ownKey: string[];
+  locator: string;
 }
 
 interface Suspect {
   kind: 'missing' | 'extra' | 'different';
-  key: TouchedKey;
-  /** The row's hash on each side; null where it has none. */
+  /** Where the row is on each side; null where it is not. */
   publisher: string | null;
   subscriber: string | null;
 }
@@ -64,17 +62,14 @@ async function locate(
   sessions: SnapshotSessions,
   shape: TableShape,
   points: ComparedPoints,
-  buckets: number,
+  mostRows: bigint,
   differences: Differences,
 ): Promise<void> {
-  const wanted = buckets === 1 ? null : await badBuckets(sessions, shape, points, buckets);
+  const bad = await findBadBuckets(sessions, shape, points, mostRows);
   const touched = new Set([...points.publisher, ...points.subscriber].map((row) => row.keyHash));
   const suspects: Suspect[] = [];
-  const walk = drill.merged(
-    drill.pages<KeyedRow>(sessions.publisher, rowsSql(shape, 'publisher', buckets, wanted)),
-    drill.pages<KeyedRow>(sessions.subscriber, rowsSql(shape, 'subscriber', buckets, wanted)),
-  );
-  for await (const group of walk) {
+  const rowsOn = (side: Side) => drill.rowsOf<KeyedRow>(sessions[side], rowsSql(shape, side, bad), bad.rows);
+  for await (const group of drill.merged(rowsOn('publisher'), rowsOn('subscriber'))) {
     if (touched.has(group.groupHash)) continue;
     for (const suspect of unlike(group.publisher, group.subscriber)) {
       if (differences.listed.length + suspects.length < differences.limit) suspects.push(suspect);
@@ -84,12 +79,14 @@ async function locate(
   await describe(sessions, shape, suspects, differences);
 }
 
-async function badBuckets(
+async function findBadBuckets(
   sessions: SnapshotSessions,
   shape: TableShape,
   points: ComparedPoints,
-  buckets: number,
-): Promise<number[]> {
+  mostRows: bigint,
+): Promise<drill.BadBuckets> {
+  const buckets = drill.bucketCount(mostRows);
+  if (buckets === 1) return drill.undivided(mostRows);
   const totals = (side: Side) =>
     drill.bucketTotals(
       sessions[side],
@@ -103,18 +100,18 @@ async function badBuckets(
   const grouped = (rows: readonly ReadRow[]) => rows.map(({ keyHash, hash }) => ({ groupHash: keyHash, hash }));
   drill.adjustBuckets(publisher, grouped(points.publisher.filter((row) => row.published)), buckets, -1n);
   drill.adjustBuckets(subscriber, grouped(points.subscriber), buckets, -1n);
-  return drill.differingBuckets(publisher, subscriber);
+  return drill.badBuckets(publisher, subscriber, buckets);
 }
 
-function rowsSql(shape: TableShape, side: Side, buckets: number, wanted: readonly number[] | null): string {
+/** Of most rows only the key's hash is computed: the other columns of the answer belong to what the condition leaves. */
+function rowsSql(shape: TableShape, side: Side, bad: drill.BadBuckets): string {
   const keyHash = rowHash(shape.key!, side, shape.transcode);
-  const own = shape.key!.map((column) => outputText(columnReference(column)));
+  const where = publishedRows(shape, side);
   return (
-    `select r.kh::text as "groupHash", r.h::text as hash, r.key, r."ownKey" from (` +
-    `select ${keyHash} as kh, ${rowHash(shape.columns, side, shape.transcode)} as h, ` +
-    `${textArray(shape.key!, side)} as key, array[${own.join(', ')}]::text[] as "ownKey" ` +
-    `from ${fromItem(shape, side)}${publishedRows(shape, side)} offset 0) r ` +
-    `where ${drill.bucketCondition('r.kh', buckets, wanted)} order by r.kh, r.h`
+    `select r.kh::text as "groupHash", r.h::text as hash, r.locator from (` +
+    `select ${keyHash} as kh, ${rowHash(shape.columns, side, shape.transcode)} as h, ${drill.LOCATOR} as locator ` +
+    `from ${fromItem(shape, side)}${where}${where ? ' and ' : ' where '}${drill.bucketCondition(keyHash, bad)}) r ` +
+    `order by r.kh, r.h`
   );
 }
 
@@ -131,13 +128,9 @@ function unlike(publisher: readonly KeyedRow[], subscriber: readonly KeyedRow[])
   for (const row of ours) {
     const other = theirs.shift();
     const kind = other ? 'different' : 'missing';
-    const key = { publisher: row.ownKey, subscriber: row.key };
-    suspects.push({ kind, key, publisher: row.hash, subscriber: other?.hash ?? null });
+    suspects.push({ kind, publisher: row.locator, subscriber: other?.locator ?? null });
   }
-  for (const row of theirs) {
-    const key = { publisher: row.key, subscriber: row.key };
-    suspects.push({ kind: 'extra', key, publisher: null, subscriber: row.hash });
-  }
+  for (const row of theirs) suspects.push({ kind: 'extra', publisher: null, subscriber: row.locator });
   return suspects;
 }
 
@@ -148,19 +141,14 @@ async function describe(
   suspects: readonly Suspect[],
   differences: Differences,
 ): Promise<void> {
-  const keysWith = (side: Side) => suspects.filter((suspect) => suspect[side] !== null).map(({ key }) => key);
-  const [publisher, subscriber] = await Promise.all([
-    readByKeys(sessions.publisher, shape, 'publisher', keysWith('publisher')).then(byKeyAndHash),
-    readByKeys(sessions.subscriber, shape, 'subscriber', keysWith('subscriber')).then(byKeyAndHash),
-  ]);
-  for (const { kind, key, ...hash } of suspects) {
-    const text = keyText(key.subscriber);
-    const ours = hash.publisher === null ? null : publisher.get(text + hash.publisher);
-    const theirs = hash.subscriber === null ? null : subscriber.get(text + hash.subscriber);
-    differences.add(kind, key.subscriber, ours?.values ?? null, theirs?.values ?? null);
+  const read = (side: Side) => {
+    const locators = suspects.map((suspect) => suspect[side]).filter((locator) => locator !== null);
+    return readLocated(sessions[side], shape, side, locators);
+  };
+  const [publisher, subscriber] = await Promise.all([read('publisher'), read('subscriber')]);
+  for (const suspect of suspects) {
+    const ours = suspect.publisher === null ? null : publisher.get(suspect.publisher)!;
+    const theirs = suspect.subscriber === null ? null : subscriber.get(suspect.subscriber)!;
+    differences.add(suspect.kind, (ours ?? theirs)!.key, ours?.values ?? null, theirs?.values ?? null);
   }
-}
-
-function byKeyAndHash(rows: readonly ReadRow[]): Map<string, ReadRow> {
-  return new Map(rows.map((row) => [keyText(row.key) + row.hash.toString(), row]));
 }

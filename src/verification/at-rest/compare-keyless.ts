@@ -3,12 +3,12 @@ import type { BoundTransactions, SnapshotSessions } from './compare-points.js';
 import type { ComparedTable } from './compare-keyed.js';
 import type { Differences } from './difference.js';
 import * as drill from './drill-down.js';
-import { textArray } from './point-read.js';
+import { readLocated } from './located-rows.js';
 import { rowChanges, TableMoved, wholeRows, type RowChange } from './row-changes.js';
 import { hashOfValues, rowHash } from './row-hash.js';
 import { imagesOf, SubscriberForm } from './subscriber-form.js';
 import { minus, plus, publishedRows, sameTotal, tableTotal } from './table-hash.js';
-import { fromItem, type Side, type TableShape } from './table-shape.js';
+import { castAsApplied, fromItem, type Side, type TableShape } from './table-shape.js';
 
 /**
  * Compares a whole table without a usable key as a multiset of rows: the publisher's sum of row hashes, less the old
@@ -32,7 +32,7 @@ export async function compareKeyless(
   const expected = plus(minus(publisher, hashesOf(gone)), hashesOf(come));
   if (!sameTotal(expected, subscriber)) {
     const most = expected.rows > subscriber.rows ? expected.rows : subscriber.rows;
-    await locate(sessions, shape, { gone, come }, drill.bucketCount(most), differences);
+    await locate(sessions, shape, { gone, come }, most, differences);
   }
   return { rows: Number(expected.rows), doubtful: [] };
 }
@@ -72,7 +72,7 @@ async function imageHashes(session: Session, shape: TableShape, rows: (string | 
   const parameters = columns.map((_, position) => `pg_catalog.unnest($${position + 1}::text[])`).join(', ');
   const values = columns.map((column, position) => {
     const text = `i.c${position}`;
-    return column.conversion === 'text' ? text : `${text}::${column.subscriber.type}`;
+    return column.conversion === 'text' ? text : `(${castAsApplied(column, text)})`;
   });
   const sql =
     `select (${hashOfValues(columns, values, shape.transcode)})::text as hash ` +
@@ -97,6 +97,17 @@ function hashesOf(rows: readonly Image[]): bigint[] {
 interface CountedHash extends Record<string, unknown> {
   groupHash: string;
   count: string;
+  /** Of one of the rows. */
+  locator: string;
+}
+
+/** Rows that one side has more often than the other, and where one of them is on the side that has any. */
+interface Surplus {
+  hash: bigint;
+  /** Above zero: missing on the subscriber. */
+  more: bigint;
+  publisher: string | null;
+  subscriber: string | null;
 }
 
 /** Finds the rows that one side has more often than the other, in the same snapshots. */
@@ -104,47 +115,48 @@ async function locate(
   sessions: SnapshotSessions,
   shape: TableShape,
   moved: Images,
-  buckets: number,
+  mostRows: bigint,
   differences: Differences,
 ): Promise<void> {
-  const wanted = buckets === 1 ? null : await badBuckets(sessions, shape, moved, buckets);
+  const bad = await findBadBuckets(sessions, shape, moved, mostRows);
   const pending = new Map<bigint, bigint>();
   for (const { hash } of moved.gone) pending.set(hash, (pending.get(hash) ?? 0n) - 1n);
   for (const { hash } of moved.come) pending.set(hash, (pending.get(hash) ?? 0n) + 1n);
 
-  const surplus = new Map<bigint, bigint>();
-  const note = (hash: bigint, onPublisher: bigint, onSubscriber: bigint) => {
-    const more = onPublisher + (pending.get(hash) ?? 0n) - onSubscriber;
+  const surplus: Surplus[] = [];
+  const note = (hash: bigint, publisher: CountedHash | null, subscriber: CountedHash | null) => {
+    const more = countOf(publisher) + (pending.get(hash) ?? 0n) - countOf(subscriber);
     pending.delete(hash);
     if (more === 0n) return;
-    if (surplus.size < differences.limit) surplus.set(hash, more);
-    else differences.countOnly(more > 0n ? 'missing' : 'extra', Number(more > 0n ? more : -more));
+    if (surplus.length < differences.limit) {
+      surplus.push({ hash, more, publisher: publisher?.locator ?? null, subscriber: subscriber?.locator ?? null });
+    } else {
+      differences.countOnly(more > 0n ? 'missing' : 'extra', Number(more > 0n ? more : -more));
+    }
   };
-  const walk = drill.merged(
-    drill.pages<CountedHash>(sessions.publisher, countsSql(shape, 'publisher', buckets, wanted)),
-    drill.pages<CountedHash>(sessions.subscriber, countsSql(shape, 'subscriber', buckets, wanted)),
-  );
-  for await (const group of walk) {
-    note(group.groupHash, countOf(group.publisher), countOf(group.subscriber));
+  const countsOn = (side: Side) => drill.rowsOf<CountedHash>(sessions[side], countsSql(shape, side, bad), bad.rows);
+  for await (const group of drill.merged(countsOn('publisher'), countsOn('subscriber'))) {
+    note(group.groupHash, group.publisher[0] ?? null, group.subscriber[0] ?? null);
   }
   // Images of rows that neither snapshot holds; those of buckets that agree cancel out within their bucket.
-  const searched = wanted && new Set(wanted);
   for (const hash of [...pending.keys()]) {
-    if (!searched || searched.has(drill.bucketOf(hash, buckets))) note(hash, 0n, 0n);
+    if (bad.numbers.has(drill.bucketOf(hash, bad.buckets))) note(hash, null, null);
   }
   await describe(sessions, shape, moved, surplus, differences);
 }
 
-function countOf(rows: readonly CountedHash[]): bigint {
-  return rows.reduce((sum, row) => sum + BigInt(row.count), 0n);
+function countOf(rows: CountedHash | null): bigint {
+  return rows ? BigInt(rows.count) : 0n;
 }
 
-async function badBuckets(
+async function findBadBuckets(
   sessions: SnapshotSessions,
   shape: TableShape,
   moved: Images,
-  buckets: number,
-): Promise<number[]> {
+  mostRows: bigint,
+): Promise<drill.BadBuckets> {
+  const buckets = drill.bucketCount(mostRows);
+  if (buckets === 1) return drill.undivided(mostRows);
   const totals = (side: Side) => {
     const hash = rowHash(shape.columns, side, shape.transcode);
     return drill.bucketTotals(sessions[side], shape, side, hash, hash, buckets);
@@ -153,15 +165,15 @@ async function badBuckets(
   const grouped = (rows: readonly Image[]) => rows.map(({ hash }) => ({ groupHash: hash, hash }));
   drill.adjustBuckets(publisher, grouped(moved.gone), buckets, -1n);
   drill.adjustBuckets(publisher, grouped(moved.come), buckets, 1n);
-  return drill.differingBuckets(publisher, subscriber);
+  return drill.badBuckets(publisher, subscriber, buckets);
 }
 
-function countsSql(shape: TableShape, side: Side, buckets: number, wanted: readonly number[] | null): string {
+function countsSql(shape: TableShape, side: Side, bad: drill.BadBuckets): string {
   return (
-    `select r.h::text as "groupHash", pg_catalog.count(*)::text as count from (` +
-    `select ${rowHash(shape.columns, side, shape.transcode)} as h ` +
-    `from ${fromItem(shape, side)}${publishedRows(shape, side)} offset 0) r ` +
-    `where ${drill.bucketCondition('r.h', buckets, wanted)} group by r.h order by r.h`
+    `select t.h::text as "groupHash", pg_catalog.count(*)::text as count, pg_catalog.min(${drill.LOCATOR}) as locator ` +
+    `from (select t.tableoid, t.ctid, ${rowHash(shape.columns, side, shape.transcode)} as h ` +
+    `from ${fromItem(shape, side)}${publishedRows(shape, side)} offset '0') t ` +
+    `where ${drill.bucketCondition('t.h', bad)} group by t.h order by t.h`
   );
 }
 
@@ -170,33 +182,19 @@ async function describe(
   sessions: SnapshotSessions,
   shape: TableShape,
   moved: Images,
-  surplus: ReadonlyMap<bigint, bigint>,
+  surplus: readonly Surplus[],
   differences: Differences,
 ): Promise<void> {
-  const hashes = [...surplus.keys()];
-  const [publisher, subscriber] = await Promise.all([
-    rowsByHash(sessions.publisher, shape, 'publisher', hashes),
-    rowsByHash(sessions.subscriber, shape, 'subscriber', hashes),
-  ]);
+  const read = (side: Side) => {
+    const locators = surplus.map((row) => row[side]).filter((locator) => locator !== null);
+    return readLocated(sessions[side], shape, side, locators);
+  };
+  const [publisher, subscriber] = await Promise.all([read('publisher'), read('subscriber')]);
   const streamed = new Map([...moved.gone, ...moved.come].map(({ hash, values }) => [hash, values]));
-  for (const [hash, more] of surplus) {
-    const image = publisher.get(hash) ?? subscriber.get(hash) ?? streamed.get(hash) ?? null;
+  for (const { hash, more, ...at } of surplus) {
+    const row = publisher.get(at.publisher ?? '') ?? subscriber.get(at.subscriber ?? '');
+    const image = row?.values ?? streamed.get(hash)!;
     if (more > 0n) differences.add('missing', null, image, null, Number(more));
     else differences.add('extra', null, null, image, Number(-more));
   }
-}
-
-async function rowsByHash(
-  session: Session,
-  shape: TableShape,
-  side: Side,
-  hashes: readonly bigint[],
-): Promise<Map<bigint, (string | null)[]>> {
-  const rows = await session.rows<{ hash: string; values: (string | null)[] }>(
-    `select distinct on (r.h) r.h::text as hash, r."values" from (` +
-      `select ${rowHash(shape.columns, side, shape.transcode)} as h, ${textArray(shape.columns, side)} as "values" ` +
-      `from ${fromItem(shape, side)}${publishedRows(shape, side)} offset 0) r where r.h = any ($1::int8[]) order by r.h`,
-    [hashes.map((hash) => hash.toString())],
-  );
-  return new Map(rows.map((row) => [BigInt(row.hash), row.values]));
 }

@@ -1,5 +1,6 @@
 import type { BoundPair } from '../../postgres/replication/bound-pair.js';
 import type { Session } from '../../postgres/session.js';
+import { sqlstateOf } from '../../postgres/translate-error.js';
 import { Problem } from '../../problems/problem.js';
 import type { Lsn } from '../../shared/lsn.js';
 import { compareKeyed } from './compare-keyed.js';
@@ -8,6 +9,8 @@ import { comparePoints, type SnapshotSessions } from './compare-points.js';
 import { Differences } from './difference.js';
 import { TableMoved } from './row-changes.js';
 import type { TableShape } from './table-shape.js';
+
+const LOCK_NOT_AVAILABLE = '55P03';
 
 /** What is to be done with one table in a bound pair: all of it, or only keys that an earlier pair left in doubt. */
 export interface TableTask {
@@ -106,6 +109,10 @@ async function compareTask(
     await sessions.discard(lent);
     const fresh = { ...finding, differences: new Differences(shape, pair.boundLsn, options.listLimit) };
     if (error instanceof TableMoved) return { ...fresh, moved: error.reason };
+    // Whoever waits for an exclusive lock waits for this pair's: the next one comes after it.
+    if (sqlstateOf(error) === LOCK_NOT_AVAILABLE) {
+      return { ...fresh, moved: 'another session waits to lock the table exclusively (TRUNCATE, ALTER TABLE ...)' };
+    }
     if (isTablesOwn(error)) return { ...fresh, refusal: error.detail };
     throw error;
   }

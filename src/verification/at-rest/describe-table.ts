@@ -17,7 +17,8 @@ export interface CatalogColumn {
   name: string;
   type: string;
   generated: boolean;
-  domain: boolean;
+  /** The type below any domains as SQL writes it, with its modifier. */
+  baseType: string;
   baseSchema: string;
   baseName: string;
   /** pg_type.typtype of the type below any domains. */
@@ -50,6 +51,8 @@ export interface TableEvidence {
   publisher: CatalogTable | null;
   subscriber: CatalogTable | null;
   transcoding: 'same' | 'utf8' | 'impossible';
+  /** `old_snapshot_threshold` of each side; null where it is off. */
+  agingSnapshots: { publisher: string | null; subscriber: string | null };
 }
 
 /** What it takes to compare one table, or why it cannot be compared. */
@@ -76,6 +79,7 @@ export function describeTable(evidence: TableEvidence): TableShape | NotComparab
       publisher: { type: ours.type, equalitySchema: ours.equalitySchema },
       subscriber: { type: other.type, equalitySchema: other.equalitySchema },
       conversion,
+      baseType: other.baseType,
       builtinType: other.baseSchema === 'pg_catalog' && other.baseKind !== 'c' ? other.baseName : null,
     });
   }
@@ -118,6 +122,12 @@ function obstacle(evidence: TableEvidence): string | null {
   for (const [side, table] of Object.entries({ publisher, subscriber })) {
     if (!table.readable) return `the login may not read the table on the ${side}; grant USAGE on its schema and SELECT`;
     if (table.rowSecurity) return `row security hides rows on the ${side}; the login needs BYPASSRLS`;
+  }
+  for (const [side, threshold] of Object.entries(evidence.agingSnapshots)) {
+    // The server notices only in the session that took the snapshot that rows were removed from under it.
+    if (threshold !== null) {
+      return `old_snapshot_threshold is ${threshold} on the ${side}, so rows may be removed that a snapshot needs; set it to -1`;
+    }
   }
   if (evidence.transcoding === 'impossible')
     return 'the encodings differ and one is SQL_ASCII, which says nothing of its bytes';
@@ -168,8 +178,17 @@ function combinedFilter(published: readonly PublishedTable[]): string | null {
 }
 
 function conversionOf(publisher: CatalogColumn, subscriber: CatalogColumn): Conversion | null {
-  if (publisher.type === subscriber.type) return 'none';
-  // A cast through text is what apply does with the value; a domain may not exist on the publisher.
-  if (subscriber.baseSchema === 'pg_catalog' && subscriber.baseKind === 'b') return subscriber.domain ? 'text' : 'cast';
-  return subscriber.baseKind === 'e' ? 'text' : null;
+  const sameBase = publisher.baseSchema === subscriber.baseSchema && publisher.baseName === subscriber.baseName;
+  // Two domains of one name may be different ones.
+  if (publisher.type === subscriber.type && publisher.baseType === subscriber.baseType && sameBase) return 'none';
+  if (subscriber.baseKind === 'e') return 'text';
+  if (subscriber.baseSchema !== 'pg_catalog' || subscriber.baseKind !== 'b') return null;
+  if (sameBase && publisher.baseType === subscriber.baseType) return 'cast';
+  // A cast to these cuts off or fills up, where apply would fail.
+  if (/^_?(bit|varbit)$|^_(varchar|bpchar)$/.test(subscriber.baseName) && subscriber.baseType.includes('('))
+    return null;
+  // What apply makes of them depends on the time zones of the sessions at work.
+  const zoned = ({ baseSchema, baseName }: CatalogColumn) =>
+    baseSchema === 'pg_catalog' && /^_?timestamptz$/.test(baseName);
+  return zoned(publisher) === zoned(subscriber) ? 'cast' : null;
 }

@@ -8,13 +8,20 @@ export interface BucketTotal {
   sum: bigint;
 }
 
+/** The buckets of `buckets` that differ, and how many rows the fuller side has in them. */
+export interface BadBuckets {
+  buckets: number;
+  numbers: ReadonlySet<number>;
+  rows: bigint;
+}
+
 /** Below this a table is searched in one piece. */
 const UNDIVIDED_ROWS = 50_000n;
 const ROWS_PER_BUCKET = 64n;
 const MOST_BUCKETS = 262_144;
-/** Past this many differing buckets a filter by bucket no longer saves the server work. */
-const MOST_FILTERED_BUCKETS = 1000;
-const FETCH_ROWS = 5000;
+/** Up to this many rows are taken in one answer: a cursor pages, but its plan never runs in parallel. */
+const MOST_ROWS_AT_ONCE = 100_000n;
+const FETCH_ROWS = 10_000;
 
 /** How many buckets (a power of two) to divide a table of that size into; 1: no division. */
 export function bucketCount(rows: bigint): number {
@@ -37,9 +44,12 @@ export async function bucketTotals(
   hash: string,
   buckets: number,
 ): Promise<Map<number, BucketTotal>> {
+  // Behind a fence the planner does not know what the groups are made of and takes them for few, as they are; else it
+  // expects one for each row and sorts all of them. Written as 0 the fence would keep the plan from running in parallel.
   const rows = await session.rows<{ bucket: number; rows: string; sum: string }>(
-    `select ((${groupHash}) & ${buckets - 1})::int4 as bucket, pg_catalog.count(*)::text as rows, ` +
-      `pg_catalog.sum(${hash})::text as sum from ${fromItem(shape, side)}${publishedRows(shape, side)} group by 1`,
+    `select r.bucket, pg_catalog.count(*)::text as rows, pg_catalog.sum(r.h)::text as sum from (` +
+      `select ((${groupHash}) & ${buckets - 1})::int4 as bucket, ${hash} as h ` +
+      `from ${fromItem(shape, side)}${publishedRows(shape, side)} offset '0') r group by r.bucket`,
   );
   return new Map(rows.map((row) => [row.bucket, { rows: BigInt(row.rows), sum: BigInt(row.sum) }]));
 }
@@ -58,23 +68,54 @@ export function adjustBuckets(
   }
 }
 
-export function differingBuckets(a: ReadonlyMap<number, BucketTotal>, b: ReadonlyMap<number, BucketTotal>): number[] {
+/** All of a table that is not worth dividing. */
+export function undivided(rows: bigint): BadBuckets {
+  return { buckets: 1, numbers: new Set([0]), rows };
+}
+
+/** Compares totals from which what is accounted for was taken. */
+export function badBuckets(
+  publisher: ReadonlyMap<number, BucketTotal>,
+  subscriber: ReadonlyMap<number, BucketTotal>,
+  buckets: number,
+): BadBuckets {
   const nothing: BucketTotal = { rows: 0n, sum: 0n };
-  return [...new Set([...a.keys(), ...b.keys()])].filter((bucket) => {
-    const left = a.get(bucket) ?? nothing;
-    const right = b.get(bucket) ?? nothing;
-    return left.rows !== right.rows || left.sum !== right.sum;
-  });
+  const numbers = new Set<number>();
+  let rows = 0n;
+  for (const bucket of new Set([...publisher.keys(), ...subscriber.keys()])) {
+    const left = publisher.get(bucket) ?? nothing;
+    const right = subscriber.get(bucket) ?? nothing;
+    if (left.rows === right.rows && left.sum === right.sum) continue;
+    numbers.add(bucket);
+    rows += left.rows > right.rows ? left.rows : right.rows;
+  }
+  return { buckets, numbers, rows };
 }
 
-/** The condition that keeps only rows of those buckets. */
-export function bucketCondition(groupHash: string, buckets: number, wanted: readonly number[] | null): string {
-  if (wanted === null || wanted.length > MOST_FILTERED_BUCKETS) return 'true';
-  return `((${groupHash}) & ${buckets - 1}) = any ('{${wanted.join(',')}}'::int8[])`;
+/** The condition that keeps only rows of those buckets: a bit for each bucket, so that any number of them costs the same. */
+export function bucketCondition(groupHash: string, bad: BadBuckets): string {
+  if (bad.buckets === 1) return 'true';
+  const bits = Buffer.alloc(bad.buckets / 8);
+  // get_bit counts from the lowest bit of the first byte.
+  for (const bucket of bad.numbers) bits[bucket >> 3]! |= 1 << (bucket & 7);
+  return `pg_catalog.get_bit('\\x${bits.toString('hex')}'::bytea, ((${groupHash}) & ${bad.buckets - 1})::int4) = 1`;
 }
 
-/** Rows of a query through a cursor, so that neither side holds more than a page of them. */
-export async function* pages<Row extends Record<string, unknown>>(session: Session, sql: string): AsyncGenerator<Row> {
+/** What finds a row again in the same snapshot: its table (one of several for a partitioned one) and its place there. */
+export const LOCATOR = `pg_catalog.format('%s %s', t.tableoid::int8, t.ctid)`;
+
+/** The rows of a query; more than `expected` says can be held come through a cursor, a page at a time. */
+export async function* rowsOf<Row extends Record<string, unknown>>(
+  session: Session,
+  sql: string,
+  expected: bigint,
+): AsyncGenerator<Row> {
+  if (expected <= MOST_ROWS_AT_ONCE) {
+    yield* await session.rows<Row>(sql);
+    return;
+  }
+  // Planned for all of its rows, not for the first ones.
+  await session.execute('set local cursor_tuple_fraction = 1');
   await session.execute(`declare lockstep_rows no scroll cursor for ${sql}`);
   for (;;) {
     const rows = await session.rows<Row>(`fetch forward ${FETCH_ROWS} from lockstep_rows`);

@@ -28,6 +28,8 @@ export interface LinkVerification {
   reason: string | null;
   /** The lowest of the tables' LSNs; null unless every table has one. */
   verifiedLsn: Lsn | null;
+  /** Whether all that was compared was compared at `verifiedLsn`, in one bound pair; null when nothing was. */
+  atOneLsn: boolean | null;
   /** How the subscriber's snapshots were bound; null when none was. */
   method: BindMethod | null;
   /** Why binding goes by positions where it does. */

@@ -27,6 +27,11 @@ export async function readSubscription(subscriber: Session, name: string): Promi
   return { ...row, oid: Number(row.oid) };
 }
 
+interface DatabaseSettings extends Record<string, unknown> {
+  encoding: string;
+  oldSnapshotThreshold: string | null;
+}
+
 export interface LinkTables {
   comparable: TableShape[];
   /** Tables of the link about which nothing can be said. Together with `comparable`: all of them. */
@@ -61,7 +66,8 @@ export async function readLinkTables(
     catalogTables(publisher, chosen),
     catalogTables(subscriber, chosen),
   ]);
-  const transcoding = await transcodingOf(publisher, subscriber);
+  const ours = await publisher.row<DatabaseSettings>(sql.databaseSettingsSql());
+  const theirs = await subscriber.row<DatabaseSettings>(sql.databaseSettingsSql());
 
   const tables: LinkTables = { comparable: [], notComparable: [] };
   for (const table of chosen) {
@@ -74,7 +80,8 @@ export async function readLinkTables(
       missingPublications: missing,
       publisher: onPublisher.get(id) ?? null,
       subscriber: onSubscriber.get(id) ?? null,
-      transcoding,
+      transcoding: transcodingOf(ours.encoding, theirs.encoding),
+      agingSnapshots: { publisher: ours.oldSnapshotThreshold, subscriber: theirs.oldSnapshotThreshold },
     });
     if ('reason' in described) tables.notComparable.push(described);
     else tables.comparable.push(described);
@@ -102,11 +109,7 @@ export async function catalogTables(session: Session, names: readonly TableName[
 }
 
 /** `same`: texts have the same bytes; `utf8`: they do once converted; `impossible`: SQL_ASCII says nothing of its bytes. */
-async function transcodingOf(publisher: Session, subscriber: Session): Promise<'same' | 'utf8' | 'impossible'> {
-  const encodings = await Promise.all(
-    [publisher, subscriber].map((session) => session.row<{ encoding: string }>(sql.databaseEncodingSql())),
-  );
-  const [ours, theirs] = encodings.map(({ encoding }) => encoding);
+function transcodingOf(ours: string, theirs: string): 'same' | 'utf8' | 'impossible' {
   if (ours === theirs) return 'same';
   return ours === 'SQL_ASCII' || theirs === 'SQL_ASCII' ? 'impossible' : 'utf8';
 }

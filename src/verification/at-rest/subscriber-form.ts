@@ -1,7 +1,7 @@
 import type { Session } from '../../postgres/session.js';
 import type { ColumnValue } from '../../postgres/replication/streamed-transaction.js';
 import type { RowChange, RowValues } from './row-changes.js';
-import { outputText, type TableShape } from './table-shape.js';
+import { castAsApplied, outputText, type TableShape } from './table-shape.js';
 
 /**
  * Brings streamed values of columns whose types differ into the form they have on the subscriber, by letting the
@@ -21,7 +21,7 @@ export class SubscriberForm {
     for (const position of casts) {
       const texts = [...new Set(images.map((row) => row[position]).filter((value) => typeof value === 'string'))];
       if (texts.length === 0) continue;
-      const printed = outputText(`v::${shape.columns[position]!.subscriber.type}`);
+      const printed = outputText(`(${castAsApplied(shape.columns[position]!, 'v')})`);
       const found = await subscriber.rows<{ v: string; form: string }>(
         `select v, ${printed} as form from pg_catalog.unnest($1::text[]) v`,
         [texts],

@@ -36,6 +36,8 @@ interface Entry {
 /** What has been found about each table so far, over however many binds it takes. */
 export class TableLedger {
   private readonly entries = new Map<string, Entry>();
+  /** At which anything was compared. */
+  private readonly lsns = new Set<Lsn>();
   private method: BindMethod | null = null;
   private obstacle: { verdict: 'stalled' | 'pending'; reason: string } | null = null;
 
@@ -80,6 +82,7 @@ export class TableLedger {
       Object.assign(found, entry(table, estimatedRows, bytes, asked), { waitsFor: finding.moved });
       return;
     }
+    this.lsns.add(finding.lsn);
     found.rows = finding.rows ?? found.rows;
     found.lsn ??= finding.lsn;
     found.doubtful = finding.doubtful;
@@ -118,6 +121,7 @@ export class TableLedger {
           ? 'the subscription carries no tables'
           : (tables.find((table) => table.verdict === verdict)?.reason ?? null),
       verifiedLsn: complete ? lsns.reduce((lowest, lsn) => (lsn < lowest ? lsn : lowest)) : null,
+      atOneLsn: this.lsns.size === 0 ? null : this.lsns.size === 1,
       method: this.method,
       methodReason: this.methodReason,
       tables,

@@ -16,8 +16,8 @@ export interface ColumnSide {
 
 /**
  * How the publisher's value is brought into the form it has on the subscriber. `none`: the types are the same.
- * `cast`: the output text is read as the subscriber's type, which is what apply does. `text`: both sides are compared
- * by their output text, because the subscriber's type does not exist on the publisher.
+ * `cast`: the output text is read as the subscriber's type (below any domain), as apply does. `text`: both sides are
+ * compared by their output text, because the subscriber's type does not exist on the publisher.
  */
 export type Conversion = 'none' | 'cast' | 'text';
 
@@ -26,6 +26,8 @@ export interface ComparedColumn {
   publisher: ColumnSide;
   subscriber: ColumnSide;
   conversion: Conversion;
+  /** The subscriber's type below any domains, with the modifier a domain gives it, e.g. `numeric(10,2)`. */
+  baseType: string;
   /** Name in pg_catalog of the subscriber's type below any domains; null for types that are not built in. */
   builtinType: string | null;
 }
@@ -77,8 +79,19 @@ export function comparedValue(column: ComparedColumn, side: Side, reference: str
     case 'text':
       return outputText(reference);
     case 'cast':
-      return side === 'subscriber' ? reference : `(${outputText(reference)})::${column.subscriber.type}`;
+      return side === 'subscriber' ? reference : `(${castAsApplied(column, outputText(reference))})`;
   }
+}
+
+/**
+ * The text as the subscriber's type reads it. A cast cuts off what is too long, where apply would fail: there the value
+ * stays whole, so that it differs from whatever the subscriber has.
+ */
+export function castAsApplied({ baseType, builtinType }: ComparedColumn, text: string): string {
+  const cast = `(${text})::${baseType}`;
+  if (builtinType !== 'varchar' && builtinType !== 'bpchar') return cast;
+  const trimmed = (value: string) => `pg_catalog.rtrim(${value}, ' ') collate pg_catalog."C"`;
+  return `case when ${trimmed(text)} = ${trimmed(`(${cast})::text`)} then ${cast} else (${text})::pg_catalog.${builtinType} end`;
 }
 
 export function columnReference(column: ComparedColumn): string {

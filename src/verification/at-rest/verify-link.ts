@@ -58,6 +58,11 @@ export async function verifyLink(request: VerifyLinkRequest): Promise<LinkVerifi
     signal?.throwIfAborted();
     const deadlineMs = request.bindDeadlineMs ?? BIND_DEADLINE_MS;
     const attempt = await attemptBind(readers, open, { deadlineMs, ...(signal ? { signal } : {}) });
+    if (!attempt.pair && attempt.gone) {
+      const { notComparable } = await currentTables(readers.ends, readers.subscription.name, open);
+      for (const table of notComparable) ledger.refuse(table, table.reason);
+      continue;
+    }
     if (!attempt.pair) {
       ledger.giveUp(attempt);
       break;

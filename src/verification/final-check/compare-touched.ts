@@ -78,7 +78,14 @@ function undecided(
   { verdict, reason }: Extract<BindAttempt, { pair: null }>,
   { positionsReason }: LinkReaders,
 ): TouchedVerification {
-  const nothing = { verifiedLsn: null, method: null, methodReason: positionsReason, tables: [], differences: [] };
+  const nothing = {
+    verifiedLsn: null,
+    atOneLsn: null,
+    method: null,
+    methodReason: positionsReason,
+    tables: [],
+    differences: [],
+  };
   return { verdict, reason, ...nothing, keys: 0 };
 }
 

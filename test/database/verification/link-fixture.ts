@@ -64,7 +64,13 @@ export class LinkFixture {
     publisher: TestServer,
     subscriber: TestServer,
     database: string,
-    more: { publisher: string; subscriber: string; publications: string[] } | null = null,
+    more: {
+      publisher: string;
+      subscriber: string;
+      publications: string[];
+      options?: string;
+      twoPhase?: boolean;
+    } | null = null,
   ): Promise<LinkFixture> {
     for (const server of [publisher, subscriber]) {
       await dropSubscription(server, database);
@@ -80,13 +86,16 @@ export class LinkFixture {
     const publications = ['main_pub', 'inserts_pub', ...(more?.publications ?? [])].join(', ');
     const slot = `${database}_sub`;
     await publisher.withSession(database, (session) =>
-      session.rows(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [slot]),
+      session.rows(
+        `select pg_create_logical_replication_slot($1, 'pgoutput'${more?.twoPhase ? ', false, true' : ''})`,
+        [slot],
+      ),
     );
     const { host, port, user, password } = publisher;
     const conninfo = `host=${host} port=${port} user=${user} password=${password} dbname=${database}`;
     await subscriber.run(
       database,
-      `create subscription "${slot}" connection ${literal(conninfo)} publication ${publications} with (create_slot = false, slot_name = '${slot}')`,
+      `create subscription "${slot}" connection ${literal(conninfo)} publication ${publications} with (create_slot = false, slot_name = '${slot}'${more?.options ? `, ${more.options}` : ''})`,
     );
     await subscriber.withSession(database, (session) =>
       eventually(async () => (await unready(session)) === 0, { within: 60_000 }),

@@ -1,0 +1,5 @@
+// `npm run bench -- at-rest`: builds when needed, then measures. Each figure is a ratio within the same run.
+import { ensureBuild } from './ensure-build.mjs';
+
+ensureBuild();
+await import('../dist/bench/main.js');
