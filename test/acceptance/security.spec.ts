@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Controller, Get, HttpCode, Injectable, Module, Post } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Injectable, Module, Post, Query } from '@nestjs/common';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Problem } from '../../src/problems/problem.js';
@@ -22,7 +22,7 @@ class DeedsController {
 
   @Post()
   @HttpCode(202)
-  async deed(): Promise<{ deed: number }> {
+  async deed(@Body() _body: unknown, @Query() _query: unknown): Promise<{ deed: number }> {
     const deed = ++this.deeds.done;
     await this.deeds.next?.();
     noteSql(`alter role app password 'planted-in-sql'`);
