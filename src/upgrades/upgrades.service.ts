@@ -182,8 +182,8 @@ export class UpgradesService {
 
   async planRollback(name: string): Promise<UpgradePlan> {
     const upgrade = await this.readyForRollback(name);
-    const begun = upgrade.phase === 'rolling-back' ? await this.stepIs(name, 'done') : () => false;
-    return await rollbackPlan(await this.known(upgrade), begun);
+    const turning = upgrade.phase === 'rolling-back';
+    return await rollbackPlan(await this.known(upgrade), turning, await this.stepIs(name, 'done'));
   }
 
   async finalize(name: string): Promise<UpgradeEntity> {

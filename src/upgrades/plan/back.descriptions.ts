@@ -17,10 +17,11 @@ import { retireForward } from './forward.descriptions.js';
 
 /** What each step of a rollback does, by its name. */
 export const ROLLBACK_DESCRIPTIONS: Record<string, Describe> = {
-  'rollback-schema': async (known) => ({
-    ...(await retireForward(known)),
-    does: 'Removes what is left of the forward link; refuses when something was defined on the target since it was opened.',
-  }),
+  'rollback-schema': async (known, isDone) => {
+    const refuses = 'Refuses when something was defined on the target since it was opened.';
+    if (isDone('retire-forward')) return readsOnly(refuses);
+    return { ...(await retireForward(known, isDone)), does: `Removes what is left of the forward link. ${refuses}` };
+  },
   'rollback-fence': async (known) => {
     const bar = await known.raised('target', known.facts.rollbackFence);
     const does = `Bars the writer roles of the target, ends their sessions (pg_terminate_backend) within ${known.request.deadlines.fenceMs} ms, and shows that they cannot log in.`;
