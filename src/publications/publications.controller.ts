@@ -2,6 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { DryRun } from '../api/dry-run.js';
+import { ExampleBody } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { pageOfList } from '../changes/list-page.js';
@@ -28,6 +29,10 @@ export class PublicationsController {
 
   @Post()
   @ApiOperation({ summary: 'Create a publication' })
+  @ExampleBody(CreatePublicationDto, {
+    name: 'orders_pub',
+    target: { kind: 'tables', tables: [{ schema: 'public', name: 'orders' }] },
+  })
   @ApiCreatedResponse({ type: PublicationDto })
   async create(
     @NameParam('server') server: string,
@@ -72,6 +77,7 @@ export class PublicationsController {
     summary: 'Change a publication',
     description: 'Everything not named stays, row filters and column lists included. Never drops and creates anew.',
   })
+  @ExampleBody(PatchPublicationDto, { publish: ['insert', 'update', 'delete'] })
   @ApiOkResponse({ type: PublicationDto })
   async patch(
     @NameParam('server') server: string,

@@ -2,6 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, Post, Query, Res } from '@nest
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { DryRun } from '../api/dry-run.js';
+import { ExampleBody } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { pageOfList } from '../changes/list-page.js';
@@ -29,6 +30,7 @@ export class ReplicationSlotsController {
     description:
       'A logical slot waits for every transaction that has written; past the deadline `blockers` names them.',
   })
+  @ExampleBody(CreateReplicationSlotDto, { name: 'orders_watch', kind: 'logical', database: 'orders' })
   @ApiCreatedResponse({ type: ReplicationSlotDto })
   async create(
     @NameParam('server') server: string,
@@ -53,6 +55,7 @@ export class ReplicationSlotsController {
   @Post(':slot/advance')
   @HttpCode(200)
   @ApiOperation({ summary: 'Advance a replication slot', description: 'What lies before the LSN will never be sent.' })
+  @ExampleBody(AdvanceReplicationSlotDto, { lsn: '0/1A2B3C4' })
   @ApiOkResponse({ type: ReplicationSlotDto })
   async advance(
     @NameParam('server') server: string,

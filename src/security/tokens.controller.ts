@@ -2,6 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query, Res } from
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { DryRun } from '../api/dry-run.js';
+import { ExampleBody } from '../api/example-body.js';
 import { UuidPipe } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { SecretInResponse } from '../api/idempotency/secret-in-response.decorator.js';
@@ -19,6 +20,7 @@ export class TokensController {
   @Post()
   @SecretInResponse('token')
   @ApiOperation({ summary: 'Create a token', description: 'The answer holds the token; it cannot be read again.' })
+  @ExampleBody(CreateTokenDto, { name: 'deploy-pipeline', scope: 'operate' })
   @ApiCreatedResponse({ type: CreatedTokenDto })
   async create(
     @Body() { name, scope, expiresAt }: CreateTokenDto,

@@ -2,6 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { DryRun } from '../api/dry-run.js';
+import { ExampleBody } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { onlyHere, PlanDto } from '../changes/plan.dto.js';
@@ -19,6 +20,14 @@ export class ServersController {
     summary: 'Register a server',
     description:
       'The server is looked at first; nothing is stored when it cannot be reached, refuses the login, fails TLS or is older than 13. A dry run answers 200 with what would be stored. Nothing is changed on the server.',
+  })
+  @ExampleBody(RegisterServerDto, {
+    name: 'orders-14',
+    host: '127.0.0.1',
+    port: 5414,
+    user: 'postgres',
+    password: 'secret',
+    tls: { mode: 'prefer' },
   })
   @ApiCreatedResponse({ type: ServerDto })
   async register(
@@ -52,6 +61,7 @@ export class ServersController {
     summary: 'Change how a server is reached',
     description: 'The server is looked at as when it was registered, and must be of the same cluster as before.',
   })
+  @ExampleBody(ChangeServerDto, { advertisedHost: 'orders-14.internal' })
   @ApiOkResponse({ type: ServerDto })
   change(
     @NameParam('server') server: string,

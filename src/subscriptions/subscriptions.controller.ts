@@ -1,15 +1,9 @@
 import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
-import {
-  ApiBody,
-  ApiCreatedResponse,
-  ApiOkResponse,
-  ApiOperation,
-  ApiPropertyOptional,
-  ApiTags,
-} from '@nestjs/swagger';
+import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiPropertyOptional, ApiTags } from '@nestjs/swagger';
 import { IsIn, IsOptional } from 'class-validator';
 import type { Response } from 'express';
 import { DryRun } from '../api/dry-run.js';
+import { ExampleBody } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { pageOfList } from '../changes/list-page.js';
@@ -59,6 +53,11 @@ export class SubscriptionsController {
     description:
       'With a registered publisher the slot is created first, with a deadline; without one, by the subscriber.',
   })
+  @ExampleBody(CreateSubscriptionDto, {
+    name: 'orders_sub',
+    publisher: { server: 'orders-14', database: 'orders' },
+    publications: ['orders_pub'],
+  })
   @ApiCreatedResponse({ type: SubscriptionDto })
   async create(
     @NameParam('server') server: string,
@@ -88,6 +87,7 @@ export class SubscriptionsController {
 
   @Patch(':subscription')
   @ApiOperation({ summary: 'Change a subscription', description: 'Everything not named stays.' })
+  @ExampleBody(PatchSubscriptionDto, { options: { synchronousCommit: 'off' } })
   @ApiOkResponse({ type: SubscriptionDto })
   async patch(
     @NameParam('server') server: string,
@@ -128,7 +128,7 @@ export class SubscriptionsController {
   @Post(':subscription/refresh')
   @HttpCode(200)
   @ApiOperation({ summary: "Take up the publications' current tables", description: 'Needs an enabled subscription.' })
-  @ApiBody({ type: RefreshSubscriptionDto, required: false })
+  @ExampleBody(RefreshSubscriptionDto, { copyData: true }, { required: false })
   @ApiOkResponse({ type: SubscriptionDto })
   async refresh(
     @NameParam('server') server: string,
@@ -147,6 +147,7 @@ export class SubscriptionsController {
     summary: 'Skip one transaction',
     description: 'The whole transaction is lost on the subscriber. 15 and newer.',
   })
+  @ExampleBody(SkipTransactionDto, { lsn: '0/1A2B3C4' })
   @ApiOkResponse({ type: SubscriptionDto })
   async skip(
     @NameParam('server') server: string,

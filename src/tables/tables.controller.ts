@@ -1,6 +1,7 @@
 import { Body, Controller, Get, Put, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { DryRun } from '../api/dry-run.js';
+import { ExampleBody } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, cursorKey, type Page, pageOf, PageQuery } from '../api/page.js';
 import { PlanDto } from '../changes/plan.dto.js';
@@ -42,6 +43,7 @@ export class TablesController {
     summary: 'Set the replica identity of a table',
     description: 'Of this table alone, not of its partitions.',
   })
+  @ExampleBody(SetReplicaIdentityDto, { kind: 'full' })
   @ApiOkResponse({ type: TableDto })
   async setReplicaIdentity(
     @NameParam('server') server: string,

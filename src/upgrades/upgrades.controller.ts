@@ -11,6 +11,7 @@ import {
 } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { DryRun } from '../api/dry-run.js';
+import { ExampleBody } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { onlyHere, PlanDto } from '../changes/plan.dto.js';
@@ -22,6 +23,14 @@ import { specFrom } from './upgrade-spec.js';
 import { UpgradeDto } from './upgrade-view.js';
 import { ApproveDto, CreateUpgradeDto, PreflightDto, RollbackDto } from './upgrades.dto.js';
 import { UpgradesService } from './upgrades.service.js';
+
+const EXAMPLE = {
+  name: 'orders-14-to-18',
+  source: { server: 'orders-14', database: 'orders' },
+  target: { server: 'orders-18', database: 'orders' },
+  traffic: { kind: 'sql-fence' },
+  gates: ['switchover'],
+};
 
 @ApiTags('upgrades')
 @Controller('v1/upgrades')
@@ -35,6 +44,7 @@ export class UpgradesController {
     description:
       'Runs to the first gate by itself; `awaiting` says when it needs an approval. A dry run answers with the preflight results and the steps with the SQL known so far, and starts nothing.',
   })
+  @ExampleBody(CreateUpgradeDto, EXAMPLE)
   @ApiAcceptedResponse({ type: UpgradeDto })
   async create(
     @Body() body: CreateUpgradeDto,
@@ -54,6 +64,7 @@ export class UpgradesController {
     summary: 'Run the checks of an upgrade only',
     description: 'Changes nothing anywhere, dry run or not. With the body of the upgrade; its name may be left out.',
   })
+  @ExampleBody(PreflightDto, EXAMPLE)
   @ApiOkResponse({ type: PreflightAnswerDto })
   async preflight(
     @Body() body: PreflightDto,
@@ -88,6 +99,7 @@ export class UpgradesController {
     description:
       '409 when that gate is not awaited. A dry run tells what follows up to the next gate; of the switchover also, by a look at the source, which roles would be barred and how.',
   })
+  @ExampleBody(ApproveDto, { gate: 'switchover' })
   @ApiOkResponse({ type: UpgradeDto })
   async approve(
     @NameParam('upgrade') name: string,

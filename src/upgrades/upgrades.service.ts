@@ -189,9 +189,10 @@ export class UpgradesService {
   async planRollback(name: string, verification: RollbackVerification): Promise<UpgradePlan> {
     const hurries = verification === 'after' && (await this.repository.mayHurryRollback(name));
     const upgrade = hurries ? await this.get(name) : await this.readyForRollback(name);
-    const begun = upgrade.phase === 'rolling-back' ? await this.stepIs(name, 'done', 'skipped') : () => false;
+    const turning = upgrade.phase === 'rolling-back';
     const facts = { ...upgrade.facts, rollbackVerification: verification };
-    return await rollbackPlan(await this.known({ ...upgrade, facts }), begun);
+    const known = await this.known({ ...upgrade, facts });
+    return await rollbackPlan(known, turning, await this.stepIs(name, 'done', 'skipped'));
   }
 
   async finalize(name: string): Promise<UpgradeEntity> {

@@ -2,6 +2,7 @@ import { Body, Controller, Get, HttpCode, Param, Post, Query, Res } from '@nestj
 import { ApiAcceptedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { DryRun } from '../api/dry-run.js';
+import { ExampleBody } from '../api/example-body.js';
 import { UuidPipe } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { PlanDto } from '../changes/plan.dto.js';
@@ -24,6 +25,10 @@ export class VerificationsController {
       'Exact while both sides are written to; nothing is paused. For its duration a replication slot `lockstep_v_…` on ' +
       'the publisher and, where the subscriber has wal_level=logical, a slot and publications `lockstep_s_…` there. A dry run looks at both ends and tells which tables would be ' +
       'compared and how.',
+  })
+  @ExampleBody(CreateVerificationDto, {
+    kind: 'at-rest',
+    subscriber: { server: 'orders-18', database: 'orders', subscription: 'orders_sub' },
   })
   @ApiAcceptedResponse({ type: VerificationDto })
   async create(

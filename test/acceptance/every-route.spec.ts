@@ -13,7 +13,7 @@ interface Operation {
   summary?: string;
   parameters?: Parameter[];
   responses: Record<string, { content?: Record<string, { schema?: unknown }> }>;
-  requestBody?: unknown;
+  requestBody?: { content: Record<string, { examples?: Record<string, { value: object }> }> };
 }
 type Schema = Record<string, unknown> & { properties?: Record<string, Record<string, unknown>> };
 interface Document {
@@ -147,6 +147,21 @@ describe('every route', () => {
       (operation.parameters ?? []).filter(({ description }) => !description).map((each) => `${name}: ${each.name}`),
     );
     expect(parameters).toEqual([]);
+  });
+
+  it('that takes a body shows one that is taken as it is', async () => {
+    const taking = routes.filter(({ operation }) => operation.requestBody !== undefined);
+    expect(taking.length).toBeGreaterThan(10);
+    for (const { name, method, path, operation } of taking) {
+      const example = operation.requestBody!.content['application/json']!.examples?.example;
+      expect([name, example]).toEqual([name, { value: expect.any(Object) }]);
+      const { body } = await lockstep.request<Body>(method, `${path}?dryRun=true`, example!.value);
+      // Nothing of those names is there, but nothing is wrong with the body.
+      expect([name, ['INVALID_INPUT', 'NOT_AVAILABLE'].includes(body.code ?? '') ? body : 'taken']).toEqual([
+        name,
+        'taken',
+      ]);
+    }
   });
 
   it('has schemas of its own: no two classes share a name, or one would be shown for the other', () => {

@@ -152,7 +152,7 @@ describe('dry runs of every action on an upgrade', () => {
     );
     await really('rollback');
     await operationEnds(lockstep, (await upgradeIn(lockstep, NAME, ['rolled-back'])).operationId);
-    await wasRun({ ...rollback, steps: rollback.steps.filter(({ step }) => step !== 'rollback-schema') });
+    await wasRun(rollback);
 
     const retry = await dryRun('retry');
     expect(retry).toMatchObject({ steps: [], then: expect.stringContaining('copy') });

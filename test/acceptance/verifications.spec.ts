@@ -178,6 +178,50 @@ describe('verifications', () => {
     ]);
   }, 90_000);
 
+  it('a dry run tells what would be compared and how, and leaves nothing', async () => {
+    const plan = await begin({ dryRun: true });
+    const real = await ended(await begin());
+    expect(plan).toMatchObject({
+      status: 200,
+      body: {
+        publisher: { server: 'old', database },
+        subscriber: subscriber(),
+        method: 'own-slot',
+        methodReason: null,
+      },
+    });
+    const mode = ({ verdict, reason }: { verdict: string; reason: string | null }) =>
+      verdict === 'not-comparable'
+        ? [reason, 'not-comparable']
+        : [expect.anything(), expect.stringMatching(/^(by-key|as-)/)];
+    expect(plan.body.tables).toHaveLength(real.tables.length);
+    for (const table of real.tables) {
+      const planned = plan.body.tables.find((each: { schema: string; name: string }) => {
+        return each.schema === table.schema && each.name === table.name;
+      });
+      const [reason, expected] = mode(table);
+      expect(planned).toMatchObject({ mode: expected });
+      if (expected === 'not-comparable') expect(planned.reason).toBe(reason);
+    }
+    const statements = plan.body.statements.map(({ server, sql }: { server: string; sql: string }) => {
+      return `${server}: ${/^(select \S+|\w+ publication)/.exec(sql)?.[1] ?? sql}`;
+    });
+    expect(statements).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^old: select pg_catalog.pg_create_logical_replication_slot/),
+        'new: create publication',
+        expect.stringMatching(/^new: select pg_catalog.pg_create_logical_replication_slot/),
+        expect.stringMatching(/^old: select pg_catalog.pg_drop_replication_slot/),
+        'new: drop publication',
+      ]),
+    );
+    const only = await begin({ dryRun: true, tables: [{ schema: 'public', name: 'not there' }] });
+    expect(only.body.tables).toMatchObject([{ name: 'not there', mode: 'not-comparable', reason: expect.any(String) }]);
+    expect(await left()).toEqual([]);
+    const dry = (await api.get('/v1/audit-events?outcome=dry-run')).body.items;
+    expect(dry.map(({ action }: { action: string }) => action)).toEqual(Array(2).fill('verifications.create'));
+  }, 90_000);
+
   it('says stalled when the subscription does not apply', async () => {
     await link.plant(`alter subscription ${link.subscription} disable`);
     try {
@@ -201,6 +245,11 @@ describe('verifications', () => {
       await eventually(async () => (await api.get(`/v1/operations/${created.body.id}`)).body.state === 'running', {
         within: 10_000,
       });
+      for (const kind of ['verifications', 'operations']) {
+        const dry = await api.post(`/v1/${kind}/${created.body.id}/cancel?dryRun=true`);
+        expect([dry.status, dry.body]).toEqual([200, { does: expect.any(String), statements: expect.any(Array) }]);
+      }
+      expect((await api.get(`/v1/operations/${created.body.id}`)).body.state).toBe('running');
       const asked = await api.post(`/v1/verifications/${created.body.id}/cancel`);
       expect(asked.status).toBe(202);
       expect(await ended(created)).toMatchObject({ state: 'cancelled', verdict: null });

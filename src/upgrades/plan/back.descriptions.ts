@@ -20,10 +20,11 @@ import { retireForward } from './forward.descriptions.js';
 
 /** What each step of a rollback does, by its name. */
 export const ROLLBACK_DESCRIPTIONS: Record<string, Describe> = {
-  'rollback-schema': async (known) => ({
-    ...(await retireForward(known)),
-    does: 'Removes what is left of the forward link; refuses when something was defined on the target since it was opened.',
-  }),
+  'rollback-schema': async (known, isDone) => {
+    const refuses = 'Refuses when something was defined on the target since it was opened.';
+    if (isDone('retire-forward')) return readsOnly(refuses);
+    return { ...(await retireForward(known, isDone)), does: `Removes what is left of the forward link. ${refuses}` };
+  },
   'rollback-verification': ({ names, facts }) =>
     facts.rollbackVerification === 'after'
       ? readsOnly('Passed over: the verification was asked for after the opening.')
@@ -73,7 +74,6 @@ export const ROLLBACK_DESCRIPTIONS: Record<string, Describe> = {
     does: 'Removes the change streams of the verification and the way back; the target follows the source again, so that a second attempt needs no copy.',
     sides: ['source', 'target'],
     statements: [
-      ...readersGone(known),
       unsubscribeStatements('source', known.names.backSubscription),
       dropSlotStatements('target', known.names.backSlot),
       unpublishStatements(known, 'target', known.names.backPublication),

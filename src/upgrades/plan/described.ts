@@ -19,7 +19,10 @@ export interface Described {
   statements?: [Side, Statement[]][];
 }
 
-export type Describe = (known: Known) => Described | Promise<Described>;
+/** Tells of a step whether it is done. */
+export type IsDone = (step: string) => boolean;
+
+export type Describe = (known: Known, isDone: IsDone) => Described | Promise<Described>;
 
 export const readsOnly = (does: string): Described => ({ does, sides: [] });
 

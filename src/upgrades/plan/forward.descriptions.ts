@@ -113,7 +113,7 @@ export const FORWARD_DESCRIPTIONS: Record<string, Describe> = {
     sides: ['source'],
     statements: [backLinkStatements(known)],
   }),
-  'retire-forward': (known) => retireForward(known),
+  'retire-forward': (known, isDone) => retireForward(known, isDone),
 };
 
 export const retireForward: Describe = (known) => ({

@@ -15,7 +15,7 @@ import { ROLLBACK_STEPS } from '../steps/rollback.steps.js';
 import type { Gate } from '../upgrade-request.js';
 import type { Side, UpgradeStep } from '../workflow/step.js';
 import { FINALIZE_DESCRIPTIONS, ROLLBACK_DESCRIPTIONS } from './back.descriptions.js';
-import type { Describe } from './described.js';
+import type { Describe, IsDone } from './described.js';
 import { FORWARD_DESCRIPTIONS } from './forward.descriptions.js';
 import type { Known } from './known.js';
 import { UNDO_DESCRIPTIONS } from './undo.descriptions.js';
@@ -37,14 +37,11 @@ export interface UpgradePlan {
   then: string | null;
 }
 
-/** Tells of each step that is not done yet whether it is. */
-type IsDone = (step: string) => boolean;
-
 const SWITCH_STEPS = [preSwitchoverStep, ...FENCED_STEPS, ...OPEN_STEPS, ...SWITCHED_STEPS];
 
 /** Every step, whatever gates are in between. */
 export async function wholePlan(known: Known): Promise<PlannedStep[]> {
-  return await describeSteps(known, FORWARD_STEPS, FORWARD_DESCRIPTIONS);
+  return await describeSteps(known, FORWARD_STEPS, FORWARD_DESCRIPTIONS, () => false);
 }
 
 /** What runs once `gate` is approved, up to the next one. */
@@ -53,7 +50,7 @@ export async function approvalPlan(known: Known, gate: Gate, isDone: IsDone): Pr
   const steps = [...(gate === 'copy' ? [...COPY_STEPS, ...VERIFY_STEPS] : []), ...(waits ? [] : SWITCH_STEPS)];
   return {
     does: `Takes the gate ${gate} and goes on.`,
-    steps: await describeSteps(known, due(steps, isDone), FORWARD_DESCRIPTIONS),
+    steps: await describeSteps(known, due(steps, isDone), FORWARD_DESCRIPTIONS, isDone),
     then: waits ? awaits('switchover') : null,
   };
 }
@@ -64,7 +61,7 @@ export async function retryPlan(known: Known, opened: boolean, isDone: IsDone): 
   const does = 'Begins the forward path again; steps that are done are passed over.';
   const answer = async (steps: readonly UpgradeStep[], then: string | null) => ({
     does,
-    steps: await describeSteps(known, due(steps, isDone), FORWARD_DESCRIPTIONS),
+    steps: await describeSteps(known, due(steps, isDone), FORWARD_DESCRIPTIONS, isDone),
     then,
   });
   if (opened) return await answer([...OPEN_STEPS, ...SWITCHED_STEPS], null);
@@ -80,15 +77,17 @@ export async function abortPlan(known: Known, begun: (step: string) => boolean):
   const steps = ABORT_ORDER.filter((step) => step.undo && begun(step.name));
   return {
     does: 'Stops what is at work, then undoes every step that was begun, the fence first. What is not there is passed over.',
-    steps: await describeSteps(known, steps, UNDO_DESCRIPTIONS, 'aborting'),
+    steps: await describeSteps(known, steps, UNDO_DESCRIPTIONS, () => false, 'aborting'),
     then: null,
   };
 }
 
-export async function rollbackPlan(known: Known, isDone: IsDone): Promise<UpgradePlan> {
+/** @param turning it has begun to turn, and goes on where it stands; else every step is due */
+export async function rollbackPlan(known: Known, turning: boolean, isDone: IsDone): Promise<UpgradePlan> {
+  const steps = turning ? due(ROLLBACK_STEPS, isDone) : ROLLBACK_STEPS;
   return {
     does: 'Brings traffic back to the source with every write made on the target. A failure before the source is opened opens the target again.',
-    steps: await describeSteps(known, due(ROLLBACK_STEPS, isDone), ROLLBACK_DESCRIPTIONS),
+    steps: await describeSteps(known, steps, ROLLBACK_DESCRIPTIONS, isDone),
     then: 'rests: retry switches over once more, abort puts the target back',
   };
 }
@@ -96,7 +95,7 @@ export async function rollbackPlan(known: Known, isDone: IsDone): Promise<Upgrad
 export async function finalizePlan(known: Known): Promise<UpgradePlan> {
   return {
     does: 'Makes the upgrade final.',
-    steps: await describeSteps(known, [finalizeStep], FINALIZE_DESCRIPTIONS),
+    steps: await describeSteps(known, [finalizeStep], FINALIZE_DESCRIPTIONS, () => false),
     then: null,
   };
 }
@@ -105,11 +104,12 @@ async function describeSteps(
   known: Known,
   steps: readonly UpgradeStep[],
   descriptions: Record<string, Describe>,
+  isDone: IsDone,
   phase?: string,
 ): Promise<PlannedStep[]> {
   const planned: PlannedStep[] = [];
   for (const step of steps) {
-    const described = await descriptions[step.name]?.(known);
+    const described = await descriptions[step.name]?.(known, isDone);
     planned.push({
       step: step.name,
       phase: phase ?? step.phase,
