@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { leaveCreatedRoles } from '../../postgres/schema/created-roles.js';
 import { removeJournal } from '../../postgres/schema/created-objects.js';
 import { Problem } from '../../problems/problem.js';
 import { subscriberSlotName } from '../../verification/link/link-objects.js';
@@ -34,6 +35,7 @@ export const finalizeStep: UpgradeStep = {
     // Normally gone with the readers; a slot is what must not stay.
     if (!reached) note(await removeSlot(context, 'target', subscriberSlotName(context.names.readers)));
     note(await unpublish(context, 'target', context.names.backPublication));
+    await leaveCreatedRoles(await context.act('target'));
     await removeJournal(await context.act('target'));
     await removeMarkerTable(context, 'target');
     const left = [...(reached ? [] : [sourceNotReached(context)]), ...leftOnPurpose(context)];
