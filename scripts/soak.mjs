@@ -5,6 +5,7 @@ import { ROOT } from './ensure-build.mjs';
 
 const parts = {
   verification: { pattern: 'test/database/verification', environment: { LOCKSTEP_SOAK_RUNS: '100' } },
+  'least-privilege': { pattern: 'test/acceptance/upgrade-least-privilege', environment: { LOCKSTEP_SOAK: '1' } },
   crash: { pattern: 'test/acceptance/upgrade-crash', environment: { LOCKSTEP_SOAK: '1' } },
 };
 const asked = process.argv.slice(2);

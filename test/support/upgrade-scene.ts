@@ -54,14 +54,15 @@ export class UpgradeScene {
     return new UpgradeScene(source, target, workload, current);
   }
 
-  async register(lockstep: Lockstep): Promise<void> {
-    for (const [name, server] of [
-      ['source', this.source],
-      ['target', this.target],
-    ] as const) {
-      const { host, port, user, password } = server;
+  /** @param more of each registration, instead of the servers' superuser and no TLS */
+  async register(
+    lockstep: Lockstep,
+    more: Partial<Record<'source' | 'target', Record<string, unknown>>> = {},
+  ): Promise<void> {
+    for (const name of ['source', 'target'] as const) {
+      const { host, port, user, password } = this[name];
       const body = { name, host, port, user, password, database: 'postgres', tls: { mode: 'disable' } };
-      await lockstep.ok('POST', '/v1/servers', body);
+      await lockstep.ok('POST', '/v1/servers', { ...body, ...more[name] });
     }
   }
 

@@ -96,7 +96,7 @@ export async function drain(context: StepContext, spec: Drain): Promise<{ marker
     5,
   );
   const [position] = await subscriber.rows<{ lsn: string | null }>(ORIGIN_POSITION, [spec.subscription]);
-  if (!position?.lsn) throw new Problem('SERVER_PRIVILEGE_MISSING', 'the origin position cannot be read; not drained');
+  if (!position?.lsn) throw new Problem('CONFLICT', 'the origin of the subscription has no position; not drained');
   await checkHealthy(subscriber, spec);
   return { markerLsn };
 }

@@ -1,6 +1,7 @@
 import type { Check } from '../check.js';
 import { activityChecks } from './activity.js';
 import { capacityChecks } from './capacity.js';
+import { connectionChecks } from './connections.js';
 import { constraintChecks } from './constraints.js';
 import { existingReplicationChecks } from './existing-replication.js';
 import { extensionChecks } from './extensions.js';
@@ -9,6 +10,7 @@ import { nameChecks } from './names.js';
 import { notCarriedChecks } from './not-carried.js';
 import { privilegeChecks } from './privileges.js';
 import { replicaIdentityChecks } from './replica-identity.js';
+import { restorableChecks } from './restorable.js';
 import { roleChecks } from './roles.js';
 import { serverChecks } from './servers.js';
 import { settingChecks } from './settings.js';
@@ -21,6 +23,7 @@ import { versionChecks } from './versions.js';
 export const ALL_CHECKS: readonly Check[] = [
   ...versionChecks,
   ...serverChecks,
+  ...connectionChecks,
   ...capacityChecks,
   ...privilegeChecks,
   ...replicaIdentityChecks,
@@ -36,4 +39,5 @@ export const ALL_CHECKS: readonly Check[] = [
   ...nameChecks,
   ...settingChecks,
   ...roleChecks,
+  ...restorableChecks,
 ];
