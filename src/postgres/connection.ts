@@ -26,6 +26,8 @@ export interface ConnectOptions {
   /** 0 only for sessions that end their statements otherwise (streams, long hashes with their own deadline). */
   statementTimeoutMs?: number;
   lockTimeoutMs?: number;
+  /** Leaves statement_timeout as the server has it for the role: to see what that is. */
+  serverTimeouts?: boolean;
   /** Opens a walsender session (`replication=database`). */
   replication?: boolean;
   /** Further settings for the session. */
@@ -94,7 +96,9 @@ export function clientConfig(
 ): ClientConfig {
   const settings: Record<string, string> = {
     ...PINNED_SETTINGS,
-    statement_timeout: String(options.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS),
+    ...(options.serverTimeouts
+      ? {}
+      : { statement_timeout: String(options.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS) }),
     lock_timeout: String(options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS),
     ...options.settings,
   };

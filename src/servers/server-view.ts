@@ -16,6 +16,7 @@ export interface ServerView {
   tls: TlsSettings;
   advertisedHost: string | null;
   advertisedPort: number | null;
+  advertisedTls: AdvertisedTls | null;
   reachable: boolean;
   checkedAt: string;
   problem: ProblemDocument | null;
@@ -36,6 +37,21 @@ export interface ServerView {
   updatedAt: string;
 }
 
+/** How other servers are to connect to this one, where it differs from how Lockstep does. */
+export interface AdvertisedTls {
+  mode?: TlsSettings['mode'];
+  /** libpq's sslrootcert on the connecting server's host. */
+  rootCert?: string;
+}
+
+export function advertisedTlsOf({ advertisedTlsMode, advertisedRootCert }: ServerEntity): AdvertisedTls | null {
+  if (advertisedTlsMode === null && advertisedRootCert === null) return null;
+  return {
+    ...(advertisedTlsMode === null ? {} : { mode: advertisedTlsMode }),
+    ...(advertisedRootCert === null ? {} : { rootCert: advertisedRootCert }),
+  };
+}
+
 export function presentServer(server: ServerEntity, relatives: readonly ServerIdentity[]): ServerView {
   const { facts } = server;
   return {
@@ -47,6 +63,7 @@ export function presentServer(server: ServerEntity, relatives: readonly ServerId
     tls: { mode: server.tlsMode, ...(server.tlsCa === null ? {} : { ca: server.tlsCa }) },
     advertisedHost: server.advertisedHost,
     advertisedPort: server.advertisedPort,
+    advertisedTls: advertisedTlsOf(server),
     reachable: server.problem === null,
     checkedAt: server.checkedAt.toISOString(),
     problem: server.problem,

@@ -1,6 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { ProblemDto } from '../problems/problem.dto.js';
-import { TlsDto } from './servers.dto.js';
+import { AdvertisedTlsDto, TlsDto } from './servers.dto.js';
 
 class HeadroomDto {
   @ApiProperty({ type: 'integer', example: 10 })
@@ -76,6 +76,9 @@ export class ServerDto {
 
   @ApiProperty({ description: 'As `advertisedHost`, for the port.', type: 'integer', nullable: true })
   advertisedPort: number | null;
+
+  @ApiProperty({ type: AdvertisedTlsDto, nullable: true })
+  advertisedTls: AdvertisedTlsDto | null;
 
   @ApiProperty({ description: 'Whether the last look at the server, at `checkedAt`, succeeded.' })
   reachable: boolean;

@@ -37,6 +37,14 @@ export class ServerEntity {
   @Column('int', { name: 'advertised_port', nullable: true })
   advertisedPort: number | null;
 
+  /** How other servers connect to this one; null: as Lockstep does. */
+  @Column('text', { name: 'advertised_tls_mode', nullable: true })
+  advertisedTlsMode: TlsSettings['mode'] | null;
+
+  /** libpq's sslrootcert on the hosts of those servers. */
+  @Column('text', { name: 'advertised_root_cert', nullable: true })
+  advertisedRootCert: string | null;
+
   /** New with every change of the columns above. */
   @Column('uuid')
   revision: string;

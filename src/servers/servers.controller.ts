@@ -35,8 +35,9 @@ export class ServersController {
     @DryRun(ServerDto) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<ServerDto> {
-    const { name, tls = { mode: 'prefer' }, advertisedHost = null, advertisedPort = null, ...rest } = body;
-    const address = { ...rest, tls, advertisedHost, advertisedPort };
+    const { name, tls = { mode: 'prefer' }, ...rest } = body;
+    const { advertisedHost = null, advertisedPort = null, advertisedTls = null } = body;
+    const address = { ...rest, tls, advertisedHost, advertisedPort, advertisedTls };
     const server = await this.servers.register(name, address, dryRun);
     if (!dryRun) response.location(`/v1/servers/${encodeURIComponent(name)}`);
     return server;

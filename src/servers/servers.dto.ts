@@ -41,6 +41,35 @@ export class TlsDto {
   ca?: string;
 }
 
+/** A path or `system`; not checked here, for the file lies on another host. */
+const ROOT_CERT = /^(system|\/[^\0\r\n]+|[A-Za-z]:[\\/][^\0\r\n]+)$/;
+
+export class AdvertisedTlsDto {
+  @ApiPropertyOptional({ enum: TLS_MODES, description: "sslmode of a subscription's connection; default: `tls.mode`." })
+  @ValidateIf(given)
+  @IsIn(TLS_MODES)
+  mode?: (typeof TLS_MODES)[number];
+
+  @ApiPropertyOptional({
+    maxLength: 1000,
+    example: '/etc/ssl/company-ca.pem',
+    description:
+      'sslrootcert: where the connecting server finds the authority that signed this one, a path on its host, or ' +
+      '`system` (from 16 on, with verify-full). Default: ~/.postgresql/root.crt of the account that server runs under.',
+  })
+  @ValidateIf(given)
+  @IsString()
+  @MaxLength(1000)
+  @Matches(ROOT_CERT, { message: 'must be an absolute path or "system"' })
+  rootCert?: string;
+}
+
+const ADVERTISED_TLS = {
+  type: AdvertisedTlsDto,
+  nullable: true,
+  description: 'How other servers connect to this one, if not as Lockstep does; null: as Lockstep does.',
+};
+
 export class RegisterServerDto {
   @ApiProperty({ maxLength: 63, example: 'orders-14', description: 'Any characters, at most 63 bytes.' })
   @IsIdentifier()
@@ -104,9 +133,16 @@ export class RegisterServerDto {
   @Min(1)
   @Max(65535)
   advertisedPort?: number | null;
+
+  @ApiPropertyOptional(ADVERTISED_TLS)
+  @ValidateIf(givenNotNull)
+  @IsObject({ message: 'must be an object' })
+  @ValidateNested()
+  @Type(() => AdvertisedTlsDto)
+  advertisedTls?: AdvertisedTlsDto | null;
 }
 
-/** Only the fields to change; null clears `advertisedHost` and `advertisedPort`. */
+/** Only the fields to change; null clears `advertisedHost`, `advertisedPort` and `advertisedTls`. */
 export class ChangeServerDto {
   @ApiPropertyOptional({ description: 'Host name or address.', maxLength: 255 })
   @ValidateIf(given)
@@ -158,4 +194,11 @@ export class ChangeServerDto {
   @Min(1)
   @Max(65535)
   advertisedPort?: number | null;
+
+  @ApiPropertyOptional(ADVERTISED_TLS)
+  @ValidateIf(givenNotNull)
+  @IsObject({ message: 'must be an object' })
+  @ValidateNested()
+  @Type(() => AdvertisedTlsDto)
+  advertisedTls?: AdvertisedTlsDto | null;
 }

@@ -17,7 +17,7 @@ import { SecretBox } from '../security/secret-box.js';
 import { ServerUsage } from './server-usage.js';
 import type { ServerEntity } from './server.entity.js';
 import { ServerRepository } from './server.repository.js';
-import { presentServer, type ServerView } from './server-view.js';
+import { type AdvertisedTls, advertisedTlsOf, presentServer, type ServerView } from './server-view.js';
 
 /** Everything by which a server is reached. */
 export interface ServerAddress {
@@ -29,6 +29,7 @@ export interface ServerAddress {
   tls: TlsSettings;
   advertisedHost: string | null;
   advertisedPort: number | null;
+  advertisedTls: AdvertisedTls | null;
 }
 
 /** The registered servers, and the way to their databases for every feature. */
@@ -116,11 +117,18 @@ export class ServersService implements OnApplicationShutdown {
   }
 
   /** The same as other servers reach it: what goes into a subscription's connection string. */
-  async advertisedTarget(name: string, database?: string): Promise<ConnectionTarget> {
+  async advertisedTarget(name: string, database?: string): Promise<ConnectionTarget & { rootCert: string | null }> {
     const server = await this.get(name);
     const { advertisedHost, advertisedPort } = server;
     const target = this.targetFor(server, database);
-    return { ...target, host: advertisedHost ?? target.host, port: advertisedPort ?? target.port };
+    const { advertisedTlsMode, advertisedRootCert } = server;
+    return {
+      ...target,
+      host: advertisedHost ?? target.host,
+      port: advertisedPort ?? target.port,
+      tls: { ...target.tls, mode: advertisedTlsMode ?? target.tls.mode },
+      rootCert: advertisedRootCert,
+    };
   }
 
   /** What the last look at the server showed; may be old. */
@@ -168,6 +176,7 @@ export class ServersService implements OnApplicationShutdown {
       tls: { mode: server.tlsMode, ...(server.tlsCa === null ? {} : { ca: server.tlsCa }) },
       advertisedHost: server.advertisedHost,
       advertisedPort: server.advertisedPort,
+      advertisedTls: advertisedTlsOf(server),
     };
   }
 
@@ -184,6 +193,8 @@ export class ServersService implements OnApplicationShutdown {
       sealedPassword: this.box.seal(address.password, ownerOf(name)),
       advertisedHost: address.advertisedHost,
       advertisedPort: address.advertisedPort,
+      advertisedTlsMode: address.advertisedTls?.mode ?? null,
+      advertisedRootCert: address.advertisedTls?.rootCert ?? null,
       revision: randomUUID(),
       facts,
       factsAt: now,

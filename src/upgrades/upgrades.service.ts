@@ -11,6 +11,7 @@ import { SecretBox } from '../security/secret-box.js';
 import { ServerUsage } from '../servers/server-usage.js';
 import { ServersService } from '../servers/servers.service.js';
 import type { PreflightResult } from './preflight/check.js';
+import { replicationAddress } from './preflight/options.js';
 import { runPreflight } from './preflight/preflight.service.js';
 import { preflightOptionsOf } from './steps/preflight.step.js';
 import { FORWARD_STEPS, FENCED_STEPS, OPEN_STEPS, SWITCHED_STEPS, VERIFY_STEPS } from './steps/index.js';
@@ -73,10 +74,8 @@ export class UpgradesService {
   /** The checks alone; changes nothing anywhere. */
   async preflight(spec: UpgradeSpec): Promise<PreflightResult[]> {
     const { source, target } = spec;
-    const address = async (end: UpgradeRequest['source']) => {
-      const { host, port, user } = await this.servers.advertisedTarget(end.server, end.database);
-      return { host, port, user };
-    };
+    const address = async (end: UpgradeRequest['source']) =>
+      replicationAddress(await this.servers.advertisedTarget(end.server, end.database));
     return await runPreflight({
       source: await this.servers.target(source.server, source.database),
       target: await this.servers.target(target.server, target.database),

@@ -44,7 +44,10 @@ describe('an upgrade through an outage', () => {
     await scene.source.run('postgres', 'select pg_reload_conf()');
     network = await Network.to(scene.source.port);
     lockstep = await Lockstep.start();
-    await scene.register(lockstep, { source: network });
+    const { host, port } = scene.source;
+    // The servers reach each other directly.
+    const through = { port: network.port, advertisedHost: host, advertisedPort: port };
+    await scene.register(lockstep, { source: through });
     await scene.workload.start();
     await scene.begin(lockstep, NAME, { deadlines: { fenceMs: 1000, drainMs: 1000 } });
     scene.follow(() => lockstep, NAME);

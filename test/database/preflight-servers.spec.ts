@@ -110,8 +110,8 @@ describe('preflight of servers and logins', () => {
       sourceAddress: { host: '127.0.0.1', port: sound.port, user: 'copier' },
     });
     expect(results.get('source-login-privileges')!.observed).toBe(
-      'app lacks: REPLICATION (for slots), CREATE on the database (for the publication), ' +
-        'superuser (up to 15 only a superuser creates subscriptions), CREATE on the database (for the subscription), ' +
+      'app lacks: REPLICATION (for slots), CREATE on the database (for schema lockstep, publication and subscription), ' +
+        'superuser (up to 15 only a superuser creates subscriptions), ' +
         'EXECUTE on pg_replication_origin_progress(text, boolean) (for the drain)',
     );
     expect(results.get('source-connection-user')!.passed).toBe(true);
@@ -127,7 +127,7 @@ describe('preflight of servers and logins', () => {
       expect(results.get(check)).toMatchObject({
         passed: false,
         observed: expect.stringMatching(/^could not be determined: .*may not see/),
-        remedy: 'grant pg_read_all_stats to the login.',
+        remedy: 'grant pg_read_all_stats to "app";',
       });
     }
     expect(results.get('md5-verifiers')).toMatchObject({
@@ -142,9 +142,9 @@ describe('preflight of servers and logins', () => {
     expect(unfenceable.get('fence-privileges')!.observed).toBe(
       'app lacks: may not alter other; pg_signal_backend; pg_read_all_stats',
     );
-    expect(unfenceable.get('password-verifiers')!.observed).toContain('needed for other');
+    expect(unfenceable.get('password-verifiers')!.observed).toContain('needed for app, copier, other');
     const given = await run({ ...sound.target('shop'), user: 'app', password: 'app-secret' }, target.target('shop'), {
-      passwordsGiven: ['other'],
+      passwordsGiven: ['app', 'copier', 'other'],
     });
     expect(given.get('password-verifiers')!.passed).toBe(true);
     await sound.run('shop', `drop owned by other; drop role other`);

@@ -179,11 +179,10 @@ describe('binding at the edges, 14 to 18', () => {
     try {
       await expect(bind({ subscriber: { target, stream: null } })).rejects.toMatchObject({
         code: 'SERVER_PRIVILEGE_MISSING',
-        options: { hint: expect.stringContaining('pg_replication_origin_status') },
+        options: { hint: expect.stringContaining('pg_replication_origin_progress') },
       });
       await own.run(
-        `grant select on pg_catalog.pg_replication_origin_status to edges_reader;
-         grant execute on function pg_catalog.pg_show_replication_origin_status() to edges_reader`,
+        'grant execute on function pg_catalog.pg_replication_origin_progress(text, boolean) to edges_reader',
       );
       expect((await bind({ subscriber: { target, stream: null } })).method).toBe('positions');
     } finally {

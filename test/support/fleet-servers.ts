@@ -13,7 +13,7 @@ export function fleetServers(servers: Record<string, TestServer>): ServersServic
   };
   const directory: Partial<ServersService> = {
     target,
-    advertisedTarget: target,
+    advertisedTarget: async (name, database) => ({ ...(await target(name, database)), rootCert: null }),
     withSession: async <T>(name: string, database: string | undefined, work: (session: Session) => Promise<T>) =>
       withSession(await target(name, database), { purpose: 'test' }, work),
     list: () =>

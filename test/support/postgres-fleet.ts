@@ -100,6 +100,11 @@ export class TestServer {
     return name;
   }
 
+  /** What a server of the test's own has logged. */
+  log(): string {
+    return readFileSync(this.cluster!.logFile, 'utf8');
+  }
+
   /** A crash: no checkpoint, sessions cut. */
   async crash(): Promise<void> {
     await this.cluster?.stop('immediate');

@@ -2,7 +2,6 @@ import { createDemoDatabase, demoRoles } from '../../demo/workload/schema.js';
 import { Workload } from '../../demo/workload/workload.js';
 import { eventually } from './eventually.js';
 import { Lockstep } from './lockstep.js';
-import type { Network } from './network.js';
 import { TestServer } from './postgres-fleet.js';
 
 export interface UpgradeView {
@@ -56,17 +55,15 @@ export class UpgradeScene {
     return new UpgradeScene(source, target, workload, current);
   }
 
-  /** @param through ways that Lockstep takes to a server; the servers reach each other directly */
-  async register(lockstep: Lockstep, through: { source?: Network; target?: Network } = {}): Promise<void> {
-    for (const [name, server] of [
-      ['source', this.source],
-      ['target', this.target],
-    ] as const) {
-      const { host, port, user, password } = server;
-      const way = through[name];
-      const address = way ? { port: way.port, advertisedHost: host, advertisedPort: port } : { port };
-      const body = { name, host, ...address, user, password, database: 'postgres', tls: { mode: 'disable' } };
-      await lockstep.ok('POST', '/v1/servers', body);
+  /** @param more of each registration, instead of the servers' superuser and no TLS */
+  async register(
+    lockstep: Lockstep,
+    more: Partial<Record<'source' | 'target', Record<string, unknown>>> = {},
+  ): Promise<void> {
+    for (const name of ['source', 'target'] as const) {
+      const { host, port, user, password } = this[name];
+      const body = { name, host, port, user, password, database: 'postgres', tls: { mode: 'disable' } };
+      await lockstep.ok('POST', '/v1/servers', { ...body, ...more[name] });
     }
   }
 

@@ -133,10 +133,11 @@ from pg_catalog.pg_tablespace s join pg_catalog.pg_class c on c.reltablespace = 
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where s.spcname !~ '^pg_' and n.nspname !~ '^pg_catalog$' group by 1 order by 1`;
 
-/** Sequences whose position the current login cannot read: the server then shows NULL, as for one never used. */
+/** Sequences whose position the role named $1 cannot read: the server then shows NULL, as for one never used. */
 export const UNREADABLE_SEQUENCES = `
-select pg_catalog.format('%I.%I', n.nspname, c.relname) as object
-${RELATION}
+select pg_catalog.format('%I.%I', n.nspname, c.relname) as object, pg_catalog.quote_ident(n.nspname) as schema
+${RELATION} join pg_catalog.pg_roles r on r.rolname = $1
 where case when c.relkind = 'S' and ${USER_NAMESPACE}
-           then not (pg_catalog.has_schema_privilege(n.oid, 'USAGE') and pg_catalog.has_sequence_privilege(c.oid, 'SELECT'))
+           then not (pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE')
+                     and pg_catalog.has_sequence_privilege(r.oid, c.oid, 'SELECT'))
            else false end order by 1`;

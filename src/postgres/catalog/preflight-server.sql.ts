@@ -56,6 +56,11 @@ select pg_catalog.current_setting('max_replication_slots')::int as "slotsMax",
 export const SETTINGS = `
 select name, setting, unit, source from pg_catalog.pg_settings where name = any ($1::text[]) order by name`;
 
+/** The same as this session has them, with their units. */
+export const SETTINGS_IN_SESSION = `
+select name as object, pg_catalog.current_setting(name) as value
+from pg_catalog.pg_settings where name = any ($1::text[]) order by name`;
+
 /**
  * Value of each setting ($2) that a session of role $1 in this database starts with, where a role or database sets
  * it: role in database, then role, then database, then all.

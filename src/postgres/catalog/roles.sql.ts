@@ -70,8 +70,10 @@ export const roleSettings = `
                                                  where datname = pg_catalog.current_database()))
    order by 1, 2, c.place`;
 
+/** Both columns that `verifiers` reads; a grant of these two is enough. */
 export const mayReadVerifiers = `
-  select pg_catalog.has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT') as readable`;
+  select pg_catalog.has_column_privilege('pg_catalog.pg_authid', 'rolname', 'SELECT')
+     and pg_catalog.has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT') as readable`;
 
 export const isSuperuser = `
   select rolsuper as superuser from pg_catalog.pg_roles where rolname = current_user`;
@@ -87,6 +89,15 @@ export const keepOutOfLogs = `
                  ('log_min_duration_sample', '-1'), ('pg_stat_statements.track_utility', 'off')) as v(name, value)
     join pg_catalog.pg_settings s on s.name = v.name
    where (select rolsuper from pg_catalog.pg_roles where rolname = current_user)`;
+
+/** Memberships of the login in roles it created that it granted to itself. */
+export const ownMemberships = `
+  select r.rolname::text as name
+    from pg_catalog.pg_auth_members m
+    join lockstep.restore_role j on j.role_oid = m.roleid
+    join pg_catalog.pg_roles r on r.oid = m.roleid
+    join pg_catalog.pg_roles me on me.rolname = current_user and me.oid = m.member and me.oid = m.grantor
+   order by 1`;
 
 /** The roles Lockstep created, in the journal of the database they were created for. */
 export const createRoleJournal = `

@@ -86,13 +86,22 @@ export const SLOT_LAG = `
   select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), confirmed_flush_lsn)::bigint::text as bytes
     from pg_catalog.pg_replication_slots where slot_name = $1`;
 
-/** Applied position of a subscription of this database; no row before anything was applied. */
+/**
+ * Applied position of a subscription of this database; null before anything was applied. By the function, not by
+ * pg_replication_origin_status: EXECUTE on one function is all that a login without superuser needs.
+ */
 export const ORIGIN_POSITION = `
-  select o.remote_lsn::text as lsn
+  select pg_catalog.pg_replication_origin_progress('pg_' || s.oid::text, false)::text as lsn
     from pg_catalog.pg_subscription as s
-    join pg_catalog.pg_replication_origin_status as o on o.external_id = 'pg_' || s.oid::text
     join pg_catalog.pg_database as d on d.oid = s.subdbid
    where d.datname = pg_catalog.current_database() and s.subname = $1`;
+
+/** The walsender that serves the subscription named $1, and its TLS protocol. */
+export const SUBSCRIPTION_CONNECTION = `
+  select case when s.ssl then s.version::text when not s.ssl then 'none' else 'unknown' end as encryption
+    from pg_catalog.pg_stat_replication as r
+    left join pg_catalog.pg_stat_ssl as s on s.pid = r.pid
+   where r.application_name = $1`;
 
 export const DATABASE_SIZE = `select pg_catalog.pg_database_size(pg_catalog.current_database())::text as bytes`;
 

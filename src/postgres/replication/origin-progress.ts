@@ -20,7 +20,8 @@ export function subscriptionOrigin(subscriptionOid: number): string {
 export async function originProgressExpression(session: Session, origin: string): Promise<string> {
   const candidates = [
     `(select remote_lsn::text from pg_catalog.pg_replication_origin_status where external_id = ${literal(origin)})`,
-    `(pg_catalog.pg_replication_origin_progress(${literal(origin)}, false)::text)`,
+    // Null here is what the view shows as 0/0: nothing was applied yet. The server forgets no progress it had.
+    `coalesce(pg_catalog.pg_replication_origin_progress(${literal(origin)}, false)::text, '0/0')`,
   ];
   let refusal: unknown;
   for (const expression of candidates) {
@@ -41,8 +42,8 @@ export async function originProgressExpression(session: Session, origin: string)
     {
       sqlstate: INSUFFICIENT_PRIVILEGE,
       hint:
-        'As superuser, in that database: grant select on pg_catalog.pg_replication_origin_status and grant execute on ' +
-        'function pg_catalog.pg_show_replication_origin_status() to the login (on 13 only a superuser may read it).',
+        'As superuser, in that database: grant execute on function ' +
+        'pg_catalog.pg_replication_origin_progress(text, boolean) to the login (on 13 only a superuser may use it).',
       cause: refusal,
     },
   );

@@ -1,6 +1,7 @@
 import { Problem } from '../../problems/problem.js';
 import { ROLE_STATE, ROLES_BY_NAME, type RoleStateRow } from '../catalog/fence.sql.js';
 import * as sql from '../catalog/roles.sql.js';
+import { PG16 } from '../../shared/server-version.js';
 import { identifier } from '../quoting.js';
 import type { Session } from '../session.js';
 import { dropEmptySchema } from './created-objects.js';
@@ -13,6 +14,15 @@ export async function allowLogins(target: Session): Promise<string[]> {
     for (const { name } of waiting) await target.execute(`alter role ${identifier(name)} login`);
   });
   return waiting.map(({ name }) => name);
+}
+
+/** Takes the login out of the roles it created and joined for the upgrade; returns their names. */
+export async function leaveCreatedRoles(target: Session): Promise<string[]> {
+  const { present } = await target.row<{ present: boolean }>(sql.roleJournalExists);
+  if (!present || target.versionNum < PG16) return [];
+  const joined = await target.rows<{ name: string }>(sql.ownMemberships);
+  for (const { name } of joined) await target.execute(`revoke ${identifier(name)} from current_user`);
+  return joined.map(({ name }) => name);
 }
 
 /**

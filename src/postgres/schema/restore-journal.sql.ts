@@ -99,4 +99,10 @@ export const recordDone = `
 export const lockRestore = `select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('lockstep restore'), 0) as held`;
 export const unlockRestore = `select pg_catalog.pg_advisory_unlock(pg_catalog.hashtext('lockstep restore'), 0)`;
 
+/** Whether the schema named $1 keeps the role named $2 from creating anything in it; no row unless both exist. */
+export const schemaClosedTo = `
+  select not pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE') as closed
+    from pg_catalog.pg_namespace n join pg_catalog.pg_roles r on r.rolname = $2
+   where n.nspname = $1`;
+
 export const knownSettings = `select pg_catalog.lower(name) as name from pg_catalog.pg_settings`;

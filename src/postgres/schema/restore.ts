@@ -2,7 +2,8 @@ import { Problem } from '../../problems/problem.js';
 import type { Session } from '../session.js';
 import type { DumpEntry, DumpItem } from './dump-statements.js';
 import * as journal from './restore-journal.sql.js';
-import { keepsSetting, runnableStatements } from './restore-plan.js';
+import { RestoringLogin } from './restore-as.js';
+import { keepsSetting } from './restore-plan.js';
 
 export interface RestoreProgress {
   /** Entries done, those of an earlier attempt included. */
@@ -99,10 +100,11 @@ async function restoreLocked(
   }
   const lockTimeout = options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS;
   await session.execute(`set statement_timeout = 0; set lock_timeout = ${Math.trunc(lockTimeout)}`);
+  const login = await RestoringLogin.of(session);
   const result: RestoreResult = { total: entries.length, restored: 0, alreadyDone: done.size };
   for (const batch of batches(items, done, known, options.entriesPerTransaction ?? DEFINITIONS_PER_TRANSACTION)) {
     options.signal?.throwIfAborted();
-    await restoreBatch(session, batch, options.section);
+    await restoreBatch(session, login, batch, options.section);
     result.restored += batch.entries.length;
     const last = batch.entries.at(-1);
     if (last) {
@@ -131,7 +133,8 @@ async function doneDigests(session: Session, section: string, entries: DumpEntry
 }
 
 interface Batch {
-  steps: { sql: string; entry: DumpEntry | null }[];
+  /** Settings, as SQL, and the entries that rely on them. */
+  steps: (string | DumpEntry)[];
   entries: DumpEntry[];
 }
 
@@ -155,9 +158,8 @@ function* batches(
       yield batch;
       batch = { steps: [], entries: [] };
     }
-    batch.steps.push(...[...settings.values()].map((sql) => ({ sql, entry: null })));
+    batch.steps.push(...settings.values(), item);
     settings.clear();
-    batch.steps.push(...runnableStatements(item).map((sql) => ({ sql, entry: item })));
     batch.entries.push(item);
     if (ALONE.has(item.type)) {
       yield batch;
@@ -167,19 +169,26 @@ function* batches(
   if (batch.entries.length > 0) yield batch;
 }
 
-async function restoreBatch(session: Session, batch: Batch, section: string): Promise<void> {
+async function restoreBatch(session: Session, login: RestoringLogin, batch: Batch, section: string): Promise<void> {
   await session.transaction(async () => {
-    for (const { sql, entry } of batch.steps) {
-      try {
-        await session.execute(sql);
-      } catch (error) {
-        throw entry ? restoreFailure(error, entry, sql) : error;
-      }
+    for (const step of batch.steps) {
+      if (typeof step === 'string') await session.execute(step);
+      else await restoreEntry(session, login, step);
     }
     if (!batch.entries.every(({ type }) => ALONE.has(type))) await session.execute(journal.recordCreated);
     const digests = batch.entries.map(({ digest }) => digest);
     await session.rows(journal.recordDone, [section, digests, batch.entries.map(describeEntry)]);
   });
+}
+
+async function restoreEntry(session: Session, login: RestoringLogin, entry: DumpEntry): Promise<void> {
+  for (const sql of await login.statements(entry)) {
+    try {
+      await session.execute(sql);
+    } catch (error) {
+      throw restoreFailure(error, entry, sql);
+    }
+  }
 }
 
 function restoreFailure(error: unknown, entry: DumpEntry, sql: string): unknown {
@@ -197,6 +206,6 @@ function restoreFailure(error: unknown, entry: DumpEntry, sql: string): unknown 
 }
 
 /** An entry in words, e.g. `FK CONSTRAINT sales.orders orders_customer_fkey`. */
-function describeEntry(entry: DumpEntry): string {
+export function describeEntry(entry: DumpEntry): string {
   return [entry.type, entry.schema === null ? entry.name : `${entry.schema}.${entry.name}`].join(' ').trim();
 }

@@ -59,6 +59,14 @@ export function grantMembership({ member, role, admin, inherit, set }: Membershi
   return `${grant} with admin ${admin}, inherit ${inherit}, set ${set}`;
 }
 
+/**
+ * Lets the login own and hand over objects as the role it created. From 16 on creating a role makes its creator, unless
+ * a superuser, its administrator only.
+ */
+export function becomeRole(role: string): string {
+  return `grant ${identifier(role)} to current_user with inherit true, set true`;
+}
+
 /** Settings whose value is a list of names; given as one literal, such a list would become a single name. */
 const NAME_LISTS = new Set([
   ...['search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'],

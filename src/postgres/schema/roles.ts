@@ -1,8 +1,10 @@
 import { Problem } from '../../problems/problem.js';
 import * as sql from '../catalog/roles.sql.js';
 import type { Session } from '../session.js';
+import { PG16 } from '../../shared/server-version.js';
 import {
   alterRoleSettings,
+  becomeRole,
   createRole,
   grantMembership,
   type Membership,
@@ -112,31 +114,50 @@ export async function createRoles(
   const secrets = await readVerifiers(source, plan.create, options.passwords);
   await target.execute(sql.createRoleJournal);
   const created: string[] = [];
+  const becomes = await becomesRoles(target);
   for (const role of plan.create) {
     await target.transaction(async () => {
       const present = await target.rows(sql.rolesByName, [[role.name]]);
       if (present.length > 0) return;
       await target.rows(sql.keepOutOfLogs);
       const login = role.login && !options.barLogins;
-      await target.execute(createRole({ ...role, login }, secrets.get(role.name) ?? null));
+      for (const statement of roleCreation({ ...role, login }, secrets.get(role.name) ?? null, becomes)) {
+        await target.execute(statement);
+      }
       await target.rows(sql.recordRole, [role.name, role.login]);
       created.push(role.name);
     });
   }
   // Groups are created like any role, so memberships follow once all are there. Repeating them changes nothing.
   const ours = new Set((await createdRoles(target)).map(({ name }) => name));
+  const completion = await roleCompletion(target, plan);
   await target.transaction(async () => {
-    for (const membership of plan.memberships.filter(({ member }) => ours.has(member))) {
-      await target.execute(grantMembership(membership, target.versionNum));
-    }
-    for (const setting of plan.settings.filter(({ role }) => ours.has(role))) {
-      const { database } = await target.row<{ database: string }>(
-        'select pg_catalog.current_database()::text as database',
-      );
-      await target.execute(alterRoleSettings(setting, database));
-    }
+    for (const { statement } of completion.filter(({ role }) => ours.has(role))) await target.execute(statement);
   });
   return created;
+}
+
+/** Whether the login has to make itself a member of the roles it creates; see `becomeRole`. */
+export async function becomesRoles(target: Session): Promise<boolean> {
+  const { superuser } = await target.row<{ superuser: boolean }>(sql.isSuperuser);
+  return !superuser && target.versionNum >= PG16;
+}
+
+/** Statements that create one role; the first carries the verifier. */
+export function roleCreation(role: RoleAttributes, verifier: string | null, becomes: boolean): string[] {
+  return [createRole(role, verifier), ...(becomes ? [becomeRole(role.name)] : [])];
+}
+
+/** Statements that give the created roles their memberships and settings, once all of them are there. */
+export async function roleCompletion(target: Session, plan: RolePlan): Promise<{ role: string; statement: string }[]> {
+  const { database } = await target.row<{ database: string }>('select pg_catalog.current_database()::text as database');
+  return [
+    ...plan.memberships.map((membership) => ({
+      role: membership.member,
+      statement: grantMembership(membership, target.versionNum),
+    })),
+    ...plan.settings.map((setting) => ({ role: setting.role, statement: alterRoleSettings(setting, database) })),
+  ];
 }
 
 export interface CreatedRole {

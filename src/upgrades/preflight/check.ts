@@ -1,5 +1,7 @@
 import { MAY_SEE_ACTIVITY } from '../../postgres/catalog/fence.sql.js';
+import type { ConnectionTarget } from '../../postgres/connection.js';
 import type { Session } from '../../postgres/session.js';
+import { identifier } from '../../postgres/quoting.js';
 import { Problem } from '../../problems/problem.js';
 import type { PreflightOptions } from './options.js';
 
@@ -31,6 +33,9 @@ export interface PreflightContext {
   source: Session;
   target: Session;
   options: PreflightOptions;
+  /** How Lockstep reaches the databases, for what needs a session of its own. Hold passwords. */
+  connections: Record<Side, ConnectionTarget>;
+  signal: AbortSignal | undefined;
 }
 
 export type Side = 'source' | 'target';
@@ -63,7 +68,8 @@ interface RowsCheck {
   expected: string;
   /** What the rows are, e.g. `unlogged relations`; the count goes before it. */
   what: string;
-  remedy: string;
+  /** From the rows, where it can be given as the statements to run. */
+  remedy: string | ((rows: PreflightRow[], context: PreflightContext) => string);
   /** When false the trap does not exist between these two servers, and nothing is asked. */
   applies?: (context: PreflightContext) => boolean;
 }
@@ -81,7 +87,13 @@ export function rowsCheck(definition: RowsCheck): Check {
       if (applies && !applies(context)) return { passed: true, observed: 'does not apply to these servers', expected };
       const rows = await context[side].rows<PreflightRow>(sql(context), parameters?.(context));
       if (rows.length === 0) return { passed: true, observed: 'none', expected };
-      return { passed: false, observed: `${rows.length} ${what}: ${listed(rows)}`, expected, remedy, rows };
+      return {
+        passed: false,
+        observed: `${rows.length} ${what}: ${listed(rows)}`,
+        expected,
+        remedy: typeof remedy === 'string' ? remedy : remedy(rows, context),
+        rows,
+      };
     },
   };
 }
@@ -93,8 +105,9 @@ export function seesActivity(side: Side, check: Check): Check {
     judge: async (context) => {
       const { visible } = await context[side].row<{ visible: boolean }>(MAY_SEE_ACTIVITY);
       if (visible) return check.judge(context);
+      const { login } = await context[side].row<{ login: string }>('select session_user::text as login');
       throw new Problem('SERVER_PRIVILEGE_MISSING', `the login on the ${side} may not see what other sessions do`, {
-        hint: 'grant pg_read_all_stats to the login.',
+        hint: `grant pg_read_all_stats to ${identifier(login)};`,
       });
     },
   };

@@ -1,8 +1,11 @@
+import type { PublisherTarget } from '../../subscriptions/publisher-connection.js';
+
 /** How one server will reach the other: what goes into a subscription's connection string, without its password. */
-export interface ReplicationAddress {
-  host: string;
-  port: number;
-  user: string;
+export type ReplicationAddress = Pick<PublisherTarget, 'host' | 'port' | 'user'> &
+  Partial<Pick<PublisherTarget, 'tls' | 'rootCert'>>;
+
+export function replicationAddress({ host, port, user, tls, rootCert }: PublisherTarget): ReplicationAddress {
+  return { host, port, user, tls, rootCert: rootCert ?? null };
 }
 
 /** What the upgrade intends, as far as the checks depend on it. */

@@ -3,7 +3,7 @@ import { Session } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import type { Check, PreflightContext, PreflightResult, Side } from './check.js';
 import { ALL_CHECKS } from './checks/all.js';
-import type { PreflightOptions } from './options.js';
+import { type PreflightOptions, replicationAddress } from './options.js';
 
 const ROWS_SHOWN = 100;
 
@@ -29,9 +29,11 @@ export async function runPreflight({ source, target, options, signal }: Prefligh
       target: sessions[1]!,
       options: {
         ...options,
-        sourceAddress: options.sourceAddress ?? address(source),
-        targetAddress: options.targetAddress ?? address(target),
+        sourceAddress: options.sourceAddress ?? replicationAddress(source),
+        targetAddress: options.targetAddress ?? replicationAddress(target),
       },
+      connections: { source, target },
+      signal,
     };
     const results = [...reached];
     for (const check of ALL_CHECKS) {
@@ -74,10 +76,6 @@ async function runCheck(check: Check, context: PreflightContext): Promise<Prefli
 
 function open(target: ConnectionTarget): Promise<Session> {
   return Session.open(target, { purpose: 'preflight' });
-}
-
-function address({ host, port, user }: ConnectionTarget) {
-  return { host, port, user };
 }
 
 function reachable(

@@ -102,7 +102,7 @@ export async function drain(context: StepContext, spec: Drain): Promise<{ marker
     5,
   );
   const [position] = await subscriber.rows<{ lsn: string | null }>(ORIGIN_POSITION, [spec.subscription]);
-  if (!position?.lsn) throw new Problem('SERVER_PRIVILEGE_MISSING', 'the origin position cannot be read; not drained');
+  if (!position?.lsn) throw new Problem('CONFLICT', 'the origin of the subscription has no position; not drained');
   // The marker was committed after the fence, and the origin moves before what it applied can be seen.
   if (parseLsn(position.lsn) < parseLsn(spec.fenceLsn)) {
     throw new Problem('CONFLICT', `the origin stands at ${position.lsn}, before the fence at ${spec.fenceLsn}`);

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { leaveCreatedRoles } from '../../postgres/schema/created-roles.js';
 import { removeJournal } from '../../postgres/schema/created-objects.js';
 import { Problem } from '../../problems/problem.js';
 import { publisherSlotName, subscriberSlotName } from '../../verification/link/link-objects.js';
@@ -39,6 +40,7 @@ export const finalizeStep: UpgradeStep = {
       note(await removeSlot(context, 'target', publisherSlotName(context.names.backReaders)));
     }
     note(await unpublish(context, 'target', context.names.backPublication));
+    await leaveCreatedRoles(await context.act('target'));
     await removeJournal(await context.act('target'));
     await removeMarkerTable(context, 'target');
     const left = [...(reached ? [] : [sourceNotReached(context)]), ...leftOnPurpose(context)];

@@ -1,6 +1,6 @@
 import { readReplicationSlots } from '../../postgres/catalog/replication-slots.js';
 import { readSubscriptions, type Subscription } from '../../postgres/catalog/subscriptions.js';
-import { SYSTEM_IDENTIFIER } from '../../postgres/catalog/upgrade.sql.js';
+import { SUBSCRIPTION_CONNECTION, SYSTEM_IDENTIFIER } from '../../postgres/catalog/upgrade.sql.js';
 import {
   createSubscription,
   disableSubscription,
@@ -108,7 +108,18 @@ export async function ensureSubscription(context: StepContext, side: Side, spec:
     const [now] = await readSubscriptions(session, spec.name);
     return now?.workers.some((worker) => worker.kind === 'apply') ?? false;
   });
-  return { subscription: spec.name, slot: spec.slot };
+  return { subscription: spec.name, slot: spec.slot, encryption: await encryptionOf(context, publisher, spec.name) };
+}
+
+/** Waits until the publisher shows the subscription's connection, and answers what protects it there. */
+async function encryptionOf(context: StepContext, publisher: Side, subscription: string): Promise<string> {
+  const session = await context.act(publisher);
+  let found: { encryption: string } | undefined;
+  await pollUntil(context, 30_000, `the ${publisher} to be reached by subscription ${subscription}`, async () => {
+    [found] = await session.rows<{ encryption: string }>(SUBSCRIPTION_CONNECTION, [subscription]);
+    return found !== undefined;
+  });
+  return found!.encryption;
 }
 
 /** Large transactions are sent while they run wherever both ends can. */

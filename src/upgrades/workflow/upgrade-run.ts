@@ -10,7 +10,7 @@ import type { Operations } from '../../operations/operations.js';
 import type { RollbackVerification, UpgradeFacts } from '../facts.js';
 import { objectNames, type ObjectNames } from '../object-names.js';
 import type { PreflightResult } from '../preflight/check.js';
-import type { PreflightOptions, ReplicationAddress } from '../preflight/options.js';
+import { type PreflightOptions, replicationAddress } from '../preflight/options.js';
 import { preflightOptionsOf } from '../steps/preflight.step.js';
 import { formatLsn } from '../../shared/lsn.js';
 import type { LinkVerification, VerificationProgress } from '../../verification/at-rest/link-verification.js';
@@ -266,8 +266,4 @@ export class UpgradeRun implements StepContext {
     session.onStatement = (sql) => this.journal.note(side, sql);
     return session;
   }
-}
-
-function replicationAddress({ host, port, user }: ConnectionTarget): ReplicationAddress {
-  return { host, port, user };
 }

@@ -3,6 +3,7 @@ import { activityChecks } from './activity.js';
 import { capacityChecks } from './capacity.js';
 import { clockChecks } from './clocks.js';
 import { configurationChecks } from './configuration.js';
+import { connectionChecks } from './connections.js';
 import { constraintChecks } from './constraints.js';
 import { existingReplicationChecks } from './existing-replication.js';
 import { extensionChecks } from './extensions.js';
@@ -11,6 +12,7 @@ import { nameChecks } from './names.js';
 import { notCarriedChecks } from './not-carried.js';
 import { privilegeChecks } from './privileges.js';
 import { replicaIdentityChecks } from './replica-identity.js';
+import { restorableChecks } from './restorable.js';
 import { roleChecks } from './roles.js';
 import { serverChecks } from './servers.js';
 import { settingChecks } from './settings.js';
@@ -25,6 +27,7 @@ export const ALL_CHECKS: readonly Check[] = [
   ...versionChecks,
   ...serverChecks,
   ...clockChecks,
+  ...connectionChecks,
   ...capacityChecks,
   ...privilegeChecks,
   ...replicaIdentityChecks,
@@ -42,4 +45,5 @@ export const ALL_CHECKS: readonly Check[] = [
   ...walRateChecks,
   ...configurationChecks,
   ...roleChecks,
+  ...restorableChecks,
 ];

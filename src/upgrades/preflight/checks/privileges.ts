@@ -1,13 +1,18 @@
 import { ROW_SECURITY } from '../../../postgres/catalog/preflight-relations.sql.js';
 import {
+  FORCED_ROW_SECURITY,
   ROLE_ATTRIBUTES,
   type RoleAttributes,
-  TABLES_NOT_OWNED,
+  SEQUENCES_NOT_SETTABLE,
+  TABLES_FORCING_ROW_SECURITY,
   TABLES_NOT_READABLE,
+  tablesNotOwned,
 } from '../../../postgres/catalog/preflight-roles.sql.js';
 import { UNREADABLE_SEQUENCES } from '../../../postgres/catalog/preflight-schema.sql.js';
+import { identifier } from '../../../postgres/quoting.js';
 import type { Session } from '../../../postgres/session.js';
-import { type Check, type PreflightContext, rowsCheck, type Side } from '../check.js';
+import { PG16 } from '../../../shared/server-version.js';
+import { type Check, type PreflightContext, type PreflightRow, rowsCheck, type Side } from '../check.js';
 
 const CURRENT_USER = 'select session_user::text as name';
 
@@ -16,12 +21,18 @@ export async function login(session: Session): Promise<string> {
   return (await session.row<{ name: string }>(CURRENT_USER)).name;
 }
 
-/** What one role has to be allowed; each lack is a line of the answer. */
+/** Something a role is not allowed, and the statement that allows it. */
+interface Lack {
+  what: string;
+  grant: string;
+}
+
+/** What one role has to be allowed; each lack is a part of the answer and of the remedy. */
 function attributes(
   name: string,
   side: Side,
   roleOf: (context: PreflightContext) => Promise<string> | string,
-  lacks: (role: RoleAttributes, context: PreflightContext) => (string | false)[],
+  lacks: (role: RoleAttributes, context: PreflightContext) => (Lack | false)[],
   expected: string,
 ): Check {
   return {
@@ -31,38 +42,68 @@ function attributes(
     judge: async (context) => {
       const role = await roleOf(context);
       const [found] = await context[side].rows<RoleAttributes>(ROLE_ATTRIBUTES, [role]);
-      const missing = found ? lacks(found, context).filter((lack) => lack !== false) : ['the role does not exist'];
+      const missing = found
+        ? lacks(found, context).filter((lack) => lack !== false)
+        : [{ what: 'the role does not exist', grant: `create role ${identifier(role)} login;` }];
+      const said = missing.map(({ what }) => what).join(', ');
       return {
         passed: missing.length === 0,
-        observed: missing.length === 0 ? `${role} has all of it` : `${role} lacks: ${missing.join(', ')}`,
+        observed: missing.length === 0 ? `${role} has all of it` : `${role} lacks: ${said}`,
         expected,
-        remedy: `Grant ${role} on the ${side} what it lacks.`,
+        remedy: [...new Set(missing.map(({ grant }) => grant))].join('\n'),
       };
     },
   };
 }
 
-const publisherLacks = (role: RoleAttributes) => [
-  !role.superuser && !role.replication && 'REPLICATION (for slots)',
-  !role.mayCreate && 'CREATE on the database (for the publication)',
-];
+function lack(held: boolean, what: string, grant: string): Lack | false {
+  return !held && { what, grant };
+}
 
-const subscriberLacks = (role: RoleAttributes, versionNum: number) => [
-  !role.maySubscribe &&
-    (versionNum >= 160000
-      ? 'membership in pg_create_subscription'
-      : 'superuser (up to 15 only a superuser creates subscriptions)'),
-  !role.mayCreate && 'CREATE on the database (for the subscription)',
-  !role.mayUseOrigins && 'EXECUTE on pg_replication_origin_progress(text, boolean) (for the drain)',
-];
+const loginLacks = (role: RoleAttributes, versionNum: number): (Lack | false)[] => {
+  const [me, database] = [identifier(role.name), identifier(role.database)];
+  return [
+    lack(role.superuser || role.replication, 'REPLICATION (for slots)', `alter role ${me} replication;`),
+    lack(
+      role.mayCreate,
+      'CREATE on the database (for schema lockstep, publication and subscription)',
+      `grant create on database ${database} to ${me};`,
+    ),
+    versionNum >= PG16
+      ? lack(
+          role.maySubscribe,
+          'membership in pg_create_subscription',
+          `grant pg_create_subscription to ${me} with inherit true;`,
+        )
+      : lack(
+          role.superuser,
+          'superuser (up to 15 only a superuser creates subscriptions)',
+          `alter role ${me} superuser;`,
+        ),
+    lack(
+      role.mayUseOrigins,
+      'EXECUTE on pg_replication_origin_progress(text, boolean) (for the drain)',
+      `grant execute on function pg_catalog.pg_replication_origin_progress(text, boolean) to ${me};`,
+    ),
+  ];
+};
 
-const connectionLacks = (role: RoleAttributes) => [
-  !role.canLogin && 'LOGIN',
-  !role.superuser && !role.replication && 'REPLICATION',
-  !role.mayConnect && 'CONNECT on the database',
-];
+const connectionLacks = (role: RoleAttributes): (Lack | false)[] => {
+  const user = identifier(role.name);
+  return [
+    lack(role.canLogin, 'LOGIN', `alter role ${user} login;`),
+    lack(role.superuser || role.replication, 'REPLICATION', `alter role ${user} replication;`),
+    lack(
+      role.mayConnect,
+      'CONNECT on the database',
+      `grant connect on database ${identifier(role.database)} to ${user};`,
+    ),
+  ];
+};
 
-function ofConnectionUser(name: string, sql: string, what: string, expected: string, remedy: string): Check {
+type Remedy = (rows: PreflightRow[], context: PreflightContext, user: string) => string;
+
+function ofConnectionUser(name: string, sql: string, what: string, expected: string, remedy: Remedy): Check {
   return rowsCheck({
     name,
     severity: 'blocker',
@@ -71,20 +112,85 @@ function ofConnectionUser(name: string, sql: string, what: string, expected: str
     parameters: ({ options }) => [options.sourceAddress!.user],
     expected,
     what,
-    remedy,
+    remedy: (rows, context) => remedy(rows, context, context.options.sourceAddress!.user),
   });
 }
 
 /** The same statement for the login of one side, whose name has to be asked first. */
-function ofLogin(name: string, side: Side, sql: string, what: string, expected: string, remedy: string): Check {
+function ofLogin(
+  name: string,
+  side: Side,
+  sql: string | ((context: PreflightContext) => string),
+  what: string,
+  expected: string,
+  remedy: Remedy,
+): Check {
   const asked = (user: string) =>
-    rowsCheck({ name, severity: 'blocker', side, sql, parameters: () => [user], expected, what, remedy });
+    rowsCheck({
+      ...{ name, side, sql, expected, what },
+      severity: 'blocker',
+      parameters: () => [user],
+      remedy: (rows, context) => remedy(rows, context, user),
+    });
   return {
     name,
     severity: 'blocker',
-    sql: () => sql,
+    sql: (context) => (typeof sql === 'string' ? sql : sql(context)),
     judge: async (context) => asked(await login(context[side])).judge(context),
   };
+}
+
+/** What makes a login able to own, hand over and act for the objects of a role. */
+export function joinRole(role: string, user: string, versionNum: number): string {
+  const options = versionNum >= PG16 ? ' with inherit true, set true' : '';
+  return `grant ${identifier(role)} to ${identifier(user)}${options};`;
+}
+
+/** What lets a login alter a role and grant it to others, without acting as that role. */
+export function administerRole(role: string, user: string, versionNum: number): string {
+  const options = versionNum >= PG16 ? ' with admin true, inherit false, set false' : ' with admin option';
+  return `grant ${identifier(role)} to ${identifier(user)}${options};`;
+}
+
+/** Becoming a superuser's member would make a superuser of the login: such objects are better given another owner. */
+function joinOwners(rows: PreflightRow[], versionNum: number, user: string): string {
+  const owners = new Map(rows.map(({ owner, ownedBySuperuser }) => [String(owner), ownedBySuperuser === true]));
+  return [...owners]
+    .map(([owner, superuser]) =>
+      superuser
+        ? `Give what superuser ${owner} owns another owner: alter table … owner to …; or register a superuser.`
+        : joinRole(owner, user, versionNum),
+    )
+    .join('\n');
+}
+
+/** Not pg_read_all_data, which would let the login read password verifiers as well. */
+function readable(what: 'tables' | 'sequences'): Remedy {
+  return (rows, _context, user) =>
+    [...new Set(rows.map(({ schema }) => String(schema)))]
+      .flatMap((schema) => [
+        `grant usage on schema ${schema} to ${identifier(user)};`,
+        `grant select on all ${what} in schema ${schema} to ${identifier(user)};`,
+      ])
+      .join('\n');
+}
+
+const bypass: Remedy = (_rows, _context, user) => `alter role ${identifier(user)} bypassrls;`;
+
+/** Only a subscriber of 16 or newer acts as the owner of the table. */
+function forcedRowSecurity(side: Side): Check {
+  return rowsCheck({
+    name: `${side}-applies-forced-row-security`,
+    severity: 'blocker',
+    side: 'source',
+    sql: FORCED_ROW_SECURITY,
+    applies: (context) => context[side].versionNum >= PG16,
+    expected: `no row security binds the owner of a table, as whom the ${side} applies changes`,
+    what: 'tables whose owner is bound by row security',
+    remedy: (rows) =>
+      rows.map(({ object }) => `alter table ${String(object)} no force row level security;`).join('\n') +
+      '\nOr alter role … bypassrls for the owner.',
+  });
 }
 
 export const privilegeChecks: Check[] = [
@@ -92,7 +198,7 @@ export const privilegeChecks: Check[] = [
     'source-login-privileges',
     'source',
     ({ source }) => login(source),
-    (role, { source }) => [...publisherLacks(role), ...subscriberLacks(role, source.versionNum)],
+    (role, { source }) => loginLacks(role, source.versionNum),
     'may create slots and publications, and the subscription of the way back',
   ),
   attributes(
@@ -100,9 +206,12 @@ export const privilegeChecks: Check[] = [
     'target',
     ({ target }) => login(target),
     (role, { target }) => [
-      ...publisherLacks(role),
-      ...subscriberLacks(role, target.versionNum),
-      !role.superuser && !role.createRole && 'CREATEROLE (for the roles the schema needs)',
+      ...loginLacks(role, target.versionNum),
+      lack(
+        role.superuser || role.createRole,
+        'CREATEROLE (for the roles the schema needs)',
+        `alter role ${identifier(role.name)} createrole;`,
+      ),
     ],
     'may create roles, schema, the subscription, and the publication and slot of the way back',
   ),
@@ -123,17 +232,17 @@ export const privilegeChecks: Check[] = [
   ofLogin(
     'table-ownership',
     'source',
-    TABLES_NOT_OWNED,
+    ({ source }) => tablesNotOwned(source.versionNum),
     'tables of other owners',
     'the login owns every table, itself or by membership: only an owner may publish one',
-    'Grant the login the roles that own them, or register a superuser.',
+    (rows, { source }, user) => joinOwners(rows, source.versionNum, user),
   ),
   ofConnectionUser(
     'tables-readable',
     TABLES_NOT_READABLE,
     'tables it may not read',
     'the user of the subscription may read every table for the initial copy',
-    'grant usage on the schemas and select on all tables in them to the user of the subscription.',
+    readable('tables'),
   ),
   ofLogin(
     'tables-readable-by-login',
@@ -141,23 +250,30 @@ export const privilegeChecks: Check[] = [
     TABLES_NOT_READABLE,
     'tables it may not read',
     'the login may read every table, to verify it',
-    'grant usage on the schemas and select on all tables in them to the login.',
+    readable('tables'),
   ),
-  rowsCheck({
-    name: 'sequences-readable',
-    severity: 'blocker',
-    side: 'source',
-    sql: UNREADABLE_SEQUENCES,
-    expected: 'the position of every sequence can be read',
-    what: 'sequences whose position reads as NULL',
-    remedy: 'grant usage on the schemas and select on all sequences in them to the login.',
-  }),
+  ofLogin(
+    'sequences-settable',
+    'source',
+    SEQUENCES_NOT_SETTABLE,
+    'sequences it may not set',
+    'the login may set every sequence, which a rollback does',
+    (rows, { source }, user) => joinOwners(rows, source.versionNum, user),
+  ),
+  ofLogin(
+    'sequences-readable',
+    'source',
+    UNREADABLE_SEQUENCES,
+    'sequences whose position reads as NULL',
+    'the position of every sequence can be read',
+    readable('sequences'),
+  ),
   ofConnectionUser(
     'row-security',
     ROW_SECURITY,
     'tables whose rows are hidden from it',
     'row security hides nothing from the user of the subscription: the copy would lack those rows without an error',
-    'alter role ... bypassrls for the user of the subscription.',
+    bypass,
   ),
   ofLogin(
     'row-security-for-login',
@@ -165,6 +281,27 @@ export const privilegeChecks: Check[] = [
     ROW_SECURITY,
     'tables whose rows are hidden from it',
     'row security hides nothing from the login, which verifies the rows',
-    'alter role ... bypassrls for the login.',
+    bypass,
   ),
+  {
+    name: 'row-security-on-target',
+    severity: 'blocker',
+    sql: () => TABLES_FORCING_ROW_SECURITY,
+    judge: async ({ source, target }) => {
+      const expected = "row security will hide nothing from the target's login, which verifies the rows";
+      const user = await login(target);
+      const me = await target.row<RoleAttributes>(ROLE_ATTRIBUTES, [user]);
+      const rows = me.bypassRls ? [] : await source.rows<PreflightRow>(TABLES_FORCING_ROW_SECURITY);
+      if (rows.length === 0) return { passed: true, observed: 'none', expected };
+      return {
+        passed: false,
+        observed: `${rows.length} tables force it, and ${user} is bound by it`,
+        expected,
+        remedy: `alter role ${identifier(user)} bypassrls;`,
+        rows,
+      };
+    },
+  },
+  forcedRowSecurity('target'),
+  forcedRowSecurity('source'),
 ];

@@ -1,5 +1,5 @@
+import { mayReadVerifiers } from '../../../postgres/catalog/roles.sql.js';
 import {
-  MAY_READ_VERIFIERS,
   ROLE_ATTRIBUTES,
   type RoleAttributes,
   rolesNotAlterable,
@@ -7,11 +7,24 @@ import {
   VERIFIER_KINDS,
 } from '../../../postgres/catalog/preflight-roles.sql.js';
 import { OTHER_SUPERUSERS } from '../../../postgres/catalog/preflight-configuration.sql.js';
-import { WRITER_ROLES } from '../../../postgres/catalog/fence.sql.js';
+import { ROLES_BY_NAME, WRITER_ROLES } from '../../../postgres/catalog/fence.sql.js';
+import { identifier } from '../../../postgres/quoting.js';
+import { planRoles, type RolePlan } from '../../../postgres/schema/roles.js';
+import type { Session } from '../../../postgres/session.js';
+import { PG16 } from '../../../shared/server-version.js';
 import { planFence } from '../../traffic/plan-fence.js';
 import { protectedRoles } from '../../traffic/protected-roles.js';
 import { findWriterRoles, type Writers } from '../../traffic/writers.js';
-import { type Check, listed, oncePerRun, type PreflightContext, rowsCheck, seesActivity } from '../check.js';
+import {
+  type Check,
+  listed,
+  oncePerRun,
+  type PreflightContext,
+  rowsCheck,
+  seesActivity,
+  type Side,
+} from '../check.js';
+import { administerRole, login } from './privileges.js';
 
 const writersOf = oncePerRun(
   async ({ source, options }: PreflightContext): Promise<Writers & { excluded: string[] }> => {
@@ -94,54 +107,27 @@ export const roleChecks: Check[] = [
     remedy:
       'Make sure that nobody and nothing logs in as one of them during the switchover; a write of theirs takes the fence down.',
   }),
-  {
-    name: 'fence-privileges',
-    severity: 'blocker',
-    sql: ({ source }) => rolesNotAlterable(source.versionNum),
-    judge: async (context) => {
-      const { source } = context;
-      const { roles, excluded } = await writersOf(context);
-      const record = await planFence(source, { roles, excluded });
-      const names = roles.map(({ name }) => name);
-      const rows = await source.rows(rolesNotAlterable(source.versionNum), [names]);
-      const { name: login } = await source.row<{ name: string }>('select session_user::text as name');
-      const me = await source.row<RoleAttributes>(ROLE_ATTRIBUTES, [login]);
-      const revoking = record.roles.filter(({ method }) => method === 'revoke-connect').map(({ name }) => name);
-      const lacks = [
-        rows.length > 0 && `may not alter ${listed(rows, 20)}`,
-        names.length > 0 && !me.maySignal && 'pg_signal_backend',
-        !me.maySeeActivity && 'pg_read_all_stats',
-        revoking.length > 0 &&
-          !me.ownsDatabase &&
-          `ownership of the database (${revoking.join(', ')} only lose CONNECT)`,
-      ].filter((lack) => lack !== false);
-      return {
-        passed: lacks.length === 0,
-        observed: lacks.length === 0 ? `${login} may bar all of them` : `${login} lacks: ${lacks.join('; ')}`,
-        expected:
-          'the login may alter every role to bar, end its sessions, and revoke CONNECT where a role is used elsewhere',
-        remedy:
-          'Register a superuser, or grant CREATEROLE (from 16: with ADMIN on each role), pg_signal_backend and pg_read_all_stats.',
-        rows: record.roles.map(({ name, method, note }) => ({ object: name, method, note })),
-      };
-    },
-  },
+  fencePrivileges('source'),
+  fencePrivileges('target'),
   {
     name: 'password-verifiers',
     severity: 'blocker',
     sql: () => VERIFIER_KINDS,
     judge: async (context) => {
-      const { roles } = await writersOf(context);
-      const given = context.options.passwordsGiven ?? [];
-      const needed = roles.map(({ name }) => name).filter((name) => !given.includes(name));
-      const expected = 'the verifier of every writing role can be copied to the target, or its password is given';
-      const { readable } = await context.source.row<{ readable: boolean }>(MAY_READ_VERIFIERS);
-      if (readable || needed.length === 0) return { passed: true, observed: 'can be read', expected };
+      const needed = await verifiersNeeded(context);
+      const expected = 'the verifier of every role to create that logs in can be copied, or its password is given';
+      const { readable } = await context.source.row<{ readable: boolean }>(mayReadVerifiers);
+      if (readable || needed.length === 0) {
+        return { passed: true, observed: readable ? 'can be read' : 'none is needed', expected };
+      }
+      const { name } = await loginOf(context.source);
       return {
         passed: false,
         observed: `pg_authid cannot be read; needed for ${needed.join(', ')}`,
         expected,
-        remedy: 'grant select on pg_catalog.pg_authid to the login, register a superuser, or give the passwords.',
+        remedy:
+          `grant select (rolname, rolpassword) on pg_catalog.pg_authid to ${identifier(name)};\n` +
+          `Or give the passwords in writerPasswords.`,
       };
     },
   },
@@ -150,18 +136,105 @@ export const roleChecks: Check[] = [
     severity: 'warning',
     sql: () => VERIFIER_KINDS,
     judge: async (context) => {
-      const { roles } = await writersOf(context);
-      const verifiers = await context.source.rows<{ object: string; verifier: string | null }>(VERIFIER_KINDS, [
-        roles.map(({ name }) => name),
-      ]);
+      const names = await verifiersNeeded(context);
+      const expected = 'no role to create has an md5 verifier: 18 warns, later releases refuse';
+      if (names.length === 0) return { passed: true, observed: 'none is copied', expected };
+      const verifiers = await context.source.rows<{ object: string; verifier: string | null }>(VERIFIER_KINDS, [names]);
       const rows = verifiers.filter(({ verifier }) => verifier === 'md5').map((row) => ({ ...row }));
       return {
         passed: rows.length === 0,
         observed: rows.length === 0 ? 'none' : `${rows.length} roles with md5 verifiers: ${listed(rows)}`,
-        expected: 'no writing role has an md5 verifier: 18 warns, later releases refuse',
+        expected,
         remedy: `set password_encryption = 'scram-sha-256'; then set their passwords again.`,
         rows,
       };
     },
   },
 ];
+
+/** Whom the fence of that side will bar, as far as it is known now: the target's of a rollback, too. */
+async function rolesToBar(context: PreflightContext, side: Side) {
+  const source = await writersOf(context);
+  if (side === 'source') return { roles: source.roles, excluded: source.excluded };
+  const { target, options } = context;
+  const excluded = await protectedRoles(target, [options.targetAddress!.user]);
+  const { roles } = await findWriterRoles(target, { excluded });
+  // Writers that exist there already are barred until the target is opened.
+  const present = await target.rows<{ oid: number; name: string }>(ROLES_BY_NAME, [
+    source.roles.map(({ name }) => name),
+  ]);
+  const all = new Map([...roles, ...present].map((role) => [role.oid, role]));
+  return { roles: [...all.values()].filter(({ name }) => !excluded.includes(name)), excluded };
+}
+
+function fencePrivileges(side: Side): Check {
+  return {
+    name: side === 'source' ? 'fence-privileges' : 'target-fence-privileges',
+    severity: 'blocker',
+    sql: (context) => rolesNotAlterable(context[side].versionNum),
+    judge: async (context) => {
+      const session = context[side];
+      const { roles, excluded } = await rolesToBar(context, side);
+      const record = await planFence(session, { roles, excluded });
+      const names = roles.map(({ name }) => name);
+      const closed = await session.rows<{ object: string }>(rolesNotAlterable(session.versionNum), [names]);
+      const me = await loginOf(session);
+      const user = identifier(me.name);
+      const revoking = record.roles.filter(({ method }) => method === 'revoke-connect').map(({ name }) => name);
+      const admin = (role: string) =>
+        session.versionNum >= PG16
+          ? administerRole(role, me.name, session.versionNum)
+          : `alter role ${user} createrole;`;
+      const lacks = [
+        // Below 16 it is all that altering a role takes, and said there.
+        session.versionNum >= PG16 &&
+          names.length > 0 &&
+          !me.superuser &&
+          !me.createRole && { what: 'CREATEROLE', grant: `alter role ${user} createrole;` },
+        closed.length > 0 && {
+          what: `may not alter ${listed(closed, 20)}`,
+          grant: closed.map(({ object }) => admin(object)).join('\n'),
+        },
+        (names.length > 0 || side === 'target') &&
+          !me.maySignal && { what: 'pg_signal_backend', grant: `grant pg_signal_backend to ${user};` },
+        !me.maySeeActivity && { what: 'pg_read_all_stats', grant: `grant pg_read_all_stats to ${user};` },
+        revoking.length > 0 &&
+          !me.ownsDatabase && {
+            what: `ownership of the database (${revoking.join(', ')} only lose CONNECT)`,
+            grant: `alter database ${identifier(me.database)} owner to ${user};`,
+          },
+      ].filter((lack) => lack !== false);
+      return {
+        passed: lacks.length === 0,
+        observed:
+          lacks.length === 0
+            ? `${me.name} may bar all of them`
+            : `${me.name} lacks: ${lacks.map(({ what }) => what).join('; ')}`,
+        expected:
+          'the login may alter every role to bar, end its sessions, and revoke CONNECT where a role is used elsewhere',
+        remedy: lacks.map(({ grant }) => grant).join('\n'),
+        rows: record.roles.map(({ name, method, note }) => ({ object: name, method, note })),
+      };
+    },
+  };
+}
+
+/** Which roles the target needs and lacks. */
+export async function rolePlan(context: PreflightContext): Promise<RolePlan> {
+  const { roles } = await writersOf(context);
+  return await planRoles(context.source, context.target, {
+    roles: roles.map(({ name }) => name),
+    passwordsGiven: context.options.passwordsGiven ?? [],
+  });
+}
+
+/** Roles that will be created and log in, and whose password is not given. */
+async function verifiersNeeded(context: PreflightContext): Promise<string[]> {
+  const given = context.options.passwordsGiven ?? [];
+  const { create } = await rolePlan(context);
+  return create.filter(({ name, login }) => login && !given.includes(name)).map(({ name }) => name);
+}
+
+async function loginOf(session: Session): Promise<RoleAttributes> {
+  return await session.row<RoleAttributes>(ROLE_ATTRIBUTES, [await login(session)]);
+}

@@ -1,5 +1,10 @@
-import { FILE_SETTINGS, SETTINGS, SETTINGS_FOR_ROLE } from '../../../postgres/catalog/preflight-server.sql.js';
-import type { Session } from '../../../postgres/session.js';
+import {
+  FILE_SETTINGS,
+  SETTINGS,
+  SETTINGS_FOR_ROLE,
+  SETTINGS_IN_SESSION,
+} from '../../../postgres/catalog/preflight-server.sql.js';
+import { type Session, withSession } from '../../../postgres/session.js';
 import { login } from './privileges.js';
 import type { Check, PreflightContext, Side } from '../check.js';
 
@@ -41,9 +46,7 @@ function timeouts(side: Side, names: string[], userOf: (context: PreflightContex
     sql: () => SETTINGS_FOR_ROLE,
     judge: async (context) => {
       const user = await userOf(context);
-      const stored = await context[side].rows<ValueRow>(SETTINGS_FOR_ROLE, [user, names]);
-      const others = names.filter((name) => !stored.some(({ object }) => object === name));
-      const found = [...stored, ...(await context[side].rows<ValueRow>(FILE_SETTINGS, [others]))].filter(
+      const found = (await valuesFor(context, side, user, names)).filter(
         ({ value }) => !/^0(ms|s|min|h|d)?$/.test(value),
       );
       const values = found.map(({ object, value }) => `${object} = ${value}`).join(', ');
@@ -58,7 +61,20 @@ function timeouts(side: Side, names: string[], userOf: (context: PreflightContex
   };
 }
 
-interface ValueRow {
+/** Whoever may not read the configuration files can still log in as that role, where it is Lockstep's own. */
+async function valuesFor(context: PreflightContext, side: Side, user: string, names: string[]): Promise<ValueRow[]> {
+  const connection = context.connections[side];
+  if (connection.user === user) {
+    return await withSession(connection, { purpose: 'preflight', serverTimeouts: true }, (session) =>
+      session.rows<ValueRow>(SETTINGS_IN_SESSION, [names]),
+    );
+  }
+  const stored = await context[side].rows<ValueRow>(SETTINGS_FOR_ROLE, [user, names]);
+  const others = names.filter((name) => !stored.some(({ object }) => object === name));
+  return [...stored, ...(await context[side].rows<ValueRow>(FILE_SETTINGS, [others]))];
+}
+
+interface ValueRow extends Record<string, unknown> {
   object: string;
   value: string;
 }

@@ -1,0 +1,129 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { demoRoles } from '../../demo/workload/schema.js';
+import { grantDocumented, LOGIN } from '../support/least-privilege.js';
+import { Lockstep } from '../support/lockstep.js';
+import { AVAILABLE_MAJORS } from '../support/postgres-fleet.js';
+import { catalogsOf, holds, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
+import { DATABASE, upgradeIn, UpgradeScene } from '../support/upgrade-scene.js';
+
+/** Up to 15 only a superuser makes the subscription of the way back: there the target's login alone is none. */
+const PATHS = (
+  process.env.LOCKSTEP_SOAK === '1'
+    ? [
+        [14, 18],
+        [15, 17],
+        [16, 17],
+        [16, 18],
+        [17, 18],
+      ]
+    : [[17, 18]]
+).filter((path) => path.every((major) => AVAILABLE_MAJORS.includes(major))) as [number, number][];
+
+describe('upgrade with logins that are no superusers and hold what docs/privileges says', () => {
+  let lockstep: Lockstep;
+  let scene: UpgradeScene;
+
+  beforeAll(async () => {
+    lockstep = await Lockstep.start();
+  }, 120_000);
+  afterEach(async () => {
+    await scene.dispose();
+  });
+  afterAll(() => lockstep.dispose());
+
+  async function set(from: number, to: number): Promise<void> {
+    scene = await UpgradeScene.set(from, to);
+    await grantDocumented(scene.target, 'target');
+    if (from >= 16) await grantDocumented(scene.source, 'source');
+  }
+
+  async function register(from: number): Promise<void> {
+    await scene.register(lockstep, { target: LOGIN, ...(from >= 16 ? { source: LOGIN } : {}) });
+  }
+
+  async function forget(name: string): Promise<void> {
+    await lockstep.ok('DELETE', `/v1/upgrades/${name}`);
+    for (const side of ['source', 'target']) await lockstep.ok('DELETE', `/v1/servers/${side}`);
+  }
+
+  async function switchOver(name: string): Promise<void> {
+    await lockstep.ok('POST', `/v1/upgrades/${name}/approve`, { gate: 'switchover' });
+    const switched = await upgradeIn(lockstep, name, ['switched']);
+    await operationEnds(lockstep, switched.operationId);
+    expect(switched.switchover?.fenceProof).toBe('held');
+    await writesContinue(scene);
+    await holds(scene, 'target');
+    await scene.workload.start();
+  }
+
+  it.each(PATHS)(
+    '%i -> %i under writes, back, forth again and final: nothing lost',
+    async (from, to) => {
+      await set(from, to);
+      await register(from);
+      await scene.workload.start();
+      const name = `least-${from}-${to}`;
+      await scene.begin(lockstep, name);
+      scene.follow(() => lockstep, name);
+      const verified = await upgradeIn(lockstep, name, ['awaiting-approval']);
+      expect(verified.verification?.verdict).toBe('equal');
+      expect(verified.preflight.filter(({ passed, observed }) => !passed && /could not/.test(observed))).toEqual([]);
+      await switchOver(name);
+
+      await lockstep.ok('POST', `/v1/upgrades/${name}/rollback`);
+      const back = await upgradeIn(lockstep, name, ['rolled-back']);
+      expect(back.verification?.verdict).toBe('equal');
+      await writesContinue(scene);
+      await holds(scene, 'source');
+
+      await scene.workload.start();
+      await lockstep.ok('POST', `/v1/upgrades/${name}/retry`);
+      await upgradeIn(lockstep, name, ['awaiting-approval']);
+      await switchOver(name);
+      await lockstep.ok('POST', `/v1/upgrades/${name}/finalize`);
+      await upgradeIn(lockstep, name, ['finalized']);
+      for (const side of ['source', 'target'] as const) expect(await ours(scene[side])).toEqual([]);
+      // What it joined for the upgrade it has left again; it stays the administrator of what it created.
+      const joined = await scene.target.withSession(DATABASE, (session) =>
+        session.rows(
+          `select roleid::regrole::text as role from pg_auth_members
+            where member = 'lockstep'::regrole and roleid::regrole::text !~ '^pg_' and (inherit_option or set_option)`,
+        ),
+      );
+      expect(joined).toEqual([]);
+      await grantDocumented(scene.target, 'after');
+      await writesContinue(scene);
+      await scene.workload.stop();
+      await forget(name);
+    },
+    300_000,
+  );
+
+  it('aborted while it waits, with passwords given instead of verifiers, it leaves both servers as they were', async () => {
+    await set(17, 18);
+    await scene.source.run(DATABASE, 'revoke select (rolname, rolpassword) on pg_authid from lockstep');
+    await register(17);
+    const before = [await catalogsOf(scene.source), await catalogsOf(scene.target)];
+    await scene.workload.start();
+    await scene.begin(lockstep, 'least-abort');
+    const blocked = await upgradeIn(lockstep, 'least-abort', ['blocked']);
+    const blockers = blocked.preflight.filter(({ passed, severity }) => !passed && severity === 'blocker');
+    expect(blockers.map(({ check, observed }) => [check, observed])).toEqual([
+      ['password-verifiers', 'pg_authid cannot be read; needed for orders_writer_a, orders_writer_b, orders_reader'],
+    ]);
+    await lockstep.ok('POST', '/v1/upgrades/least-abort/abort');
+    await upgradeIn(lockstep, 'least-abort', ['aborted']);
+    await lockstep.ok('DELETE', '/v1/upgrades/least-abort');
+    const { writers, reader } = demoRoles();
+    const writerPasswords = Object.fromEntries([...writers, reader].map(({ user, password }) => [user, password]));
+    await scene.begin(lockstep, 'least-abort', { writerPasswords });
+    const { preflight } = await upgradeIn(lockstep, 'least-abort', ['awaiting-approval']);
+    expect(preflight.filter(({ passed, observed }) => !passed && /could not/.test(observed))).toEqual([]);
+    await lockstep.ok('POST', '/v1/upgrades/least-abort/abort');
+    await upgradeIn(lockstep, 'least-abort', ['aborted']);
+    await writesContinue(scene);
+    await scene.workload.stop();
+    expect([await catalogsOf(scene.source), await catalogsOf(scene.target)]).toEqual(before);
+    await forget('least-abort');
+  }, 180_000);
+});
