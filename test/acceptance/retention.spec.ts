@@ -48,6 +48,15 @@ describe('retention', () => {
       )
     ).map(({ id }) => id);
 
+  /** A phase is told of before the operation and its workflow have ended. */
+  const atRest = () =>
+    eventually(
+      async () =>
+        (await count('lockstep.operation where finished_at is null')) === 0 &&
+        (await count(`dbos.workflow_status where status not in ('SUCCESS', 'ERROR')`)) === 0,
+      { within: 30_000 },
+    );
+
   /** An upgrade that its preflight stops: all that it needs is two databases. */
   async function blocked(name: string, from: string, to: string): Promise<void> {
     await first.ok('POST', '/v1/upgrades', {
@@ -57,12 +66,7 @@ describe('retention', () => {
       traffic: { kind: 'sql-fence' },
     });
     await upgradeIn(first, name, ['blocked']);
-    await eventually(
-      async () => (await count('lockstep.operation where subject_id = $1 and finished_at is null', [name])) === 0,
-      {
-        within: 20_000,
-      },
-    );
+    await atRest();
   }
 
   beforeAll(async () => {
@@ -85,7 +89,8 @@ describe('retention', () => {
     await blocked('gone', names[2]!, names[3]!);
     await first.ok('POST', '/v1/upgrades/gone/abort');
     await upgradeIn(first, 'gone', ['aborted']);
-  });
+    await atRest();
+  }, 180_000);
 
   afterAll(async () => {
     await database?.close();
@@ -207,5 +212,5 @@ describe('retention', () => {
     await upgradeIn(first, 'kept', ['aborted']);
     expect((await first.request('GET', '/v1/upgrades/gone/report')).status).toBe(200);
     expect((await first.request('GET', `/v1/verifications/${old}`)).status).toBe(404);
-  });
+  }, 180_000);
 });
