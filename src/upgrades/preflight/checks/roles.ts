@@ -15,15 +15,7 @@ import { PG16 } from '../../../shared/server-version.js';
 import { planFence } from '../../traffic/plan-fence.js';
 import { protectedRoles } from '../../traffic/protected-roles.js';
 import { findWriterRoles, type Writers } from '../../traffic/writers.js';
-import {
-  type Check,
-  listed,
-  oncePerRun,
-  type PreflightContext,
-  rowsCheck,
-  seesActivity,
-  type Side,
-} from '../check.js';
+import { type Check, listed, oncePerRun, type PreflightContext, rowsCheck, seesActivity, type Side } from '../check.js';
 import { administerRole, login } from './privileges.js';
 
 const writersOf = oncePerRun(
