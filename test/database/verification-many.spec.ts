@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
 import { LinkFixture } from './verification/link-fixture.js';
 
-/** More than are fetched in one answer. */
-const ROWS = 130_000;
+/** More than are fetched in one answer, and more than are searched in one piece. */
+const ROWS = 105_000;
+const KEYLESS_ROWS = 60_000;
 const TABLES = `
 create table public.keyed (id bigint primary key, filler text);
 create table public.keyless (a integer, b text);
@@ -21,7 +22,7 @@ describe('differences without number', () => {
       {
         publisher: `${TABLES}
           insert into keyed select i, md5(i::text) from generate_series(1, ${ROWS}) i;
-          insert into keyless select i / 2, md5((i / 2)::text) from generate_series(1, ${ROWS}) i;
+          insert into keyless select i / 2, md5((i / 2)::text) from generate_series(1, ${KEYLESS_ROWS}) i;
           create publication many_pub for table keyed, keyless with (publish = 'insert, update, delete')`,
         subscriber: TABLES,
         publications: ['many_pub'],
@@ -49,7 +50,7 @@ describe('differences without number', () => {
     const { counts, keyed, keyless } = await verify();
     expect(counts).toEqual({
       keyed: { missing: 0, extra: 0, different: ROWS },
-      keyless: { missing: ROWS, extra: ROWS, different: 0 },
+      keyless: { missing: KEYLESS_ROWS, extra: KEYLESS_ROWS, different: 0 },
     });
     expect([keyed, keyless].map(({ length }) => length)).toEqual([25, 25]);
     for (const { kind, key, columns } of keyed) {
@@ -67,20 +68,20 @@ describe('differences without number', () => {
     const { counts, keyed, keyless } = await verify();
     expect(counts).toEqual({
       keyed: { missing: ROWS, extra: 0, different: 0 },
-      keyless: { missing: ROWS, extra: 0, different: 0 },
+      keyless: { missing: KEYLESS_ROWS, extra: 0, different: 0 },
     });
     expect(keyed).toHaveLength(25);
     expect(new Set(keyless.map(({ count }) => count))).toContain(2);
   }, 120_000);
 
   it('are all extra where the publisher is empty', async () => {
-    await link.plant(`insert into keyed select i, 'x' from generate_series(1, ${ROWS}) i;
-                      insert into keyless select i, 'x' from generate_series(1, ${ROWS}) i`);
+    await link.plant(`truncate keyed, keyless; insert into keyed select i, 'x' from generate_series(1, ${ROWS}) i;
+                      insert into keyless select i, 'x' from generate_series(1, ${KEYLESS_ROWS}) i`);
     await link.publisher.run(link.database, 'truncate keyed, keyless');
     const { counts, keyed, keyless } = await verify();
     expect(counts).toEqual({
       keyed: { missing: 0, extra: ROWS, different: 0 },
-      keyless: { missing: 0, extra: ROWS, different: 0 },
+      keyless: { missing: 0, extra: KEYLESS_ROWS, different: 0 },
     });
     expect([keyed, keyless].map(({ length }) => length)).toEqual([25, 25]);
   }, 120_000);
