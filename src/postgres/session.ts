@@ -30,8 +30,8 @@ export class Session {
     const where = `${target.host}:${target.port}/${target.database}`;
     try {
       const { rows } = await client.query<{ version: number; pid: number }>(
-        `select pg_catalog.current_setting('server_version_num')::int as version, pg_catalog.pg_backend_pid() as pid,
-                ${liftTimeoutsExpression()}`,
+        `select pg_catalog.current_setting('server_version_num')::int as version, pg_catalog.pg_backend_pid() as pid` +
+          (options.serverTimeouts ? '' : `, ${liftTimeoutsExpression()}`),
       );
       return new Session(client, rows[0]!.version, rows[0]!.pid, where);
     } catch (error) {

@@ -231,7 +231,7 @@ describe.each(SOURCES)('preflight of what surrounds the database, %i to 18', (ma
       });
     }
     for (const check of ['ddl-in-flight', 'session-state', 'source-standbys', 'target-long-transactions']) {
-      expect(results.get(check)).toMatchObject({ passed: false, remedy: 'grant pg_read_all_stats to the login.' });
+      expect(results.get(check)).toMatchObject({ passed: false, remedy: 'grant pg_read_all_stats to "plain";' });
     }
     expect(results.get('preloaded-libraries')).toMatchObject({
       passed: false,
