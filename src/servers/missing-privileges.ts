@@ -36,7 +36,7 @@ export function missingPrivileges(login: ServerLogin, versionNum: number): Missi
     need(
       login.readAllData ?? false,
       'pg_read_all_data',
-      'initial copy and verification of tables the login does not own',
+      'initial copy and verification of tables the login neither owns nor was granted; shows it password verifiers, too',
       `grant pg_read_all_data to ${user}`,
     );
   }

@@ -54,7 +54,7 @@ describe('an upgrade between servers that let Lockstep and each other in with TL
     await lockstep.ok('PATCH', '/v1/servers/target', { advertisedTls: { rootCert: onSource } });
     await lockstep.ok('POST', '/v1/upgrades/tls/retry');
     scene.follow(() => lockstep, 'tls');
-    const waiting = await upgradeIn(lockstep, 'tls', ['awaiting-approval']);
+    const waiting = await upgradeIn(lockstep, 'tls', ['awaiting-approval'], 300_000);
     expect(waiting.preflight).toContainEqual(
       expect.objectContaining({
         check: 'source-connection-encryption',
@@ -84,5 +84,5 @@ describe('an upgrade between servers that let Lockstep and each other in with TL
     await lockstep.ok('POST', '/v1/upgrades/tls/abort');
     await upgradeIn(lockstep, 'tls', ['aborted']);
     for (const side of ['source', 'target'] as const) expect(await ours(scene[side])).toEqual([]);
-  }, 300_000);
+  }, 600_000);
 });
