@@ -77,7 +77,11 @@ export class ServerDto {
   @ApiProperty({ description: 'As `advertisedHost`, for the port.', type: 'integer', nullable: true })
   advertisedPort: number | null;
 
-  @ApiProperty({ type: AdvertisedTlsDto, nullable: true })
+  @ApiProperty({
+    description: 'TLS of other servers’ connections to it, if other than `tls`.',
+    type: AdvertisedTlsDto,
+    nullable: true,
+  })
   advertisedTls: AdvertisedTlsDto | null;
 
   @ApiProperty({ description: 'Whether the last look at the server, at `checkedAt`, succeeded.' })

@@ -1,7 +1,6 @@
 import { Body, Controller, Delete, Get, Headers, HttpCode, Post, Query, Req, Res } from '@nestjs/common';
 import {
   ApiAcceptedResponse,
-  ApiBody,
   ApiHeader,
   ApiNoContentResponse,
   ApiOkResponse,
@@ -133,7 +132,7 @@ export class UpgradesController {
     description:
       'With every write made on the target. Afterwards the target follows again and `retry` tries once more. The body may be left out.',
   })
-  @ApiBody({ type: RollbackDto, required: false })
+  @ExampleBody(RollbackDto, { verification: 'before' }, { required: false })
   @ApiAcceptedResponse({ type: UpgradeDto })
   rollback(
     @NameParam('upgrade') name: string,
