@@ -164,7 +164,7 @@ describe('an upgrade that is taken up again', () => {
     await writesContinue(scene);
     await holds(scene, 'source');
     await abortLeavesNothing();
-  }, 240_000);
+  }, 420_000);
 
   it('kill -9 amid the statements of a rollback, then of finalize: both complete, nothing lost or left', async () => {
     const deaths = async (action: string, done: string): Promise<number> => {
