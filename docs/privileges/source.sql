@@ -13,7 +13,7 @@ grant orders_owner to lockstep with inherit true, set true;
 
 -- Every role that logs in and can write: it is barred by NOLOGIN and its sessions are ended.
 grant orders_writer_a, orders_writer_b to lockstep with admin true, inherit false, set false;
-grant pg_signal_backend, pg_read_all_stats to lockstep;
+grant pg_signal_backend, pg_read_all_stats, pg_read_all_settings to lockstep;
 
 -- How far the way back has applied.
 grant execute on function pg_catalog.pg_replication_origin_progress(text, boolean) to lockstep;
@@ -21,3 +21,7 @@ grant execute on function pg_catalog.pg_replication_origin_progress(text, boolea
 -- Carries the passwords of the roles to the new server. Leave it out where nobody may read verifiers, and give the
 -- passwords in writerPasswords instead.
 grant select (rolname, rolpassword) on pg_catalog.pg_authid to lockstep;
+
+-- Preflight looks for faulty lines of pg_hba.conf, which no change of the file survives. May be left out; it then says so.
+grant select on pg_catalog.pg_hba_file_rules to lockstep;
+grant execute on function pg_catalog.pg_hba_file_rules() to lockstep;
