@@ -77,7 +77,7 @@ describe('an upgrade whose verification slots are lost while it waits', () => {
       });
       expect(events.find(({ type }) => type === 'verification-lost')!.data.reason).toContain(side);
     },
-    120_000,
+    240_000,
   );
 
   /** Our reader holds it and comes back: it is ended until the slot is free for a moment. */
