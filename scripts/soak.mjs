@@ -5,7 +5,7 @@ import { ROOT } from './ensure-build.mjs';
 
 const parts = {
   verification: { pattern: 'test/database/verification', environment: { LOCKSTEP_SOAK_RUNS: '100' } },
-  crash: { pattern: 'test/acceptance/upgrade-(crash|retry|verification-lost)', environment: { LOCKSTEP_SOAK: '1' } },
+  crash: { pattern: 'test/acceptance/upgrade-(crash|retry)', environment: { LOCKSTEP_SOAK: '1' } },
   preflight: { pattern: 'test/database/preflight-scale', environment: { LOCKSTEP_SOAK: '1' } },
   'least-privilege': { pattern: 'test/acceptance/upgrade-least-privilege', environment: { LOCKSTEP_SOAK: '1' } },
 };

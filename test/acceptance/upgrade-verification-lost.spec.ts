@@ -11,10 +11,7 @@ const SPOIL = 'update app.account set balance = balance + 1 where id = 1';
 const MEND = 'update app.account set balance = balance - 1 where id = 1';
 
 /** While a gate waits, what the last verification rests on is lost: nothing may be built on it any more. */
-/** Does not always end in its time, for a reason not found yet: skipped, and counted so, but in `npm run soak -- crash`. */
-const inSoak = process.env.LOCKSTEP_SOAK === '1' ? describe : describe.skip;
-
-inSoak('an upgrade whose verification slots are lost while it waits', () => {
+describe('an upgrade whose verification is overtaken while it waits', () => {
   let lockstep: Lockstep;
   let scene: UpgradeScene;
 
@@ -31,21 +28,7 @@ inSoak('an upgrade whose verification slots are lost while it waits', () => {
   ] as const)(
     '%s on the %s: never equal across the gap; verified anew',
     async (how, side) => {
-      const name = `${how}-${side}`;
-      scene = await UpgradeScene.set(17, 18);
-      for (const end of ['source', 'target'] as const) {
-        const { host, port, user, password } = scene[end];
-        const body = { name: `${name}-${end}`, host, port, user, password, database: 'postgres' };
-        await lockstep.ok('POST', '/v1/servers', { ...body, tls: { mode: 'disable' } });
-      }
-      await lockstep.ok('POST', '/v1/upgrades', {
-        name,
-        source: { server: `${name}-source`, database: DATABASE },
-        target: { server: `${name}-target`, database: DATABASE },
-        traffic: { kind: 'sql-fence' },
-      });
-      const before = await upgradeIn(lockstep, name, ['awaiting-approval']);
-      expect(before.verification!.verdict).toBe('equal');
+      const { name, before } = await waiting(`${how}-${side}`);
 
       // The gap, and a difference in it. Of the source's stream it is hidden by taking the target's away as well.
       if (how === 'dropped') {
@@ -57,24 +40,9 @@ inSoak('an upgrade whose verification slots are lost while it waits', () => {
       }
       await scene.target.run(DATABASE, SPOIL);
 
-      await lockstep.ok('POST', `/v1/upgrades/${name}/approve`, { gate: 'switchover' });
-      const refused = await eventually(
-        async () => {
-          const view = await lockstep.ok<UpgradeView>('GET', `/v1/upgrades/${name}`);
-          expect(view.phase).not.toBe('switched');
-          return view.problem && view.awaiting === 'switchover' ? view : null;
-        },
-        { within: 60_000 },
-      );
-      expect(refused).toMatchObject({ writeTo: 'source', verification: { verdict: 'different' } });
-      expect(refused.problem!.detail).toContain('app.account different');
-
+      await refusedAsDifferent(name);
       await scene.target.run(DATABASE, MEND);
-      await lockstep.ok('POST', `/v1/upgrades/${name}/approve`, { gate: 'switchover' });
-      const switched = await upgradeIn(lockstep, name, ['switched']);
-      await operationEnds(lockstep, switched.operationId);
-      expect(switched.verification).toMatchObject({ verdict: 'equal' });
-      expect(switched.verification!.id).not.toBe(before.verification!.id);
+      await switchesVerifiedAnew(name, before);
       const events = await streamedEvents(lockstep, `/v1/upgrades/${name}/events`, {
         enough: (seen) => seen.some(({ type }) => type === 'verification-lost'),
       });
@@ -82,6 +50,61 @@ inSoak('an upgrade whose verification slots are lost while it waits', () => {
     },
     240_000,
   );
+
+  it('a write on the target: refused while it stands, forgotten once it is undone and verified', async () => {
+    const { name, before } = await waiting('local-write');
+    await scene.target.run(DATABASE, SPOIL);
+    await refusedAsDifferent(name);
+    await scene.target.run(DATABASE, MEND);
+    await switchesVerifiedAnew(name, before);
+  }, 240_000);
+
+  it('a write on the target that is undone before anybody looked does not stand in the way', async () => {
+    const { name, before } = await waiting('undone-write');
+    await scene.target.run(DATABASE, SPOIL);
+    await scene.target.run(DATABASE, MEND);
+    await switchesVerifiedAnew(name, before);
+  }, 240_000);
+
+  async function waiting(name: string): Promise<{ name: string; before: UpgradeView }> {
+    scene = await UpgradeScene.set(17, 18);
+    for (const end of ['source', 'target'] as const) {
+      const { host, port, user, password } = scene[end];
+      const body = { name: `${name}-${end}`, host, port, user, password, database: 'postgres' };
+      await lockstep.ok('POST', '/v1/servers', { ...body, tls: { mode: 'disable' } });
+    }
+    await lockstep.ok('POST', '/v1/upgrades', {
+      name,
+      source: { server: `${name}-source`, database: DATABASE },
+      target: { server: `${name}-target`, database: DATABASE },
+      traffic: { kind: 'sql-fence' },
+    });
+    const before = await upgradeIn(lockstep, name, ['awaiting-approval']);
+    expect(before.verification!.verdict).toBe('equal');
+    return { name, before };
+  }
+
+  async function refusedAsDifferent(name: string): Promise<void> {
+    await lockstep.ok('POST', `/v1/upgrades/${name}/approve`, { gate: 'switchover' });
+    const refused = await eventually(
+      async () => {
+        const view = await lockstep.ok<UpgradeView>('GET', `/v1/upgrades/${name}`);
+        expect(view.phase).not.toBe('switched');
+        return view.problem && view.awaiting === 'switchover' ? view : null;
+      },
+      { within: 60_000 },
+    );
+    expect(refused).toMatchObject({ writeTo: 'source', verification: { verdict: 'different' } });
+    expect(refused.problem!.detail).toContain('app.account different');
+  }
+
+  async function switchesVerifiedAnew(name: string, before: UpgradeView): Promise<void> {
+    await lockstep.ok('POST', `/v1/upgrades/${name}/approve`, { gate: 'switchover' });
+    const switched = await upgradeIn(lockstep, name, ['switched']);
+    await operationEnds(lockstep, switched.operationId);
+    expect(switched.verification).toMatchObject({ verdict: 'equal' });
+    expect(switched.verification!.id).not.toBe(before.verification!.id);
+  }
 
   /** Our reader holds it and comes back: it is ended until the slot is free for a moment. */
   async function drop(server: TestServer, letter: 'v' | 's'): Promise<void> {

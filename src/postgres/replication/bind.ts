@@ -171,11 +171,13 @@ class Binding {
 
   private pair(decision: BindDecision): BoundPair {
     const { publisher, subscriber } = this.sessions;
+    const { snapshot } = subscriber;
     return {
       method: this.request.subscriber.stream ? 'own-slot' : 'positions',
       publisher,
       subscriber,
       ...decision,
+      subscriberSees: (xid) => snapshot.visible(xid),
       release: async () => {
         await Promise.all([publisher.close(), subscriber.close()]);
       },

@@ -32,6 +32,8 @@ export interface BoundPair {
    * In publisher commit order. A verdict on their keys waits for the next bind.
    */
   readonly inDoubt: readonly StreamedTransaction[];
+  /** Whether a committed transaction of the subscriber is in its snapshot; all that are have been delivered by its stream. */
+  subscriberSees(xid: number): boolean;
   /** Ends both snapshots. Safe to call twice. */
   release(): Promise<void>;
 }

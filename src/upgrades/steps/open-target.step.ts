@@ -1,7 +1,7 @@
 import { Problem } from '../../problems/problem.js';
 import { openRoles } from '../traffic/sql-fence.js';
-import { FLUSH_WAL, FLUSHED_WAL } from '../../postgres/catalog/upgrade.sql.js';
-import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
+import { flushedNow } from '../../postgres/flushed-now.js';
+import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { refuseForeignChanges } from './drain.step.js';
 import { publish, unpublish } from './publication.step.js';
 import {
@@ -39,14 +39,12 @@ export const wayBackStep: UpgradeStep = {
 
 /** From here nothing of the source arrives any more, so nothing may have been written there since the fence. */
 async function nothingAfterTheFence(context: StepContext): Promise<void> {
-  await refuseForeignChanges(context, 'forward', context.facts.switchover!, await flushedNow(context, 'source'));
-}
-
-/** Where that side's WAL ends, all of it flushed. */
-export async function flushedNow(context: StepContext, side: Side): Promise<string> {
-  const session = await context.act(side);
-  await session.execute(FLUSH_WAL);
-  return (await session.row<{ lsn: string }>(FLUSHED_WAL)).lsn;
+  await refuseForeignChanges(
+    context,
+    'forward',
+    context.facts.switchover!,
+    await flushedNow(await context.act('source')),
+  );
 }
 
 /** Lets the writers in on the target. From here the way back is a rollback, not an abort. */

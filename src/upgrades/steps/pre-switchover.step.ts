@@ -16,8 +16,9 @@ export const preSwitchoverStep: UpgradeStep = {
   async run(context) {
     const readers = await context.readers('forward');
     if (readers.failed) throw readers.failed;
+    await readers.catchUp(context.request.deadlines.drainMs);
     if (readers.needsVerification) {
-      await context.progress('verifying once more: too much was written since the last time');
+      await context.progress('verifying once more: the last verification does not carry any more');
       await readers.verify(context);
     }
     const transfer = await transferSequences(await context.act('source'), await context.act('target'));

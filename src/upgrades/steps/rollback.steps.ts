@@ -5,11 +5,12 @@ import { Problem } from '../../problems/problem.js';
 import { proveBar } from '../traffic/prove-bar.js';
 import { lowerFence, raiseFence } from '../traffic/sql-fence.js';
 import { mergeRecords } from '../traffic/fence-record.js';
+import { flushedNow } from '../../postgres/flushed-now.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { drain, refuseForeignChanges } from './drain.step.js';
 import { planFor } from './fence.step.js';
 import { refuseDifferences, sequenceProblem } from './final-check.step.js';
-import { flushedNow, retireForwardStep } from './open-target.step.js';
+import { retireForwardStep } from './open-target.step.js';
 import { lagIsLittle } from './pre-switchover.step.js';
 import { publish, unpublish } from './publication.step.js';
 import { disableAndWait, ensureSlot, ensureSubscription, removeSlot, removeSubscription } from './subscription.step.js';
@@ -203,7 +204,12 @@ const turnStep: UpgradeStep = {
     await disableAndWait(context, 'source', context.names.backSubscription);
     // From here nothing of the target arrives any more, so nothing may have been written there since the fence.
     if (isReadBack(context)) {
-      await refuseForeignChanges(context, 'back', context.facts.rollback!, await flushedNow(context, 'target'));
+      await refuseForeignChanges(
+        context,
+        'back',
+        context.facts.rollback!,
+        await flushedNow(await context.act('target')),
+      );
     }
     await publish(context, 'source', context.names.publication);
     const slot = await ensureSlot(context, 'source', context.names.slot, IDLE_SLOT_DEADLINE_MS);

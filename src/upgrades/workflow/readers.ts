@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readReplicationSlots } from '../../postgres/catalog/replication-slots.js';
+import type { BoundPair } from '../../postgres/replication/bound-pair.js';
 import type { StreamedTransaction } from '../../postgres/replication/streamed-transaction.js';
 import { withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
@@ -12,6 +13,7 @@ import { compareTouched } from '../../verification/final-check/compare-touched.j
 import { TouchedKeys } from '../../verification/final-check/touched-keys.js';
 import { dropLinkObjects, publisherSlotName, subscriberSlotName } from '../../verification/link/link-objects.js';
 import { LinkReaders } from '../../verification/link/link-readers.js';
+import { flushedNow } from '../../postgres/flushed-now.js';
 import type { Side, StepContext } from './step.js';
 
 /** More touched keys than this make the final check slow: verify again before the fence instead. */
@@ -41,8 +43,8 @@ export interface ForeignChange {
  */
 export class Readers {
   private readonly recent: { endLsn: Lsn; tables: { schema: string; name: string }[] }[] = [];
-  /** Writes on the subscriber that did not come through the subscription. */
-  private readonly localWrites: ForeignChange[] = [];
+  /** Writes on the subscriber that did not come through the subscription, by their transaction's xid, since verified. */
+  private readonly localWrites = new Map<number, ForeignChange[]>();
 
   private constructor(
     private readonly context: StepContext,
@@ -96,7 +98,8 @@ export class Readers {
   }
 
   get needsVerification(): boolean {
-    return this.verdict !== 'equal' || this.touched.overflow !== null || this.touched.size > MANY_KEYS;
+    if (this.verdict !== 'equal' || this.localWrites.size > 0) return true;
+    return this.touched.overflow !== null || this.touched.size > MANY_KEYS;
   }
 
   /** Verdict of the link's last verification; undefined when there is none to build on. */
@@ -115,18 +118,23 @@ export class Readers {
   async verify(context: StepContext, signal = context.signal): Promise<Record<string, unknown>> {
     const id = randomUUID();
     const started = Date.now();
-    this.localWrites.length = 0;
+    let firstBound: BoundPair | null = null as BoundPair | null;
     await context.beginVerification(id, this.direction);
     const result = await verifyLink({
       readers: this.link,
       tables: null,
       maxParallel: context.request.verification.maxParallel,
       signal,
+      onBound: (pair) => (firstBound ??= pair),
       onProgress: (progress) => context.verificationProgress(id, progress),
     }).catch(async (error: unknown) => {
       await context.abandonVerification(id, error instanceof Problem ? error.detail : 'it was interrupted');
       throw error;
     });
+    // What the first snapshot saw has been compared, and delivered by now; what came later has not.
+    if (firstBound) {
+      for (const xid of this.localWrites.keys()) if (firstBound.subscriberSees(xid)) this.localWrites.delete(xid);
+    }
     const verifiedLsn = result.verifiedLsn === null ? null : formatLsn(result.verifiedLsn);
     const facts = FACTS[this.direction];
     const rows = result.tables.reduce((sum, table) => sum + (table.rows ?? 0), 0);
@@ -154,6 +162,20 @@ export class Readers {
     };
   }
 
+  /** Waits until both streams have given everything committed before the call. */
+  async catchUp(timeoutMs: number): Promise<void> {
+    const patience = { timeoutMs, signal: this.context.signal };
+    const [publisher, subscriber] = await Promise.all(
+      [publisherOf(this.direction), subscriberOf(this.direction)].map(async (side) =>
+        flushedNow(await this.context.act(side)),
+      ),
+    );
+    await Promise.all([
+      this.link.waitForPublisher(parseLsn(publisher!), patience),
+      this.link.waitForSubscriber(parseLsn(subscriber!), patience),
+    ]);
+  }
+
   /** Changes of the publisher committed after `fence`; waits until the stream has passed `upTo`. */
   async changesAfter(fence: Lsn, upTo: Lsn, timeoutMs: number): Promise<ForeignChange[]> {
     await this.link.waitForPublisher(upTo, { timeoutMs, signal: this.context.signal });
@@ -178,12 +200,20 @@ export class Readers {
       bindDeadlineMs: Math.min(BIND_DEADLINE_MS, this.context.request.deadlines.drainMs),
       signal,
     });
-    if (this.localWrites.length > 0) {
-      const where = this.localWrites.slice(0, 5).map(({ schema, table, lsn }) => `${schema}.${table} at ${lsn}`);
-      throw new Problem('CONFLICT', `somebody wrote on the ${subscriberOf(this.direction)}: ${where.join(', ')}`, {
-        hint: 'Find out who (a superuser, a trigger, a job), undo it, then try once more.',
-        extra: { localWrites: this.localWrites.slice(0, 100) },
-      });
+    // Whatever is wrong, another attempt has to begin with a verification.
+    const isLocal = this.localWrites.size > 0;
+    if (isLocal || result.verdict !== 'equal') await this.context.forget(FACTS[this.direction].verdict);
+    if (isLocal) {
+      const local = [...this.localWrites.values()].flat();
+      const where = local.slice(0, 5).map(({ schema, table, lsn }) => `${schema}.${table} at ${lsn}`);
+      throw new Problem(
+        'CONFLICT',
+        `somebody wrote on the ${subscriberOf(this.direction)}: ${where.join(', ') || 'very much'}`,
+        {
+          hint: 'Find out who (a superuser, a trigger, a job), undo it, then try once more: it begins with a verification.',
+          extra: { localWrites: local.slice(0, 100) },
+        },
+      );
     }
     if (result.verdict === 'different')
       return { keys: result.keys, verifiedLsn: '', differences: result.differences.map(presented) };
@@ -215,13 +245,14 @@ export class Readers {
     this.touched.recordApplied(transaction);
     const origin = transaction.origin?.name ?? null;
     // Tablesync workers have origins of their own, `pg_<subscription>_<table>`.
-    if (origin === this.origin || origin?.startsWith(`${this.origin}_`) || this.localWrites.length > 1000) return;
+    if (origin === this.origin || origin?.startsWith(`${this.origin}_`)) return;
+    const lsn = formatLsn(transaction.endLsn);
+    const tables = new Map<number, ForeignChange>();
     for (const change of transaction.changes) {
       const relations = change.kind === 'truncate' ? change.relations : [change.relation];
-      for (const { schema, name } of relations) {
-        this.localWrites.push({ schema, table: name, lsn: formatLsn(transaction.endLsn) });
-      }
+      for (const { oid, schema, name } of relations) tables.set(oid, { schema, table: name, lsn });
     }
+    if (tables.size > 0 || transaction.overflow) this.localWrites.set(transaction.xid, [...tables.values()]);
   }
 }
 

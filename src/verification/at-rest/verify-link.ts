@@ -30,6 +30,8 @@ export interface VerifyLinkRequest {
   /** Differences listed per table. Default 1000. */
   listLimit?: number;
   signal?: AbortSignal;
+  /** Given each bound pair before it is compared. */
+  onBound?: (pair: BoundPair) => void;
   onProgress?: (progress: VerificationProgress) => Promise<void> | void;
 }
 
@@ -68,6 +70,7 @@ export async function verifyLink(request: VerifyLinkRequest): Promise<LinkVerifi
       break;
     }
     const { pair } = attempt;
+    request.onBound?.(pair);
     try {
       await compareBound(request, pair, open, ledger);
     } finally {

@@ -133,6 +133,11 @@ export class LinkReaders {
     await this.publisherStream.waitUntil(lsn, options);
   }
 
+  /** As `waitForPublisher`, for the subscriber's own stream; at once when there is none. */
+  async waitForSubscriber(lsn: Lsn, options: { timeoutMs: number; signal?: AbortSignal }): Promise<void> {
+    await this.subscriberStream?.waitUntil(lsn, options);
+  }
+
   /** A bound pair of snapshots with the tables locked in it; see `bindPair` for the rejections. */
   async bind(tables: readonly TableName[], options: { deadlineMs: number; signal?: AbortSignal }): Promise<BoundPair> {
     const { oid, name, slotName } = this.subscription;
