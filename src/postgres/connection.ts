@@ -17,6 +17,8 @@ export interface ConnectionTarget {
   password: string;
   database: string;
   tls: TlsSettings;
+  /** Told of every statement of every session before it is sent, for whoever must account for it. The text may hold secrets. */
+  onStatement?: (sql: string) => void;
 }
 
 export interface ConnectOptions {

@@ -11,8 +11,6 @@ const GOODBYE_MS = 2_000;
  */
 export class Session {
   private ended = false;
-  /** Told of every statement before it is sent, for whoever must account for it. The text may hold secrets. */
-  onStatement: ((sql: string) => void) | null = null;
 
   private constructor(
     private readonly client: Client,
@@ -20,6 +18,7 @@ export class Session {
     readonly versionNum: number,
     readonly backendPid: number,
     readonly where: string,
+    private readonly onStatement?: (sql: string) => void,
   ) {
     client.once('end', () => (this.ended = true));
     client.on('error', () => (this.ended = true));
@@ -33,7 +32,7 @@ export class Session {
         `select pg_catalog.current_setting('server_version_num')::int as version, pg_catalog.pg_backend_pid() as pid` +
           (options.serverTimeouts ? '' : `, ${liftTimeoutsExpression()}`),
       );
-      return new Session(client, rows[0]!.version, rows[0]!.pid, where);
+      return new Session(client, rows[0]!.version, rows[0]!.pid, where, target.onStatement);
     } catch (error) {
       await client.end().catch(() => {});
       throw translateError(error, where);

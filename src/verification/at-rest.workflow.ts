@@ -2,8 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { failpoint } from '../engine/failpoints.js';
 import { Engine, type Workflow, type WorkflowContext } from '../engine/engine.js';
+import { StatementJournal } from '../changes/statement-journal.js';
 import { Operations } from '../operations/operations.js';
 import { Problem } from '../problems/problem.js';
+import { AuditService } from '../security/audit.service.js';
 import { ServersService } from '../servers/servers.service.js';
 import { formatLsn } from '../shared/lsn.js';
 import type { VerificationProgress } from './at-rest/link-verification.js';
@@ -31,6 +33,7 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
     private readonly operations: Operations,
     private readonly repository: VerificationRepository,
     private readonly servers: ServersService,
+    private readonly audit: AuditService,
   ) {
     engine.register(this);
   }
@@ -52,14 +55,19 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
     if (verification.verdict !== null) return outcomeOf(verification);
     await this.repository.begin(id);
     const started = Date.now();
+    const journal = new StatementJournal();
     const readers = await LinkReaders.open({
-      ...(await this.ends(verification)),
+      ...(await this.ends(verification, journal)),
       subscription: verification.subscription,
       confirm: 'as-read',
       deadlineMs: OPEN_DEADLINE_MS,
       signal,
+    }).catch(async (error: unknown) => {
+      await this.account(id, 'prepare', 'failed', journal);
+      throw error;
     });
     try {
+      await this.account(id, 'prepare', 'succeeded', journal);
       await failpoint('verification.opened');
       const result = await verifyLink({
         readers,
@@ -87,10 +95,13 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
   /** A server that is away is waited for: a slot left behind would keep its WAL for ever. */
   private async removeReaders(id: string): Promise<void> {
     const verification = await this.get(id);
+    const journal = new StatementJournal();
     for (const deadline = Date.now() + REMOVAL_DEADLINE_MS; ;) {
       try {
-        return await dropLinkObjects(await this.ends(verification));
+        await dropLinkObjects(await this.ends(verification, journal));
+        return await this.account(id, 'remove', 'succeeded', journal);
       } catch (error) {
+        await this.account(id, 'remove', 'failed', journal);
         if (!(error instanceof Problem) || !error.retryable || Date.now() > deadline) throw error;
         await delay(REMOVAL_RETRY_MS);
       }
@@ -103,12 +114,38 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
     return verification;
   }
 
-  private async ends(verification: ListedVerification): Promise<LinkEnds> {
+  /** Leaves an audit event with what was changed on the servers; none when nothing was. */
+  private async account(
+    id: string,
+    action: 'prepare' | 'remove',
+    outcome: 'succeeded' | 'failed',
+    journal: StatementJournal,
+  ): Promise<void> {
+    const sql = journal.take();
+    if (sql.length === 0) return;
+    const subject = `verifications/${id}`;
+    await this.audit.record({
+      action: `verifications.${action}`,
+      subject,
+      outcome,
+      sql,
+      actor: `operation ${id}`,
+    });
+  }
+
+  /** Statements to either side are noted in the journal. */
+  private async ends(verification: ListedVerification, journal: StatementJournal): Promise<LinkEnds> {
     const { id, publisherServer, publisherDatabase, subscriberServer, subscriberDatabase } = verification;
     return {
       readerId: readerIdOf(id),
-      publisher: await this.servers.target(publisherServer, publisherDatabase),
-      subscriber: await this.servers.target(subscriberServer, subscriberDatabase),
+      publisher: {
+        ...(await this.servers.target(publisherServer, publisherDatabase)),
+        onStatement: (sql) => journal.note('publisher', sql),
+      },
+      subscriber: {
+        ...(await this.servers.target(subscriberServer, subscriberDatabase)),
+        onStatement: (sql) => journal.note('subscriber', sql),
+      },
     };
   }
 }

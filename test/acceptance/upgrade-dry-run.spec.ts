@@ -86,7 +86,7 @@ describe('dry runs of every action on an upgrade', () => {
     expect([answer.status, answer.body.detail]).toEqual([action === 'approve' ? 200 : 202, undefined]);
   }
 
-  /** Whatever was planned as a change (slots go by calls) was run, letter by letter, by the audit of the steps. */
+  /** Whatever was planned was run, letter by letter, by the audit of the steps. */
   async function wasRun(plan: Plan): Promise<void> {
     const run = (await audit()).filter(({ action }) => action.startsWith('upgrades.')).flatMap(({ sql }) => sql);
     // The audit hides connection strings in a way of its own.
@@ -94,7 +94,7 @@ describe('dry runs of every action on an upgrade', () => {
     const text = blind(run.join('\n'));
     const missing = plan.steps
       .flatMap(({ statements }) => statements.map(({ sql }) => sql))
-      .filter((sql) => !sql.startsWith('select ') && !text.includes(blind(sql)));
+      .filter((sql) => !text.includes(blind(sql)));
     expect(missing).toEqual([]);
   }
 

@@ -107,6 +107,20 @@ describe('verifications', () => {
       differences: { missing: 0, extra: 0, different: 0 },
     });
     expect(await left()).toEqual([]);
+    // What was created and dropped on the servers for it is accounted for, with the SQL.
+    const events = (await api.get('/v1/audit-events?limit=20')).body.items.filter(
+      ({ subject }: { subject: string }) => subject === `verifications/${created.body.id}`,
+    );
+    expect(events).toEqual([
+      expect.objectContaining({ action: 'verifications.remove', outcome: 'succeeded' }),
+      expect.objectContaining({ action: 'verifications.prepare', outcome: 'succeeded' }),
+    ]);
+    const [removed, prepared] = events.map(({ sql }: { sql: string[] }) => sql.join('\n'));
+    expect(prepared).toMatch(/publisher\nselect pg_catalog.pg_create_logical_replication_slot\('lockstep_v_\w+'/);
+    expect(prepared).toMatch(/subscriber\ncreate publication/);
+    expect(prepared).toMatch(/subscriber\nselect pg_catalog.pg_create_logical_replication_slot\('lockstep_s_\w+'/);
+    expect(removed).toMatch(/publisher\nselect pg_catalog.pg_drop_replication_slot\('lockstep_v_\w+'/);
+    expect(removed).toMatch(/subscriber\ndrop publication/);
     const operation = await api.get(`/v1/operations/${created.body.id}`);
     expect(operation.body).toMatchObject({ kind: 'verification', state: 'succeeded', result: { verdict: 'equal' } });
     const list = await api.get('/v1/verifications?limit=1');

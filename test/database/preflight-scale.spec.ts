@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { WRITER_ROLES } from '../../src/postgres/catalog/fence.sql.js';
+import { Session } from '../../src/postgres/session.js';
 import { ALL_CHECKS } from '../../src/upgrades/preflight/checks/all.js';
 import { runPreflight } from '../../src/upgrades/preflight/preflight.service.js';
 import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
@@ -55,11 +56,11 @@ both(
 both(
   'looks for the writers, which takes longest there, once',
   async () => {
-    const [from, to] = [await source.open('many'), await target.open('many')];
     let asked = 0;
-    from.onStatement = (sql) => {
+    const onStatement = (sql: string) => {
       if (sql === WRITER_ROLES) asked += 1;
     };
+    const [from, to] = [await Session.open({ ...source.target('many'), onStatement }), await target.open('many')];
     try {
       const address = { host: '127.0.0.1', port: source.port, user: source.user };
       const context = {

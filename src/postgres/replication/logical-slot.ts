@@ -133,7 +133,7 @@ async function runCreation(
       await look();
       if (signal?.aborted) throw cancelled(name);
       sent = true;
-      await session.rows(`select pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')`, [name]);
+      await session.execute(`select pg_catalog.pg_create_logical_replication_slot(${literal(name)}, 'pgoutput')`);
       return true;
     } catch (error) {
       const state = sqlstateOf(error);
@@ -217,7 +217,7 @@ export async function dropLogicalSlot(session: Session, name: string, deadlineMs
     if (!status) return false;
     if (status.activePid !== null) await endOwnWalsender(session, status);
     try {
-      await session.rows('select pg_catalog.pg_drop_replication_slot($1)', [name]);
+      await session.execute(`select pg_catalog.pg_drop_replication_slot(${literal(name)})`);
       return true;
     } catch (error) {
       const state = sqlstateOf(error);
@@ -235,5 +235,5 @@ async function endOwnWalsender(session: Session, status: LogicalSlotStatus): Pro
       extra: { pid: status.activePid },
     });
   }
-  await session.rows('select pg_catalog.pg_terminate_backend($1)', [status.activePid]);
+  await session.execute(`select pg_catalog.pg_terminate_backend(${status.activePid})`);
 }

@@ -21,7 +21,7 @@ import type { UpgradeRequest } from '../upgrade-request.js';
 import { publisherConninfo } from '../../subscriptions/publisher-connection.js';
 import { openActSession } from './act-session.js';
 import { type Direction, Readers } from './readers.js';
-import { StatementJournal } from './statement-journal.js';
+import { StatementJournal } from '../../changes/statement-journal.js';
 import type { Side, StepContext } from './step.js';
 
 export interface UpgradeRunServices {
@@ -99,9 +99,10 @@ export class UpgradeRun implements StepContext {
     });
   }
 
-  connection(side: Side): Promise<ConnectionTarget> {
+  async connection(side: Side): Promise<ConnectionTarget> {
     const { server, database } = this.request[side];
-    return this.services.servers.target(server, database);
+    const target = await this.services.servers.target(server, database);
+    return { ...target, onStatement: (sql) => this.journal.note(side, sql) };
   }
 
   async conninfoOf(side: Side): Promise<string> {
@@ -262,8 +263,6 @@ export class UpgradeRun implements StepContext {
   private async openSession(side: Side): Promise<Session> {
     this.lease ??= await this.services.leases.take(`upgrade ${this.name}`);
     if (!(await this.leaseHeld())) throw new LeaseLost();
-    const session = await openActSession(await this.connection(side), this.name, this.lease.epoch);
-    session.onStatement = (sql) => this.journal.note(side, sql);
-    return session;
+    return await openActSession(await this.connection(side), this.name, this.lease.epoch);
   }
 }

@@ -1,5 +1,5 @@
-import { statementFailpoint } from '../../engine/failpoints.js';
-import { redactText } from '../../observability/redact.js';
+import { statementFailpoint } from '../engine/failpoints.js';
+import { redactText } from '../observability/redact.js';
 
 /** Most statements kept of one step; a restore of thousands of tables is told by its first ones and a count. */
 const MOST_STATEMENTS = 500;
@@ -12,7 +12,7 @@ const CHANGES =
 const CHANGING_CALLS =
   /pg_catalog\.(setval|pg_terminate_backend|pg_cancel_backend|pg_create_logical_replication_slot|pg_drop_replication_slot|pg_replication_slot_advance|pg_logical_emit_message)\s*\(/i;
 
-/** Collects, per step, the statements by which an upgrade changed a server; redacted where they are stored. */
+/** Collects the statements by which an operation changed servers, for its audit events; secrets left out. */
 export class StatementJournal {
   private statements: string[] = [];
   private left = 0;
