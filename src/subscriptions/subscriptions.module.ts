@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { LsnClockModule } from '../lsn-clock/lsn-clock.module.js';
 import { ReplicationSlotsModule } from '../replication-slots/replication-slots.module.js';
 import { ServersModule } from '../servers/servers.module.js';
 import { LinksController } from './links.controller.js';
@@ -9,7 +10,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
 import { SubscriptionsService } from './subscriptions.service.js';
 
 @Module({
-  imports: [ServersModule, ReplicationSlotsModule],
+  imports: [ServersModule, ReplicationSlotsModule, LsnClockModule],
   controllers: [SubscriptionsController, LinksController],
   providers: [SubscriptionsService, SubscriptionCreation, PublisherEnds, LinksService],
   exports: [SubscriptionsService, LinksService],
