@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { OperationsModule } from '../operations/operations.module.js';
 import { ServersModule } from '../servers/servers.module.js';
 import { VerificationModule } from '../verification/verification.module.js';
+import { UpgradeReadiness } from './upgrade-readiness.js';
 import { UpgradeRepository } from './upgrade.repository.js';
 import { UpgradesController } from './upgrades.controller.js';
 import { UpgradesService } from './upgrades.service.js';
@@ -16,6 +17,7 @@ import { UpgradeRuns } from './workflow/upgrade-runs.js';
   controllers: [UpgradesController],
   providers: [
     UpgradeRepository,
+    UpgradeReadiness,
     UpgradeRuns,
     ForwardWorkflow,
     AbortWorkflow,

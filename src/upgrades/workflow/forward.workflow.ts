@@ -51,16 +51,18 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
   }
 
   private async carry(context: WorkflowContext, run: UpgradeRun, runner: StepRunner): Promise<void> {
-    for (const step of PREPARE_STEPS) await runner.step(step);
-    if (run.request.gates.includes('copy')) await this.gate(context, run, runner, 'copy', 1);
-    for (const step of COPY_STEPS) await runner.step(step);
-    for (const step of VERIFY_STEPS) await runner.step(step);
     // A target that was opened, or was about to be, is not fenced again: what is left to do follows the opening.
     const opening = await context.step('opening', () => this.isOpening(run.name));
     if (opening) for (const step of OPEN_STEPS) await runner.step(step);
     else {
-      // What an earlier attempt could not take back is taken back before anybody is asked for anything.
+      // What an earlier attempt could not take back is taken back before anything else, and before anybody is asked.
       await this.takeBack(context, run, runner, 0, null);
+      for (const step of PREPARE_STEPS) await runner.step(step);
+      // A copy that was begun has been approved.
+      const copies = await context.step('copy-begun', () => this.isCopyBegun(run.name));
+      if (!copies && run.request.gates.includes('copy')) await this.gate(context, run, runner, 'copy', 1);
+      for (const step of COPY_STEPS) await runner.step(step);
+      for (const step of VERIFY_STEPS) await runner.step(step);
       for (let pass = 1; !(await this.switchOver(context, run, runner, pass)); pass++);
     }
     for (const step of SWITCHED_STEPS) await runner.step(step);
@@ -153,6 +155,10 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
     }
   }
 
+  private async isCopyBegun(name: string): Promise<boolean> {
+    return (await this.repository.stepState(name, COPY_STEPS[0]!.name)) === 'done';
+  }
+
   private async isOpening(name: string): Promise<boolean> {
     return (await this.repository.find(name))?.openingAt instanceof Date;
   }
@@ -163,7 +169,7 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
       const problem = problemDocument(error);
       // Once the target is open it stays open: what failed is the tidying up, which a retry repeats.
       const phase = upgrade?.openingAt ? 'switched' : problem.code === 'PRECONDITION_FAILED' ? 'blocked' : 'failed';
-      await this.repository.patch(name, { phase, problem, awaiting: null });
+      await this.repository.patch(name, { phase, problem, awaiting: null }, context.operationId);
     });
   }
 }

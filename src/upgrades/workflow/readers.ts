@@ -74,6 +74,8 @@ export class Readers {
     readers.link = await LinkReaders.open({
       ...ends,
       subscription: subscriptionName,
+      // Without it nobody would see what is written on the subscriber besides, and no verdict would hold.
+      needsSubscriberStream: true,
       confirm: 'by-caller',
       deadlineMs: context.request.deadlines.slotMs,
       signal,
@@ -86,10 +88,15 @@ export class Readers {
 
   /** Removes slots and publications of the readers from both servers, also those of an earlier process. */
   static async drop(context: StepContext, direction: Direction): Promise<Record<string, unknown> | null> {
-    const ends = await endsOf(context, direction);
-    await dropLinkObjects(ends);
+    const id = readerId(context, direction);
+    const end = async (side: Side) => (context.isLeft(side) ? null : await context.connection(side));
+    await dropLinkObjects({
+      readerId: id,
+      publisher: await end(publisherOf(direction)),
+      subscriber: await end(subscriberOf(direction)),
+    });
     await context.forget(...Object.values(FACTS[direction]));
-    return { dropped: ends.readerId };
+    return { dropped: id };
   }
 
   /** Why a stream ended for good; null while both live. */
@@ -311,7 +318,7 @@ function notEqual(result: LinkVerification): Problem {
     return `${schema}.${name} ${verdict}${reason ? ` (${reason})` : ''}`;
   });
   return new Problem('CONFLICT', `the verification says ${result.verdict}: ${named.join('; ') || result.reason}`, {
-    hint: 'Look at the differences, repair or exclude, then retry.',
+    hint: 'Look at the differences, repair them, then try the same again: it begins with another verification.',
     extra: {
       differences: result.differences.slice(0, 50).map(presented),
     },

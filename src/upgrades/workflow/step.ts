@@ -23,6 +23,10 @@ export interface StepContext {
   /** Stores facts before anything else happens; `facts` shows them from then on. */
   record(facts: Partial<UpgradeFacts>): Promise<void>;
   forget(...facts: (keyof UpgradeFacts)[]): Promise<void>;
+  /** Whether an abort leaves that side as it is, lost or out of reach; `act` and `connection` reject for it. */
+  isLeft(side: Side): boolean;
+  /** As of the last look at the server, so also for one that is out of reach. */
+  systemIdentifier(side: Side): Promise<string>;
   /** The session that may change that side; see `openActSession`. */
   act(side: Side): Promise<Session>;
   /** Runs statements on that side's act session and audits them, secrets left out. */
