@@ -80,7 +80,7 @@ describe('ways out of an upgrade', () => {
   async function writes(side: 'source' | 'target'): Promise<boolean> {
     return scene[side].withSession('postgres', async (session) => {
       const rows = await session.rows<{ open: boolean }>(
-        `select rolcanlogin as open from pg_roles where rolname like 'writer%'`,
+        `select rolcanlogin as open from pg_roles where rolname like 'orders_writer%'`,
       );
       expect(rows.length).toBeGreaterThan(0);
       return rows.some(({ open }) => open);
