@@ -73,6 +73,17 @@ export class UpgradeRepository {
     return rows.map(({ name }) => name);
   }
 
+  async byShortIds(
+    ids: string[],
+  ): Promise<{ name: string; shortId: string; phase: UpgradePhase; live: boolean; servers: string[] }[]> {
+    return this.dataSource.query(
+      `select name, short_id as "shortId", phase, phase <> all ($2) as live,
+              array[request -> 'source' ->> 'server', request -> 'target' ->> 'server'] as servers
+         from lockstep.upgrade where short_id = any ($1)`,
+      [ids, ENDED],
+    );
+  }
+
   /** False when the name is taken, or another live upgrade uses one of its databases: then nothing is written. */
   create(
     row: Pick<UpgradeEntity, 'name' | 'shortId' | 'operationId' | 'request' | 'secrets' | 'phase' | 'writeTo'>,

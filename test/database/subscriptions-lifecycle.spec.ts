@@ -4,6 +4,8 @@ import type { LsnSample } from '../../src/lsn-clock/lsn-history.js';
 import type { LsnSampleRepository } from '../../src/lsn-clock/lsn-sample.repository.js';
 import { parseLsn } from '../../src/shared/lsn.js';
 import { PublicationsService } from '../../src/publications/publications.service.js';
+import { SlotOwners } from '../../src/replication-slots/slot-owners.js';
+import { SubscriptionSlotOwners } from '../../src/subscriptions/subscription-slot-owners.js';
 import { ReplicationSlotsService } from '../../src/replication-slots/replication-slots.service.js';
 import { LinksService } from '../../src/subscriptions/links.service.js';
 import { PublisherEnds } from '../../src/subscriptions/publisher-ends.js';
@@ -45,12 +47,12 @@ describe.each([
       await server.run(database, SCHEMA);
     }
     const servers = fleetServers({ source: publisher, sink: subscriber });
-    slots = new ReplicationSlotsService(servers);
     publications = new PublicationsService(servers);
-    const ends = new PublisherEnds(
-      servers,
-      new LsnClock({ of: () => Promise.resolve(history) } as unknown as LsnSampleRepository),
-    );
+    const clock = new LsnClock({ of: () => Promise.resolve(history) } as unknown as LsnSampleRepository);
+    const owners = new SlotOwners();
+    slots = new ReplicationSlotsService(servers, clock, owners);
+    const ends = new PublisherEnds(servers, clock);
+    new SubscriptionSlotOwners(servers, ends, owners);
     subscriptions = new SubscriptionsService(servers, new SubscriptionCreation(servers, slots), ends);
     links = new LinksService(servers, ends);
     await publisher.run(database, `insert into orders select n, 'row ' || n from generate_series(1, 100) n`);

@@ -62,6 +62,21 @@ export function advanceReplicationSlot(name: string, lsn: Lsn): Statement[] {
   return [statement(`select end_lsn::text as end_lsn from ${call}`, 'none', { transactional: false })];
 }
 
+/** A slot of the same kind at the same place. */
+export function copyReplicationSlot(
+  source: { name: string; kind: 'logical' | 'physical' },
+  copy: { name: string; plugin?: string },
+): Statement[] {
+  requireSlotName(copy.name, '/name');
+  if (copy.plugin !== undefined) {
+    if (source.kind === 'physical') throw invalidInput('/plugin', 'a physical slot has no plugin');
+    requireIdentifier(copy.plugin, '/plugin');
+  }
+  const call = [literal(source.name), literal(copy.name), 'false', ...(copy.plugin ? [literal(copy.plugin)] : [])];
+  const sql = `select slot_name, lsn::text as lsn from pg_catalog.pg_copy_${source.kind}_replication_slot(${call.join(', ')})`;
+  return [statement(sql, 'none', { transactional: false })];
+}
+
 function requireSlotName(name: string, pointer: string): void {
   const problem = slotNameProblem(name);
   if (problem) throw invalidInput(pointer, `the slot name ${problem}`);
