@@ -21,8 +21,10 @@ export interface UpgradeFacts {
   rolesCreated?: string[];
   /** The bar on the target's roles, as it was before. */
   targetBar?: FenceRecord;
-  /** Schema of the source when it was dumped; any later DDL shows against it. */
+  /** Schema of the source when it was dumped, or when the target last followed it; any later DDL shows against it. */
   fingerprint?: SchemaFingerprint;
+  /** Schema of the target at that time: what the source changes later must change here too. */
+  fingerprintOnTarget?: SchemaFingerprint;
   /** Schema of the target when it was opened. */
   targetFingerprint?: SchemaFingerprint;
   /** Error counters of the forward subscription before the fence; null below 15. */

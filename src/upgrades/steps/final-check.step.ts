@@ -25,7 +25,7 @@ export const sequencesStep: UpgradeStep = {
 
 /**
  * The proof inside the fence: every key touched since the last verified LSN is equal on both sides, sequences have
- * not moved since they were read, and the source's schema is the one that was copied. Never a scan.
+ * not moved since they were read, and the source's schema is the one that the target follows. Never a scan.
  */
 export const finalCheckStep: UpgradeStep = {
   name: 'final-check',
@@ -49,9 +49,9 @@ export const finalCheckStep: UpgradeStep = {
     if (drift.length > 0) {
       throw new Problem(
         'CONFLICT',
-        `the source's schema changed since it was copied: ${drift.slice(0, 10).join('; ')}`,
+        `the source's schema changed while the writers were stopped: ${drift.slice(0, 10).join('; ')}`,
         {
-          hint: 'Make the same change on the target, or abort and begin again.',
+          hint: 'Let the migration end, make the same change on the target or undo it on the source, then try again.',
           extra: { changes: drift.slice(0, 200) },
         },
       );
