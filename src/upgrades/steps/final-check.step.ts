@@ -2,6 +2,7 @@ import { compareFingerprints, readFingerprint } from '../../postgres/schema/fing
 import { compareSequences, readSequences, transferSequences } from '../../postgres/schema/sequences.js';
 import { type Session, withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
+import { differing } from '../workflow/readers.js';
 import type { UpgradeStep } from '../workflow/step.js';
 
 /** Every sequence exactly: last value and whether it was called. Only those that moved since the pre-sync are set. */
@@ -66,11 +67,7 @@ export const finalCheckStep: UpgradeStep = {
 };
 
 export function refuseDifferences(differences: Record<string, unknown>[]): void {
-  if (differences.length === 0) return;
-  throw new Problem('CONFLICT', `${differences.length} rows differ between source and target`, {
-    hint: 'See `differences`; repair them, then try once more: it begins with a verification.',
-    extra: { differences: differences.slice(0, 50) },
-  });
+  if (differences.length > 0) throw differing(differences);
 }
 
 async function comparedSequences(source: Session, target: Session) {

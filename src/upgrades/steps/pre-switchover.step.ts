@@ -23,6 +23,8 @@ export const preSwitchoverStep: UpgradeStep = {
       await context.progress('verifying once more: the last verification does not carry any more');
       await readers.verify(context);
     }
+    await context.progress('comparing what was written since the verification');
+    readers.refuseFutileFence(await readers.advance(context.signal));
     const transfer = await transferSequences(await context.act('source'), await context.act('target'));
     await context.record({ sequences: { total: transfer.states.length, moved: transfer.applied } });
     await lagIsLittle(context, 'source', context.names.slot);

@@ -89,6 +89,10 @@ const aheadStep: UpgradeStep = {
 
   async run(context) {
     const transfer = await transferSequences(await context.act('target'), await context.act('source'));
+    if (isReadBack(context)) {
+      const readers = await context.readers('back');
+      readers.refuseFutileFence(await readers.advance(context.signal));
+    }
     await lagIsLittle(context, 'target', context.names.backSlot);
     return { sequencesMovedAhead: transfer.applied };
   },

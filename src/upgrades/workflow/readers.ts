@@ -9,15 +9,17 @@ import type { Difference } from '../../verification/at-rest/difference.js';
 import type { LinkVerification } from '../../verification/at-rest/link-verification.js';
 import { readLinkTables, readSubscription } from '../../verification/at-rest/read-shapes.js';
 import { verifyLink } from '../../verification/at-rest/verify-link.js';
-import { compareTouched } from '../../verification/final-check/compare-touched.js';
+import { compareTouched, type TouchedVerification } from '../../verification/final-check/compare-touched.js';
 import { TouchedKeys } from '../../verification/final-check/touched-keys.js';
 import { dropLinkObjects, publisherSlotName, subscriberSlotName } from '../../verification/link/link-objects.js';
 import { LinkReaders } from '../../verification/link/link-readers.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
 import type { Side, StepContext } from './step.js';
 
-/** More touched keys than this make the final check slow: verify again before the fence instead. */
+/** More touched keys than this make the final check slow: they are compared before the fence instead. */
 const MANY_KEYS = 50_000;
+/** So few that comparing them ahead saves nothing. */
+const FEW_KEYS = 1_000;
 /** Transactions remembered for the fence's proof; inside a fence that holds there is one, our marker. */
 const REMEMBERED = 10_000;
 const BIND_DEADLINE_MS = 60_000;
@@ -97,9 +99,9 @@ export class Readers {
     return this.link.failed;
   }
 
+  /** Whether nothing can be built on the last verification, so that everything has to be compared again. */
   get needsVerification(): boolean {
-    if (this.verdict !== 'equal' || this.localWrites.size > 0) return true;
-    return this.touched.overflow !== null || this.touched.size > MANY_KEYS;
+    return this.verdict !== 'equal' || this.localWrites.size > 0 || this.touched.overflow !== null;
   }
 
   /** Verdict of the link's last verification; undefined when there is none to build on. */
@@ -145,10 +147,8 @@ export class Readers {
       ...(verifiedLsn !== null && result.verdict === 'equal' ? { [facts.verifiedLsn]: verifiedLsn } : {}),
     });
     await context.storeVerification(id, result);
-    if (result.verdict === 'equal' && result.verifiedLsn !== null) {
-      this.touched.reset(result.verifiedLsn);
-      this.link.confirm(result.verifiedLsn);
-    } else if (context.request.verification.required) {
+    if (result.verdict === 'equal' && result.verifiedLsn !== null) this.settle(result.verifiedLsn);
+    else if (context.request.verification.required) {
       throw notEqual(result);
     }
     return {
@@ -160,6 +160,57 @@ export class Readers {
       rows,
       ms: Date.now() - started,
     };
+  }
+
+  /**
+   * Brings the verified LSN forward by comparing what was touched since, over and over while that leaves fewer rows and
+   * still more than a few: it costs those rows only, and what is touched meanwhile is less each time. Nothing happens
+   * where a verification of everything is needed. Answers why it could not be brought forward; null when it was, or need
+   * not be. Rejects when rows differ.
+   */
+  async advance(signal: AbortSignal): Promise<string | null> {
+    for (let before = Infinity; this.touched.size < before && !this.needsVerification;) {
+      if (this.failed) throw this.failed;
+      before = this.touched.size;
+      const { verdict, verifiedLsn, reason, differences } = await this.compareTouched(signal);
+      // They are for a verification of everything, which is needed now, to judge.
+      if (this.localWrites.size > 0) return null;
+      if (verdict === 'different') {
+        await this.context.forget(FACTS[this.direction].verdict);
+        throw differing(differences.map(presented));
+      }
+      if (verdict !== 'equal' || verifiedLsn === null) return reason;
+      // Recorded before either slot may forget anything.
+      await this.context.record({ [FACTS[this.direction].verifiedLsn]: formatLsn(verifiedLsn) });
+      this.settle(verifiedLsn);
+      if (this.touched.size <= FEW_KEYS) return null;
+    }
+    return null;
+  }
+
+  /**
+   * Refuses a fence inside which the final check could only fail, or take long.
+   *
+   * @param obstacle why the verified LSN could not be brought forward
+   */
+  refuseFutileFence(obstacle: string | null): void {
+    if (this.failed) throw this.failed;
+    if (this.verdict !== 'equal') return;
+    const again = 'Try again when less is written: it begins with whatever has to be compared once more.';
+    if (this.localWrites.size > 0) throw this.localWriteProblem();
+    if (this.touched.overflow !== null) {
+      throw new Problem('CONFLICT', `the verification does not carry any more: ${this.touched.overflow}`, {
+        hint: `${again} Everything then; and the same must not happen while that runs, so hold back TRUNCATE and DDL meanwhile.`,
+      });
+    }
+    if (this.touched.size > MANY_KEYS) {
+      const why = obstacle === null ? 'as many are written while they are compared' : obstacle;
+      throw new Problem(
+        'CONFLICT',
+        `${this.touched.size} rows would have to be compared while nobody can write: ${why}`,
+        { hint: again },
+      );
+    }
   }
 
   /** Waits until both streams have given everything committed before the call. */
@@ -194,27 +245,11 @@ export class Readers {
     if (this.verdict !== 'equal') {
       throw new Problem('CONFLICT', 'there is no verification to build the final check on; verify again');
     }
-    const result = await compareTouched({
-      readers: this.link,
-      touched: this.touched,
-      bindDeadlineMs: Math.min(BIND_DEADLINE_MS, this.context.request.deadlines.drainMs),
-      signal,
-    });
+    const result = await this.compareTouched(signal);
     // Whatever is wrong, another attempt has to begin with a verification.
     const isLocal = this.localWrites.size > 0;
     if (isLocal || result.verdict !== 'equal') await this.context.forget(FACTS[this.direction].verdict);
-    if (isLocal) {
-      const local = [...this.localWrites.values()].flat();
-      const where = local.slice(0, 5).map(({ schema, table, lsn }) => `${schema}.${table} at ${lsn}`);
-      throw new Problem(
-        'CONFLICT',
-        `somebody wrote on the ${subscriberOf(this.direction)}: ${where.join(', ') || 'very much'}`,
-        {
-          hint: 'Find out who (a superuser, a trigger, a job), undo it, then try once more: it begins with a verification.',
-          extra: { localWrites: local.slice(0, 100) },
-        },
-      );
-    }
+    if (isLocal) throw this.localWriteProblem();
     if (result.verdict === 'different')
       return { keys: result.keys, verifiedLsn: '', differences: result.differences.map(presented) };
     if (result.verdict !== 'equal' || result.verifiedLsn === null) {
@@ -228,6 +263,35 @@ export class Readers {
 
   async close(): Promise<void> {
     await this.link.close();
+  }
+
+  private compareTouched(signal: AbortSignal): Promise<TouchedVerification> {
+    return compareTouched({
+      readers: this.link,
+      touched: this.touched,
+      bindDeadlineMs: Math.min(BIND_DEADLINE_MS, this.context.request.deadlines.drainMs),
+      signal,
+    });
+  }
+
+  /** Both sides were shown equal there, and that is recorded. */
+  private settle(verifiedLsn: Lsn): void {
+    this.touched.reset(verifiedLsn);
+    // What others wrote on the subscriber has to come again after a crash until it was compared.
+    if (this.localWrites.size === 0) this.link.confirm(verifiedLsn);
+  }
+
+  private localWriteProblem(): Problem {
+    const local = [...this.localWrites.values()].flat();
+    const where = local.slice(0, 5).map(({ schema, table, lsn }) => `${schema}.${table} at ${lsn}`);
+    return new Problem(
+      'CONFLICT',
+      `somebody wrote on the ${subscriberOf(this.direction)}: ${where.join(', ') || 'very much'}`,
+      {
+        hint: 'Find out who (a superuser, a trigger, a job), undo it, then try once more: it begins with a verification.',
+        extra: { localWrites: local.slice(0, 100) },
+      },
+    );
   }
 
   private published(transaction: StreamedTransaction): void {
@@ -259,6 +323,13 @@ export class Readers {
 /** As JSON, without values: rows do not belong into problems and logs; the verification lists them. */
 function presented({ schema, table, kind, key, publisherLsn }: Difference): Record<string, unknown> {
   return { schema, table, kind, key, publisherLsn: formatLsn(publisherLsn) };
+}
+
+export function differing(differences: Record<string, unknown>[]): Problem {
+  return new Problem('CONFLICT', `${differences.length} rows differ between source and target`, {
+    hint: 'See `differences`; repair them, then try once more: it begins with a verification.',
+    extra: { differences: differences.slice(0, 50) },
+  });
 }
 
 function publisherOf(direction: Direction): Side {
