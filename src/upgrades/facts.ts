@@ -1,4 +1,5 @@
 import type { SchemaFingerprint } from '../postgres/schema/fingerprint.js';
+import type { ProblemDocument } from '../problems/problem.js';
 import type { FenceRecord } from './traffic/fence-record.js';
 
 export interface TableName {
@@ -57,6 +58,8 @@ export interface UpgradeFacts {
   sequences?: { total: number; moved: number };
   keysChecked?: number;
   leftovers?: string[];
+  /** A problem that was met while a gate waited, and the one it is shown over. */
+  watchProblem?: { told: ProblemDocument; over: ProblemDocument | null };
 }
 
 export interface ServerFacts {

@@ -2,11 +2,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Session } from '../../src/postgres/session.js';
 import { readFingerprint } from '../../src/postgres/schema/fingerprint.js';
 import { parseLsn } from '../../src/shared/lsn.js';
+import type { UpgradeRepository } from '../../src/upgrades/upgrade.repository.js';
 import type { UpgradeFacts } from '../../src/upgrades/facts.js';
 import { objectNames } from '../../src/upgrades/object-names.js';
 import { preSwitchoverStep } from '../../src/upgrades/steps/pre-switchover.step.js';
+import { GateWatch } from '../../src/upgrades/workflow/gate-watch.js';
 import { Readers } from '../../src/upgrades/workflow/readers.js';
 import type { Side, StepContext } from '../../src/upgrades/workflow/step.js';
+import { eventually } from '../support/eventually.js';
 import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
 import { LinkFixture } from './verification/link-fixture.js';
 
@@ -21,6 +24,7 @@ describe('readers of an upgrade', () => {
   let verifications: number;
   /** Called when a verification has compared everything. */
   let meanwhile: () => Promise<void>;
+  let progressed: () => Promise<void>;
   let recording: () => void;
 
   beforeAll(async () => {
@@ -35,9 +39,13 @@ describe('readers of an upgrade', () => {
     };
   }, 120_000);
   beforeEach(async () => {
-    meanwhile = async () => {};
+    meanwhile = progressed = async () => {};
     recording = () => {};
     verifications = 0;
+    abandoned = [];
+    gate = { awaiting: 'switchover', abortRequestedAt: null, problem: null };
+    clock = 0;
+    request.verification.required = true;
     facts = { fingerprint: await readFingerprint(sessions.source) };
     readers = await Readers.open(context, 'forward', context.signal);
     expect(await readers.verify(context)).toMatchObject({ verdict: 'equal' });
@@ -49,6 +57,11 @@ describe('readers of an upgrade', () => {
     await link?.drop();
   });
 
+  let abandoned: string[];
+  let gate: { awaiting: string | null; abortRequestedAt: Date | null; problem: Record<string, unknown> | null };
+  let clock: number;
+
+  const request = { verification: { required: true }, deadlines: { drainMs: 30_000, slotMs: 30_000 } };
   /** Of an upgrade, what its readers need; the servers are real. */
   const context = {
     name: DATABASE,
@@ -59,7 +72,7 @@ describe('readers of an upgrade', () => {
       slot: `${DATABASE}_sub`,
       readers: 'up_readers',
     },
-    request: { verification: { required: true }, deadlines: { drainMs: 30_000, slotMs: 30_000 } },
+    request,
     signal: new AbortController().signal,
     get facts() {
       return facts;
@@ -75,9 +88,9 @@ describe('readers of an upgrade', () => {
     connection: async (side: Side) => (side === 'source' ? link.publisher : link.subscriber).target(DATABASE),
     readers: async () => readers,
     beginVerification: async () => void verifications++,
-    verificationProgress: async () => {},
+    verificationProgress: () => progressed(),
     storeVerification: () => meanwhile(),
-    abandonVerification: async () => {},
+    abandonVerification: async (_id: string, reason: string) => void abandoned.push(reason),
     progress: async () => {},
     event: async () => {},
   } as unknown as StepContext;
@@ -141,5 +154,97 @@ describe('readers of an upgrade', () => {
     meanwhile = async () => {};
     await preSwitchoverStep.run(context);
     expect(verifications).toBe(3);
+  });
+
+  describe('while a gate waits', () => {
+    const repository = {
+      find: async () => {
+        looks++;
+        return gate;
+      },
+      patch: async (_name: string, patch: Partial<typeof gate>) => void Object.assign(gate, patch),
+    } as unknown as UpgradeRepository;
+    let looks = 0;
+    const newWatch = () => new GateWatch(context, repository, () => clock);
+    /** On the subscriber only, and that it came to differ is not known from a stream. */
+    async function spoil(id: number): Promise<void> {
+      await link.plant(`update sales.orders set document = 'planted' where id = ${id}`);
+      await readers.catchUp(30_000);
+    }
+    const mend = (id: number) => onSource(`update sales.orders set document = 'mended' where id = ${id}`);
+
+    it('a difference that was accepted is not looked for again', async () => {
+      await spoil(11);
+      request.verification.required = false;
+      expect(await readers.verify(context)).toMatchObject({ verdict: 'different' });
+      const watch = newWatch();
+      await watch.look();
+      await watch.look();
+      expect(verifications).toBe(2);
+      await mend(11);
+      request.verification.required = true;
+      expect(await readers.verify(context)).toMatchObject({ verdict: 'equal' });
+    });
+
+    it('WAL that a long transaction keeps is no reason to verify', async () => {
+      const long = await Session.open(link.publisher.target(DATABASE), { purpose: 'test' });
+      try {
+        await long.execute(`begin; update sales.orders set customer = 1 where id = 12`);
+        for (let n = 0; n < 3; n++) {
+          await onSource(`select pg_logical_emit_message(false, 'x', repeat('x', 10000000))`);
+          await touch('13');
+          await readers.advance(context.signal);
+        }
+        // Says at once what was confirmed.
+        await readers.close();
+        expect(await readers.walSinceVerified()).toBeLessThan(5_000_000);
+        const { kept } = await sessions.source.row<{ kept: string }>(
+          `select pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::text as kept
+             from pg_replication_slots where slot_name = 'lockstep_v_up_readers'`,
+        );
+        expect(Number(kept)).toBeGreaterThan(20_000_000);
+      } finally {
+        await long.close();
+      }
+    });
+
+    it('verifies less and less often what stays different, at once when something changes, and clears its own problem only', async () => {
+      const refusal = { code: 'CONFLICT', detail: 'sessions did not end' };
+      gate.problem = refusal;
+      await spoil(14);
+      const watch = newWatch();
+      const times: number[] = [];
+      for (clock = 0; clock <= 8 * 60_000; clock += 30_000) {
+        const before = verifications;
+        await watch.look();
+        if (verifications > before) times.push(clock / 60_000);
+      }
+      expect(times).toEqual([0, 1, 3, 7]);
+      expect(gate.problem).toMatchObject({ detail: expect.stringContaining('sales.orders different') });
+      await link.plant(`update sales.orders set document = document where id = 15`);
+      await mend(14);
+      await readers.catchUp(30_000);
+      await watch.look();
+      expect(readers.needsVerification).toBe(false);
+      expect(gate.problem).toBe(refusal);
+      expect(facts.watchProblem).toBeUndefined();
+    }, 60_000);
+
+    it.each(['approval', 'abort'])('an %s ends a verification that is running', async (how) => {
+      await spoil(16);
+      await mend(16);
+      progressed = async () => {
+        if (how === 'abort') gate.abortRequestedAt = new Date();
+        else gate.awaiting = null;
+        const before = looks;
+        await eventually(async () => looks > before, { within: 10_000 });
+      };
+      await newWatch().look();
+      expect(abandoned).toEqual(['it was interrupted']);
+      expect(gate.problem).toBeNull();
+      expect(readers.needsVerification).toBe(true);
+      progressed = async () => {};
+      await readers.verify(context);
+    });
   });
 });

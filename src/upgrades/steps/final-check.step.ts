@@ -2,7 +2,7 @@ import { compareFingerprints, readFingerprint } from '../../postgres/schema/fing
 import { compareSequences, readSequences, transferSequences } from '../../postgres/schema/sequences.js';
 import { type Session, withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
-import { differing } from '../workflow/readers.js';
+import { differing } from '../workflow/reader-problems.js';
 import type { UpgradeStep } from '../workflow/step.js';
 
 /** Every sequence exactly: last value and whether it was called. Only those that moved since the pre-sync are set. */

@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { readReplicationSlots } from '../../postgres/catalog/replication-slots.js';
+import { SLOT_LAG } from '../../postgres/catalog/upgrade.sql.js';
 import type { BoundPair } from '../../postgres/replication/bound-pair.js';
 import type { StreamedTransaction } from '../../postgres/replication/streamed-transaction.js';
 import { withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import { formatLsn, type Lsn, parseLsn } from '../../shared/lsn.js';
-import type { Difference } from '../../verification/at-rest/difference.js';
-import type { LinkVerification } from '../../verification/at-rest/link-verification.js';
 import { readLinkTables, readSubscription } from '../../verification/at-rest/read-shapes.js';
 import { verifyLink } from '../../verification/at-rest/verify-link.js';
 import { compareTouched, type TouchedVerification } from '../../verification/final-check/compare-touched.js';
@@ -14,6 +13,8 @@ import { TouchedKeys } from '../../verification/final-check/touched-keys.js';
 import { dropLinkObjects, publisherSlotName, subscriberSlotName } from '../../verification/link/link-objects.js';
 import { LinkReaders } from '../../verification/link/link-readers.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
+import { type ForeignChange, LocalWrites } from './local-writes.js';
+import { differing, notEqual, presented, writtenLocally } from './reader-problems.js';
 import type { Side, StepContext } from './step.js';
 
 /** More touched keys than this make the final check slow: they are compared before the fence instead. */
@@ -33,20 +34,13 @@ const FACTS = {
   back: { opened: 'backReadersOpened', verifiedLsn: 'backVerifiedLsn', verdict: 'backVerdict' },
 } as const;
 
-export interface ForeignChange {
-  schema: string;
-  table: string;
-  lsn: string;
-}
-
 /**
  * The change streams of one link while an upgrade, or its rollback, runs. They begin before the first verification and
  * never stop: after a crash the slots give everything since the last verified LSN again.
  */
 export class Readers {
   private readonly recent: { endLsn: Lsn; tables: { schema: string; name: string }[] }[] = [];
-  /** Writes on the subscriber that did not come through the subscription, by their transaction's xid, since verified. */
-  private readonly localWrites = new Map<number, ForeignChange[]>();
+  private readonly localWrites = new LocalWrites();
 
   private constructor(
     private readonly context: StepContext,
@@ -101,7 +95,29 @@ export class Readers {
 
   /** Whether nothing can be built on the last verification, so that everything has to be compared again. */
   get needsVerification(): boolean {
+    if (this.isAccepted) return false;
     return this.verdict !== 'equal' || this.localWrites.size > 0 || this.touched.overflow !== null;
+  }
+
+  /** Whether comparing what was touched since the verified LSN proves both sides equal. */
+  private get isCarried(): boolean {
+    return this.verdict === 'equal' && !this.needsVerification;
+  }
+
+  /** Whether the last verification settled that the sides are not equal, and that was not to matter. */
+  get isAccepted(): boolean {
+    const settled = this.verdict === 'different' || this.verdict === 'not-comparable';
+    return settled && !this.context.request.verification.required;
+  }
+
+  /** Whether so much was touched since the verified LSN that a final check would be slow. */
+  get isFarBehind(): boolean {
+    return this.touched.size > MANY_KEYS;
+  }
+
+  /** All that says whether a verification is needed: while it stays the same, another one has nothing new to find. */
+  get standing(): string {
+    return JSON.stringify([this.verdict ?? null, this.touched.overflow, this.localWrites.size]);
   }
 
   /** Verdict of the link's last verification; undefined when there is none to build on. */
@@ -109,11 +125,22 @@ export class Readers {
     return this.context.facts[FACTS[this.direction].verdict];
   }
 
-  /** WAL the publisher keeps for what was written since the verified LSN, in bytes; null when that is not known. */
-  async walKept(): Promise<number | null> {
+  /**
+   * WAL of the publisher since the verified LSN, in bytes; null when that is not known. Not what its slot keeps: that may
+   * be more, for a long transaction's sake, whatever is confirmed.
+   */
+  async walSinceVerified(): Promise<number | null> {
     const session = await this.context.act(publisherOf(this.direction));
-    const [slot] = await readReplicationSlots(session, publisherSlotName(readerId(this.context, this.direction)));
-    return slot?.retainedBytes ?? null;
+    const slot = publisherSlotName(readerId(this.context, this.direction));
+    const [row] = await session.rows<{ bytes: string | null }>(SLOT_LAG, [slot]);
+    return typeof row?.bytes === 'string' ? Number(row.bytes) : null;
+  }
+
+  /** Lets the servers forget what was written so far. Only where nothing is built on the last verification. */
+  letGo(): void {
+    const { publisherPosition } = this.link;
+    this.touched.reset(publisherPosition);
+    this.link.confirm(publisherPosition);
   }
 
   /** Compares everything in one bound pair. Records verdict and LSN before either slot may forget anything. */
@@ -135,7 +162,8 @@ export class Readers {
     });
     // What the first snapshot saw has been compared, and delivered by now; what came later has not.
     if (firstBound) {
-      for (const xid of this.localWrites.keys()) if (firstBound.subscriberSees(xid)) this.localWrites.delete(xid);
+      const bound = firstBound;
+      this.localWrites.forget((xid) => bound.subscriberSees(xid));
     }
     const verifiedLsn = result.verifiedLsn === null ? null : formatLsn(result.verifiedLsn);
     const facts = FACTS[this.direction];
@@ -169,7 +197,7 @@ export class Readers {
    * not be. Rejects when rows differ.
    */
   async advance(signal: AbortSignal): Promise<string | null> {
-    for (let before = Infinity; this.touched.size < before && !this.needsVerification;) {
+    for (let before = Infinity; this.touched.size < before && this.isCarried;) {
       if (this.failed) throw this.failed;
       before = this.touched.size;
       const { verdict, verifiedLsn, reason, differences } = await this.compareTouched(signal);
@@ -197,7 +225,7 @@ export class Readers {
     if (this.failed) throw this.failed;
     if (this.verdict !== 'equal') return;
     const again = 'Try again when less is written: it begins with whatever has to be compared once more.';
-    if (this.localWrites.size > 0) throw this.localWriteProblem();
+    if (this.localWrites.size > 0) throw writtenLocally(subscriberOf(this.direction), this.localWrites.changes());
     if (this.touched.overflow !== null) {
       throw new Problem('CONFLICT', `the verification does not carry any more: ${this.touched.overflow}`, {
         hint: `${again} Everything then; and the same must not happen while that runs, so hold back TRUNCATE and DDL meanwhile.`,
@@ -249,7 +277,7 @@ export class Readers {
     // Whatever is wrong, another attempt has to begin with a verification.
     const isLocal = this.localWrites.size > 0;
     if (isLocal || result.verdict !== 'equal') await this.context.forget(FACTS[this.direction].verdict);
-    if (isLocal) throw this.localWriteProblem();
+    if (isLocal) throw writtenLocally(subscriberOf(this.direction), this.localWrites.changes());
     if (result.verdict === 'different')
       return { keys: result.keys, verifiedLsn: '', differences: result.differences.map(presented) };
     if (result.verdict !== 'equal' || result.verifiedLsn === null) {
@@ -281,19 +309,6 @@ export class Readers {
     if (this.localWrites.size === 0) this.link.confirm(verifiedLsn);
   }
 
-  private localWriteProblem(): Problem {
-    const local = [...this.localWrites.values()].flat();
-    const where = local.slice(0, 5).map(({ schema, table, lsn }) => `${schema}.${table} at ${lsn}`);
-    return new Problem(
-      'CONFLICT',
-      `somebody wrote on the ${subscriberOf(this.direction)}: ${where.join(', ') || 'very much'}`,
-      {
-        hint: 'Find out who (a superuser, a trigger, a job), undo it, then try once more: it begins with a verification.',
-        extra: { localWrites: local.slice(0, 100) },
-      },
-    );
-  }
-
   private published(transaction: StreamedTransaction): void {
     this.touched.record(transaction);
     const tables = transaction.changes.flatMap((change) =>
@@ -316,20 +331,8 @@ export class Readers {
       const relations = change.kind === 'truncate' ? change.relations : [change.relation];
       for (const { oid, schema, name } of relations) tables.set(oid, { schema, table: name, lsn });
     }
-    if (tables.size > 0 || transaction.overflow) this.localWrites.set(transaction.xid, [...tables.values()]);
+    if (tables.size > 0 || transaction.overflow) this.localWrites.add(transaction.xid, [...tables.values()]);
   }
-}
-
-/** As JSON, without values: rows do not belong into problems and logs; the verification lists them. */
-function presented({ schema, table, kind, key, publisherLsn }: Difference): Record<string, unknown> {
-  return { schema, table, kind, key, publisherLsn: formatLsn(publisherLsn) };
-}
-
-export function differing(differences: Record<string, unknown>[]): Problem {
-  return new Problem('CONFLICT', `${differences.length} rows differ between source and target`, {
-    hint: 'See `differences`; repair them, then try once more: it begins with a verification.',
-    extra: { differences: differences.slice(0, 50) },
-  });
 }
 
 function publisherOf(direction: Direction): Side {
@@ -374,17 +377,4 @@ async function forgetVerificationWithoutSlot(context: StepContext, direction: Di
   // Forgotten before the slots are made again: after a crash in between, slots that are there would speak for it.
   await context.forget(FACTS[direction].verifiedLsn, FACTS[direction].verdict);
   await dropLinkObjects(await endsOf(context, direction));
-}
-
-function notEqual(result: LinkVerification): Problem {
-  const tables = result.tables.filter(({ verdict }) => verdict !== 'equal');
-  const named = tables.slice(0, 10).map(({ schema, name, verdict, reason }) => {
-    return `${schema}.${name} ${verdict}${reason ? ` (${reason})` : ''}`;
-  });
-  return new Problem('CONFLICT', `the verification says ${result.verdict}: ${named.join('; ') || result.reason}`, {
-    hint: 'Look at the differences, repair or exclude, then retry.',
-    extra: {
-      differences: result.differences.slice(0, 50).map(presented),
-    },
-  });
 }
