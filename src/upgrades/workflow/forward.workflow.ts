@@ -1,12 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { problemDocument } from '../../engine/dbos-context.js';
 import { Problem } from '../../problems/problem.js';
-import { Engine, LeaseLost, OperationCancelled, type Workflow, type WorkflowContext } from '../../engine/engine.js';
+import { Engine, OperationCancelled, type Workflow, type WorkflowContext } from '../../engine/engine.js';
 import { Operations } from '../../operations/operations.js';
 import { COPY_STEPS, FENCED_STEPS, OPEN_STEPS, PREPARE_STEPS, SWITCHED_STEPS, VERIFY_STEPS } from '../steps/index.js';
 import { preSwitchoverStep } from '../steps/pre-switchover.step.js';
 import { UpgradeRepository } from '../upgrade.repository.js';
 import type { Gate } from '../upgrade-request.js';
+import { GateWatch } from './gate-watch.js';
 import { StepRunner } from './step-runner.js';
 import type { UpgradeRun } from './upgrade-run.js';
 import { UpgradeRuns } from './upgrade-runs.js';
@@ -21,13 +22,12 @@ export interface GateMessage {
 
 /** While a gate is waited for, the upgrade looks after itself this often. */
 const WATCH_EVERY_SECONDS = 60;
-/** More WAL than this kept for the verification slot: verify again, so that the source may let go of it. */
-const MUCH_WAL_BYTES = 1_000_000_000;
 
 /** From preflight to the opened target. Ends `switched`; or blocked, failed, or cancelled for an abort. */
 @Injectable()
 export class ForwardWorkflow implements Workflow<UpgradeInput> {
   readonly name = 'upgrade.forward.v1';
+  private readonly watches = new WeakMap<UpgradeRun, GateWatch>();
 
   constructor(
     engine: Engine,
@@ -142,17 +142,10 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
     await context.step(`approved-${gate}#${pass}`, () => this.operations.state(context.operationId, 'running'));
   }
 
-  /** Keeps the keys touched since the last verified LSN few, and so the WAL kept for them and the final check short. */
   private async look(run: UpgradeRun): Promise<void> {
-    try {
-      const readers = await run.readers('forward');
-      const kept = await readers.walKept();
-      if (readers.needsVerification || (kept !== null && kept > MUCH_WAL_BYTES)) await readers.verify(run);
-    } catch (error) {
-      // A server that is restarted while a gate waits is no reason to give up; the next look, or the approval, tells.
-      if (error instanceof LeaseLost || error instanceof OperationCancelled || run.signal.aborted) throw error;
-      await this.repository.patch(run.name, { problem: problemDocument(error) });
-    }
+    const watch = this.watches.get(run) ?? new GateWatch(run, this.repository);
+    this.watches.set(run, watch);
+    await watch.look();
   }
 
   private async isCopyBegun(name: string): Promise<boolean> {

@@ -42,6 +42,8 @@ export interface StepContext {
   writerPasswords(): ReadonlyMap<string, string>;
   /** Change streams of a link and the keys touched since its last verified LSN. `signal` ends the opening. */
   readers(direction: Direction, signal?: AbortSignal): Promise<Readers>;
+  /** Ends the streams; their slots stay, and the next `readers` opens them with the tables as they are then. */
+  closeReaders(direction: Direction): Promise<void>;
   /** Removes the readers' slots and publications from both servers. */
   dropReaders(direction: Direction): Promise<Record<string, unknown> | null>;
   /** What the preflight checks need to know. */

@@ -262,7 +262,7 @@ export class UpgradeRun implements StepContext {
     await Promise.all([...this.openReaders.keys()].map((direction) => this.closeReaders(direction)));
   }
 
-  private async closeReaders(direction: Direction): Promise<void> {
+  async closeReaders(direction: Direction): Promise<void> {
     const open = this.openReaders.get(direction);
     this.openReaders.delete(direction);
     if (open) await open.then((readers) => readers.close()).catch(() => {});
