@@ -85,6 +85,7 @@ describe('readers of an upgrade', () => {
       for (const name of names) delete facts[name];
     },
     act: async (side: Side) => sessions[side],
+    isLeft: () => false,
     connection: async (side: Side) => (side === 'source' ? link.publisher : link.subscriber).target(DATABASE),
     readers: async () => readers,
     beginVerification: async () => void verifications++,
