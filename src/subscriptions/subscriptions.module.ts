@@ -7,11 +7,18 @@ import { PublisherEnds } from './publisher-ends.js';
 import { SubscriptionCreation } from './subscription-creation.js';
 import { SubscriptionsController } from './subscriptions.controller.js';
 import { SubscriptionsService } from './subscriptions.service.js';
+import { DiagnosisService } from './stuck/diagnosis.service.js';
+import { SkipService } from './stuck/skip.service.js';
+import { StuckController } from './stuck/stuck.controller.js';
+import { TablesNeedingVerification } from './tables-needing-verification.repository.js';
 
 @Module({
   imports: [ServersModule, ReplicationSlotsModule],
-  controllers: [SubscriptionsController, LinksController],
-  providers: [SubscriptionsService, SubscriptionCreation, PublisherEnds, LinksService],
-  exports: [SubscriptionsService, LinksService],
+  controllers: [SubscriptionsController, StuckController, LinksController],
+  providers: [
+    ...[SubscriptionsService, SubscriptionCreation, PublisherEnds, LinksService],
+    ...[DiagnosisService, SkipService, TablesNeedingVerification],
+  ],
+  exports: [SubscriptionsService, LinksService, TablesNeedingVerification],
 })
 export class SubscriptionsModule {}
