@@ -14,9 +14,10 @@ interface TableName {
   name: string;
 }
 
-/** Why a table may differ, from which LSN of the publisher on. */
+/** Why a table may differ. */
 export interface VerificationNeed {
   reason: string;
+  /** Start of the commit record of the publisher's transaction by which it may. */
   lsn: string;
   since: Date;
 }
@@ -61,7 +62,7 @@ export class TablesNeedingVerification {
       `delete from lockstep.table_needing_verification n
         using jsonb_to_recordset($4::jsonb) t(schema text, name text, "verifiedLsn" pg_lsn)
         where n.server = $1 and n.database = $2 and n.subscription_oid = $3
-          and n.schema = t.schema and n.name = t.name and t."verifiedLsn" >= n.lsn`,
+          and n.schema = t.schema and n.name = t.name and t."verifiedLsn" > n.lsn`,
       [server, database, oid, JSON.stringify(equal)],
     );
   }

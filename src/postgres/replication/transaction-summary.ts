@@ -29,8 +29,10 @@ export interface SummarizedTable {
 /** What a transaction does, told in bounded space however large it is: the counts are true, the changes are the first ones. */
 export interface TransactionSummary {
   xid: number;
-  /** End of the commit record: `finished at` in the subscriber's log, and what SKIP takes. */
+  /** Start of the commit record: `finished at` in the subscriber's log, and what SKIP takes. */
   finishLsn: Lsn;
+  /** End of the commit record: where an origin stands that has applied it. */
+  endLsn: Lsn;
   /** RFC 3339, by the publisher's clock. */
   committedAt: string;
   /** As sent by the publisher. */
@@ -84,7 +86,8 @@ export class TransactionSummarizer {
         const committedAt = new Date(POSTGRES_EPOCH_MS + Number(message.commitTimeMicros / 1000n)).toISOString();
         return {
           xid,
-          finishLsn: message.endLsn,
+          finishLsn: message.commitLsn,
+          endLsn: message.endLsn,
           committedAt,
           bytes,
           changeCount,

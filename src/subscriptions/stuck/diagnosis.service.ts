@@ -88,7 +88,7 @@ export class DiagnosisService {
     ]);
     if (watched === null) throw new Problem('NOT_FOUND', `the subscription ${JSON.stringify(view.name)} is gone`);
     const { first, last } = watched;
-    const gone = unapplied.summary !== null && last.remoteLsn !== null && last.remoteLsn >= unapplied.summary.finishLsn;
+    const gone = unapplied.summary !== null && last.remoteLsn !== null && last.remoteLsn >= unapplied.summary.endLsn;
     const shown = gone ? appliedMeanwhile(unapplied) : unapplied;
     const judged = judgeApply(watched, shown.some);
     const diagnosis: Diagnosis = {
@@ -227,22 +227,22 @@ function remedies(
     sql: enable,
   };
   if (transaction === null) return [mend];
-  const { finishLsn } = transaction;
+  const { finishLsn, endLsn } = transaction;
   if (versionNum >= PG15) {
     const sql = [...skipTransaction(name, finishLsn, versionNum).map((each) => each.sql), ...enable];
     return [mend, { does: 'Skip the transaction: all its changes are lost, those of other tables too.', sql }];
   }
-  return [mend, skipByOrigin(subscription, finishLsn)];
+  return [mend, skipByOrigin(subscription, endLsn)];
 }
 
 /** Below 15 there is no SKIP: the origin is moved past the transaction while nothing is applied. */
-export function skipByOrigin({ name, oid }: Subscription, finishLsn: Lsn): { does: string; sql: string[] } {
+export function skipByOrigin({ name, oid }: Subscription, endLsn: Lsn): { does: string; sql: string[] } {
   const origin = literal(subscriptionOrigin(oid));
   return {
     does: 'Below 15, as superuser, once its workers have ended: move its origin past the transaction, all of whose changes are lost.',
     sql: [
       ...disableSubscription(name).map(({ sql }) => sql),
-      `select pg_catalog.pg_replication_origin_advance(${origin}, ${literal(formatLsn(finishLsn))})`,
+      `select pg_catalog.pg_replication_origin_advance(${origin}, ${literal(formatLsn(endLsn))})`,
       ...enableSubscription(name).map(({ sql }) => sql),
     ],
   };

@@ -16,6 +16,7 @@ export interface UnappliedChange {
 /** A publisher transaction that the subscriber has not applied. */
 export interface UnappliedTransaction {
   finishLsn: string;
+  endLsn: string;
   xid: number;
   committedAt: string;
   bytes: number;
@@ -51,9 +52,10 @@ export function presentTransaction(
   summary: TransactionSummary,
   onSubscriber: readonly (boolean | null)[] = [],
 ): UnappliedTransaction {
-  const { finishLsn, xid, committedAt, bytes, changeCount, tables, changes } = summary;
+  const { finishLsn, endLsn, xid, committedAt, bytes, changeCount, tables, changes } = summary;
   return {
     finishLsn: formatLsn(finishLsn),
+    endLsn: formatLsn(endLsn),
     ...{ xid, committedAt, bytes, changeCount, tables },
     changes: changes.map((change, index) => ({ ...change, onSubscriber: onSubscriber[index] ?? null })),
     changesLeftOut: changeCount - changes.length,

@@ -77,7 +77,7 @@ export class SkipService {
     if (versionNum < PG15) return;
     const { originLsn, slot } = await this.subscriptions.get(server, database, name);
     const applied = appliedLsn(originLsn, slot);
-    if (applied === null || lsn > applied) return;
+    if (applied === null || lsn >= applied) return;
     const position = formatLsn(applied);
     throw new Problem('CONFLICT', `everything up to ${position} is applied already; there is nothing to skip there`);
   }
@@ -140,7 +140,7 @@ function notTheStuckOne({ diagnosis }: Finding, lsn: Lsn): Problem {
 /** What to do instead, with the commands where the transaction is the one that is in the way. */
 function notBelow15({ diagnosis, subscription, transaction, versionNum }: Finding, lsn: Lsn): Problem {
   const isStuckOne = transaction?.finishLsn === lsn;
-  const { does, sql } = skipByOrigin(subscription, lsn);
+  const { does, sql } = skipByOrigin(subscription, transaction?.endLsn ?? lsn);
   return new Problem(
     'OPTION_NOT_SUPPORTED',
     `skipping a transaction needs PostgreSQL 15; this server is ${majorOf(versionNum)}`,

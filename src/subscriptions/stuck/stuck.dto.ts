@@ -64,8 +64,17 @@ class UnappliedChangeDto {
 }
 
 export class UnappliedTransactionDto implements UnappliedTransaction {
-  @ApiProperty({ example: '0/1A2B3C4', description: 'Commit end LSN on the publisher: what a skip takes.' })
+  @ApiProperty({
+    example: '0/1A2B3C4',
+    description: "Start of its commit record: what a skip takes, and `finished at` in the subscriber's log.",
+  })
   finishLsn: string;
+
+  @ApiProperty({
+    example: '0/1A2B3F8',
+    description: 'End of its commit record: where the origin stands once it is applied.',
+  })
+  endLsn: string;
 
   @ApiProperty({ description: 'On the publisher.' })
   xid: number;
