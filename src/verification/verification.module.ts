@@ -3,14 +3,21 @@ import { OperationsModule } from '../operations/operations.module.js';
 import { ServersModule } from '../servers/servers.module.js';
 import { SubscriptionsModule } from '../subscriptions/subscriptions.module.js';
 import { AtRestWorkflow } from './at-rest.workflow.js';
+import { ResyncController } from './resync/resync.controller.js';
+import { ResyncRepository } from './resync/resync.repository.js';
+import { ResyncService } from './resync/resync.service.js';
+import { ResyncWorkflow } from './resync/resync.workflow.js';
 import { VerificationRepository } from './verification.repository.js';
 import { VerificationsController } from './verifications.controller.js';
 import { VerificationsService } from './verifications.service.js';
 
 @Module({
   imports: [OperationsModule, ServersModule, SubscriptionsModule],
-  controllers: [VerificationsController],
-  providers: [VerificationRepository, AtRestWorkflow, VerificationsService],
+  controllers: [VerificationsController, ResyncController],
+  providers: [
+    ...[VerificationRepository, AtRestWorkflow, VerificationsService],
+    ...[ResyncRepository, ResyncWorkflow, ResyncService],
+  ],
   exports: [VerificationRepository],
 })
 export class VerificationModule {}

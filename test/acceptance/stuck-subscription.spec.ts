@@ -144,6 +144,43 @@ class Link {
     );
   }
 
+  resyncPath(table: string): string {
+    return `${this.path}/tables/public/${encodeURIComponent(table)}/resync`;
+  }
+
+  async resync(table: string): Promise<Answer['body']> {
+    const { status, body, headers } = await api.post(this.resyncPath(table));
+    expect([status, body.problem]).toEqual([202, null]);
+    return eventually(
+      async () => {
+        const operation = (await api.get(headers.get('location')!)).body;
+        return ['succeeded', 'failed', 'cancelled'].includes(operation.state) && operation;
+      },
+      { within: 60_000, every: 50 },
+    );
+  }
+
+  /** Changes of every kind, one transaction after the other, among them such as find no row on the subscriber. */
+  write(): { stop(): Promise<void> } {
+    let going = true;
+    const run = this.publisher.withSession(this.database, async (session) => {
+      for (let n = 1000; going; n++) {
+        await session.execute(
+          `update public.orders set total = total + 1 where id in (${n % 90}, ${(n * 7) % 90}, 501);
+           insert into public.orders values (${n}, ${n}, 'new');
+           delete from public.orders where id = ${n - 20} and id >= 1000;
+           update public.orders set id = id + 100000 where id = ${n - 10} and id >= 1000`,
+        );
+      }
+    });
+    return {
+      stop: async () => {
+        going = false;
+        await run;
+      },
+    };
+  }
+
   /** Slots of the publisher's that are not the subscription's. */
   async strangeSlots(): Promise<string[]> {
     const rows = await this.publisher.withSession(this.database, (session) =>
@@ -286,6 +323,42 @@ describe.each([
       ['orders', stuckAt],
     ]);
   });
+
+  it('copies its tables afresh, each by itself, until a verification finds them equal', async () => {
+    const plan = await api.post(`${link.resyncPath('orders')}?dryRun=true`);
+    expect(plan.status).toBe(200);
+    expect(plan.body.statements.map(({ server, sql }: { server: string; sql: string }) => [server, sql])).toEqual([
+      [`pg${from}`, expect.stringContaining('pg_create_logical_replication_slot')],
+      [`pg${from}`, 'copy (select t."id", t."total", t."note" from only "public"."orders" t) to stdout'],
+      [`pg${to}`, 'lock table "public"."orders" in share row exclusive mode'],
+      [`pg${to}`, 'delete from only "public"."orders" t'],
+      [`pg${to}`, 'copy "public"."orders" ("id", "total", "note") from stdin'],
+      [`pg${from}`, expect.stringContaining('pg_drop_replication_slot')],
+    ]);
+    const writing = link.write();
+    const orders = await link.resync('orders');
+    expect(orders).toMatchObject({ state: 'succeeded', result: { appliedLsn: expect.any(String) } });
+    expect(orders.result.rows).toBeGreaterThan(100);
+    const one = await link.verify();
+    expect(one.tables).toMatchObject([
+      { name: ODD, verdict: 'different', differences: { missing: 1, extra: 0, different: 0 } },
+      { name: 'orders', verdict: 'equal' },
+    ]);
+    expect(await link.needs()).toEqual([
+      [ODD, stuckAt],
+      ['orders', null],
+    ]);
+    expect(await link.resync(ODD)).toMatchObject({ state: 'succeeded', result: { rows: 1, removed: 0 } });
+    await writing.stop();
+    expect(await link.verify()).toMatchObject({ state: 'succeeded', verdict: 'equal' });
+    expect(await link.needs()).toEqual([
+      [ODD, null],
+      ['orders', null],
+    ]);
+    expect(await link.strangeSlots()).toEqual([]);
+    const audit = (await api.get('/v1/audit-events?action=resync.copy')).body.items[0];
+    expect(audit.sql.join()).toContain('from stdin');
+  }, 120_000);
 });
 
 describe('where there is no SKIP, 15 -> 14', () => {

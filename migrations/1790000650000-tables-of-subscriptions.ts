@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-export class TableNeedingVerification1790000650000 implements MigrationInterface {
-  name = 'TableNeedingVerification1790000650000';
+export class TablesOfSubscriptions1790000650000 implements MigrationInterface {
+  name = 'TablesOfSubscriptions1790000650000';
 
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
@@ -15,6 +15,17 @@ export class TableNeedingVerification1790000650000 implements MigrationInterface
         reason text not null,
         since timestamptz not null default now(),
         primary key (server, database, subscription_oid, schema, name)
+      );
+
+      create table lockstep.resync (
+        id uuid primary key references lockstep.operation on delete cascade,
+        subscriber_server text not null,
+        subscriber_database text not null,
+        subscription text not null,
+        publisher_server text not null,
+        publisher_database text not null,
+        schema text not null,
+        name text not null
       )`);
   }
 
