@@ -1,213 +1,24 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Module } from '@nestjs/common';
-import { ApiModule } from '../../src/api/api.module.js';
-import { ConfigModule } from '../../src/config/config.module.js';
-import { EngineModule } from '../../src/engine/engine.module.js';
-import { ObservabilityModule } from '../../src/observability/observability.module.js';
-import { OperationsApiModule } from '../../src/operations/operations-api.module.js';
-import { PublicationsModule } from '../../src/publications/publications.module.js';
-import { StorageModule } from '../../src/storage/storage.module.js';
-import { SubscriptionsModule } from '../../src/subscriptions/subscriptions.module.js';
-import { VerificationModule } from '../../src/verification/verification.module.js';
 import { eventually } from '../support/eventually.js';
-import { TestServer } from '../support/postgres-fleet.js';
-import { type Answer, ApiUnderTest } from './security-app.js';
+import type { ApiUnderTest } from './security-app.js';
+import { Fleet, Link, ODD } from './stuck-link.js';
 
-@Module({
-  imports: [
-    ...[ConfigModule, ObservabilityModule, StorageModule, ApiModule, EngineModule, OperationsApiModule],
-    ...[PublicationsModule, SubscriptionsModule, VerificationModule],
-  ],
-})
-class App {}
-
-const ODD = `Odd "ü" /%-- ;'`;
-const SCHEMA = `
-  create table orders (id int primary key, total numeric, note text);
-  create table "Odd ""ü"" /%-- ;'" ("Id" bigint, "Teil" text, "Größe" int, primary key ("Id", "Teil"));`;
-
-let state: TestServer;
+let fleet: Fleet;
 let api: ApiUnderTest;
-const servers = new Map<number, TestServer>();
 
 beforeAll(async () => {
-  state = await TestServer.shared(18);
-  api = await ApiUnderTest.start(state, await state.freshDatabase('stuck_state'), { root: App });
-  for (const major of [14, 15, 16, 17, 18]) {
-    const server = await TestServer.shared(major);
-    servers.set(major, server);
-    const { host, port, user, password } = server;
-    const body = { name: `pg${major}`, host, port, user, password, database: 'postgres', tls: { mode: 'disable' } };
-    expect((await api.post('/v1/servers', body)).status).toBe(201);
-  }
+  fleet = await Fleet.start('stuck_state');
+  ({ api } = fleet);
 }, 120_000);
 
-afterAll(async () => {
-  await api?.stop();
-  for (const server of [state, ...servers.values()]) await server?.stop();
-});
-
-/** A link of two tables, streaming. */
-class Link {
-  readonly database: string;
-  readonly path: string;
-
-  private constructor(
-    readonly from: number,
-    readonly to: number,
-  ) {
-    this.database = `stuck_${from}_${to}`;
-    this.path = `${this.base(to)}/subscriptions/${encodeURIComponent(ODD)}`;
-  }
-
-  static async create(from: number, to: number): Promise<Link> {
-    const link = new Link(from, to);
-    for (const server of [link.publisher, link.subscriber]) {
-      await server.freshDatabase(link.database);
-      await server.run(link.database, SCHEMA);
-    }
-    await link.publisher.run(link.database, `insert into orders select n, n, 'x' from generate_series(1, 100) n`);
-    const tables = ['orders', ODD].map((name) => ({ schema: 'public', name }));
-    const publication = { name: 'both', target: { kind: 'tables', tables } };
-    expect((await api.post(`${link.base(from)}/publications`, publication)).status).toBe(201);
-    const subscription = {
-      name: ODD,
-      publisher: { server: `pg${from}`, database: link.database },
-      publications: ['both'],
-      options: { slotName: link.database },
-    };
-    expect((await api.post(`${link.base(to)}/subscriptions`, subscription)).status).toBe(201);
-    await link.until('streaming');
-    return link;
-  }
-
-  get publisher(): TestServer {
-    return servers.get(this.from)!;
-  }
-
-  get subscriber(): TestServer {
-    return servers.get(this.to)!;
-  }
-
-  base(major: number): string {
-    return `/v1/servers/pg${major}/databases/${this.database}`;
-  }
-
-  async until(state: string): Promise<Answer['body']> {
-    return eventually(
-      async () => {
-        const { body } = await api.get(this.path);
-        return body.state === state && body.tables.every((table: { state: string }) => table.state === 'ready') && body;
-      },
-      { within: 20_000, every: 50 },
-    );
-  }
-
-  async diagnose(): Promise<Answer['body']> {
-    const answer = await api.post(`${this.path}/diagnose`);
-    expect(answer.status).toBe(200);
-    return answer.body;
-  }
-
-  /** A unique violation: a row of the publisher's that somebody has put on the subscriber already. */
-  async stick(id: number): Promise<void> {
-    await this.subscriber.run(this.database, `insert into orders values (${id}, 0, 'in the way')`);
-    await this.publisher.run(
-      this.database,
-      `begin;
-       insert into orders values (${id}, 1, 'a secret of the customer');
-       update orders set total = total + 1000 where id <= 3;
-       insert into "Odd ""ü"" /%-- ;'" values (${id}, 'a ''b''', 7);
-       delete from orders where id = 100;
-       commit`,
-    );
-    await this.publisher.run(this.database, `insert into orders values (${id + 1}, 1, 'behind it')`);
-  }
-
-  async needs(): Promise<[string, string | null][]> {
-    const { tables } = (await api.get(this.path)).body;
-    return tables.map(({ name, needsVerification }: { name: string; needsVerification: { lsn: string } | null }) => [
-      name,
-      needsVerification?.lsn ?? null,
-    ]);
-  }
-
-  async verify(): Promise<Answer['body']> {
-    const subscriber = { server: `pg${this.to}`, database: this.database, subscription: ODD };
-    const { body } = await api.post('/v1/verifications', { kind: 'at-rest', subscriber });
-    return eventually(
-      async () => {
-        const found = (await api.get(`/v1/verifications/${body.id}`)).body;
-        return ['succeeded', 'failed', 'cancelled'].includes(found.state) && found;
-      },
-      { within: 60_000, every: 50 },
-    );
-  }
-
-  resyncPath(table: string): string {
-    return `${this.path}/tables/public/${encodeURIComponent(table)}/resync`;
-  }
-
-  async resync(table: string): Promise<Answer['body']> {
-    const { status, body, headers } = await api.post(this.resyncPath(table));
-    expect([status, body.problem]).toEqual([202, null]);
-    return eventually(
-      async () => {
-        const operation = (await api.get(headers.get('location')!)).body;
-        return ['succeeded', 'failed', 'cancelled'].includes(operation.state) && operation;
-      },
-      { within: 60_000, every: 50 },
-    );
-  }
-
-  /** Changes of every kind, one transaction after the other, among them such as find no row on the subscriber. */
-  write(): { stop(): Promise<void> } {
-    let going = true;
-    const run = this.publisher.withSession(this.database, async (session) => {
-      for (let n = 1000; going; n++) {
-        await session.execute(
-          `update public.orders set total = total + 1 where id in (${n % 90}, ${(n * 7) % 90}, 501);
-           insert into public.orders values (${n}, ${n}, 'new');
-           delete from public.orders where id = ${n - 20} and id >= 1000;
-           update public.orders set id = id + 100000 where id = ${n - 10} and id >= 1000`,
-        );
-      }
-    });
-    return {
-      stop: async () => {
-        going = false;
-        await run;
-      },
-    };
-  }
-
-  /** Slots of the publisher's that are not the subscription's. */
-  async strangeSlots(): Promise<string[]> {
-    const rows = await this.publisher.withSession(this.database, (session) =>
-      session.rows<{ name: string }>(
-        `select slot_name as name from pg_replication_slots where database = $1 and slot_name <> $1`,
-        [this.database],
-      ),
-    );
-    return rows.map(({ name }) => name);
-  }
-
-  async drop(): Promise<void> {
-    await api.call('DELETE', this.path);
-    for (const server of [this.publisher, this.subscriber]) {
-      await server.withSession('postgres', (session) =>
-        session.execute(`drop database if exists "${this.database}" with (force)`),
-      );
-    }
-  }
-}
+afterAll(() => fleet?.stop());
 
 describe.each([
   [15, 18],
   [17, 16],
 ])('a subscription stuck on a unique violation, %i -> %i', (from, to) => {
   let link: Link;
-  beforeAll(async () => void (link = await Link.create(from, to)), 120_000);
+  beforeAll(async () => void (link = await Link.create(fleet, from, to)), 120_000);
   afterAll(() => link?.drop());
 
   let stuckAt: string;
@@ -361,9 +172,58 @@ describe.each([
   }, 120_000);
 });
 
+describe('what else a diagnosis tells, 14 -> 17', () => {
+  let link: Link;
+  beforeAll(async () => void (link = await Link.create(fleet, 14, 17)), 120_000);
+  afterAll(() => link?.drop());
+
+  it('passes over what has no effect on the subscriber, and says so', async () => {
+    await api.post(`${link.path}/disable`);
+    await link.subscriber.run(link.database, `delete from orders where id = 10; insert into orders values (600)`);
+    await link.publisher.run(link.database, `update orders set note = 'y' where id = 10`);
+    await link.publisher.run(link.database, `insert into orders values (600, 1, 'x')`);
+    const found = await link.diagnose();
+    expect(found).toMatchObject({
+      verdict: 'disabled',
+      transaction: { tables: [{ name: 'orders', inserts: 1 }], changes: [{ key: { id: '600' }, onSubscriber: true }] },
+      passedOver: [{ changeCount: 1, reason: expect.stringContaining('without effect') }],
+    });
+    const early = await api.post(`${link.path}/skip`, { lsn: found.passedOver[0].finishLsn });
+    expect(early).toMatchObject({ status: 409, body: { stuckAt: found.transaction.finishLsn } });
+  });
+
+  it('tells a subscription that disabled itself from one that somebody disabled', async () => {
+    expect((await api.call('PATCH', link.path, { options: { disableOnError: true } })).status).toBe(200);
+    await api.post(`${link.path}/enable`);
+    await eventually(async () => (await api.get(link.path)).body.enabled === false, { within: 20_000 });
+    const { verdict, reason, remedies } = await link.diagnose();
+    expect([verdict, reason]).toEqual(['failing', expect.stringContaining('disabled itself')]);
+    expect(remedies[1].sql).toEqual([expect.stringContaining('skip'), expect.stringContaining('enable')]);
+    const resync = await api.post(link.resyncPath('orders'));
+    expect(resync).toMatchObject({ status: 409, body: { code: 'PREREQUISITE_FAILED', hint: expect.any(String) } });
+    await link.subscriber.run(link.database, 'delete from orders where id = 600');
+    await api.post(`${link.path}/enable`);
+    await link.until('streaming');
+  });
+
+  it('tells who blocks the apply worker', async () => {
+    const blocker = await link.subscriber.open(link.database);
+    await blocker.execute('begin; lock table public.orders in share mode');
+    await link.publisher.run(link.database, `insert into orders values (700, 1, 'x')`);
+    const waits = `select from pg_locks where not granted and relation = 'public.orders'::regclass`;
+    await eventually(async () => (await blocker.rows(waits)).length > 0, { within: 20_000 });
+    const { verdict, reason, transaction, remedies } = await link.diagnose();
+    expect([verdict, remedies]).toEqual(['blocked', []]);
+    expect(reason).toContain(`pid ${blocker.backendPid}`);
+    expect(transaction).toMatchObject({ changes: [{ key: { id: '700' }, onSubscriber: false }] });
+    await blocker.execute('rollback');
+    await blocker.close();
+  });
+});
+
 describe('where there is no SKIP, 15 -> 14', () => {
   let link: Link;
-  beforeAll(async () => void (link = await Link.create(15, 14)), 120_000);
+  beforeAll(async () => void (link = await Link.create(fleet, 15, 14)), 120_000);
   afterAll(() => link?.drop());
 
   it('names the transaction all the same, refuses to skip it, and says what to do instead, which works', async () => {

@@ -7,7 +7,7 @@ const LOOK_EVERY_MS = 100;
 /** A worker that fails is started again after wal_retrieve_retry_interval, 5 s unless changed. */
 const RESTART_WITHIN_MS = 6_000;
 /** For one worker that stays: what it is at is not a failure. */
-const STEADY_MS = 1_500;
+const STEADY_MS = 1_000;
 
 /** One look at the subscriber's end. Null: not known. */
 export interface ApplyLook {

@@ -80,11 +80,13 @@ export class DiagnosisService {
     const [subscription] = await readSubscriptions(session, view.name);
     if (!subscription) throw new Problem('NOT_FOUND', `the subscription ${JSON.stringify(view.name)} is gone`);
     const origin = await readOrigin(session, subscription.oid);
-    const confirmed = view.slot?.confirmedFlushLsn == null ? null : parseLsn(view.slot.confirmedFlushLsn);
-    const position = origin.lsn === null ? null : maxLsn(origin.lsn, confirmed ?? ZERO_LSN);
+    const confirmedLsn = view.slot?.confirmedFlushLsn ?? null;
+    const confirmed = confirmedLsn === null ? null : parseLsn(confirmedLsn);
+    const furthest = origin.lsn === null ? null : maxLsn(origin.lsn, confirmed ?? ZERO_LSN);
+    const position = furthest === ZERO_LSN ? null : furthest;
     const [watched, unapplied] = await Promise.all([
       watchApply(watcher, view.name, origin.expression),
-      this.unapplied(session, view, subscription, position === ZERO_LSN ? null : position, origin.problem),
+      this.unapplied(session, view, subscription, position, origin.problem),
     ]);
     if (watched === null) throw new Problem('NOT_FOUND', `the subscription ${JSON.stringify(view.name)} is gone`);
     const { first, last } = watched;
