@@ -126,6 +126,7 @@ export class SubscriptionsService {
       } catch (error) {
         throw explainDropFailure(session, view, slot, error);
       }
+      await this.needs.forget({ server, database, oid: view.oid });
       return { statements: planned, result: leftBehind(view, slot) };
     });
   }

@@ -53,6 +53,14 @@ export class TablesNeedingVerification {
     );
   }
 
+  /** Of a subscription that is no more. */
+  async forget({ server, database, oid }: SubscriptionId): Promise<void> {
+    await this.dataSource.query(
+      `delete from lockstep.table_needing_verification where server = $1 and database = $2 and subscription_oid = $3`,
+      [server, database, oid],
+    );
+  }
+
   /** Takes the mark from tables that were shown equal at an LSN (`X/Y`) past that of the mark. */
   async clear(
     { server, database, oid }: SubscriptionId,

@@ -59,7 +59,7 @@ export class SkipService {
     const transaction = await this.transaction(server, database, finding, lsn, force);
     const loss = lossOf(transaction, lsn);
     if (dryRun) return { ...(await this.run(server, database, name, lsn, true)), ...loss };
-    const tables = transaction === null ? finding.subscription.tables : transaction.tables;
+    const tables = losers(finding, transaction);
     // Before the act: a mark too many goes with the next verification, one too few would hide a loss.
     await this.needs.mark({ server, database, oid }, tables, lsn, `the transaction at ${formatLsn(lsn)} was skipped`);
     return { ...(await this.run(server, database, name, lsn, false)), ...loss };
@@ -112,6 +112,14 @@ export class SkipService {
     });
     return { statements, result: dryRun ? null : await this.subscriptions.get(server, database, name) };
   }
+}
+
+/** Subscribed tables that lose something; all of them where that is not known. */
+function losers({ subscription: { tables } }: Finding, transaction: TransactionSummary | null) {
+  if (transaction === null) return tables;
+  return tables.filter(({ schema, name }) =>
+    transaction.tables.some((touched) => touched.schema === schema && touched.name === name),
+  );
 }
 
 const NOTHING_LOST: Loss = { lost: null, lostReason: null };
