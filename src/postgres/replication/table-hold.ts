@@ -17,6 +17,7 @@ import type { Recording } from './recording.js';
 import { isEmpty, type StreamedTransaction } from './streamed-transaction.js';
 
 const LIMITS = { maxChanges: 500_000, maxBytes: 256 * 1024 * 1024 };
+const INSUFFICIENT_PRIVILEGE = '42501';
 const LOCK_NOT_AVAILABLE = '55P03';
 const POLL_MS = 50;
 
@@ -182,10 +183,7 @@ class Holding {
   private async restartWorkers(): Promise<void> {
     const { oid, slotName } = this.request.subscription;
     const walsender = (await logicalSlotStatus(this.control, slotName))?.activePid ?? null;
-    const ended = await this.watch.rows<{ pid: number }>(
-      `select w.pid, pg_catalog.pg_terminate_backend(w.pid) from pg_catalog.pg_stat_subscription w
-        where w.subid = ${oid} and w.pid is not null and w.relid is null`,
-    );
+    const ended = await this.endWorkers(oid);
     const pids = ended.map(({ pid }) => pid);
     for (;;) {
       const { left } = await this.watch.row<{ left: number }>(
@@ -202,6 +200,22 @@ class Holding {
       }
       this.refuseCancelled();
       await delay(POLL_MS);
+    }
+  }
+
+  private async endWorkers(oid: number): Promise<{ pid: number }[]> {
+    try {
+      return await this.watch.rows<{ pid: number }>(
+        `select w.pid, pg_catalog.pg_terminate_backend(w.pid) from pg_catalog.pg_stat_subscription w
+          where w.subid = ${oid} and w.pid is not null and w.relid is null`,
+      );
+    } catch (error) {
+      if (sqlstateOf(error) !== INSUFFICIENT_PRIVILEGE) throw error;
+      throw new Problem('SERVER_PRIVILEGE_MISSING', 'the login may not end the apply worker, which must begin anew', {
+        sqlstate: INSUFFICIENT_PRIVILEGE,
+        hint: "Grant the login the role that owns the subscription; a superuser's worker is ended by superusers only.",
+        cause: error,
+      });
     }
   }
 
