@@ -39,15 +39,16 @@ describe.each([
   /** The servers, one of them with the weak login. */
   function diagnosis(weak: 'source' | 'sink'): DiagnosisService {
     const all = fleetServers({ source: link.publisher, sink: link.subscriber });
+    const before = all.target;
     const target: ServersService['target'] = async (name, of) => ({
-      ...(await all.target(name, of)),
+      ...(await before(name, of)),
       ...(name === weak ? WEAK : {}),
     });
-    const servers = Object.assign(Object.create(all) as ServersService, {
+    const weakened: Pick<ServersService, 'target' | 'withSession'> = {
       target,
-      withSession: (async (name, of, work) =>
-        withSession(await target(name, of), {}, work)),
-    });
+      withSession: async (name, of, work) => withSession(await target(name, of), {}, work),
+    };
+    const servers: ServersService = Object.assign(all, weakened);
     return new DiagnosisService(servers, new PublisherEnds(servers));
   }
 

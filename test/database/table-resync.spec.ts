@@ -113,6 +113,18 @@ describe.each([
     expect(await count()).toBe(500);
   }, 60_000);
 
+  it('fires no trigger and follows no foreign key, as applying does not', async () => {
+    await link.plant(
+      `alter table sales.items add constraint to_order foreign key (order_id) references sales.orders (id) on delete cascade not valid;
+       create function sales.refuse() returns trigger language plpgsql as $$ begin raise 'fired'; end $$;
+       create trigger refuse before insert or delete on sales.orders for each row execute function sales.refuse()`,
+    );
+    const { removed, rows } = await resync('orders');
+    expect(removed).toBe(rows);
+    await link.plant('alter table sales.items drop constraint to_order; drop function sales.refuse cascade');
+    expect(await link.verify()).toMatchObject({ verdict: 'equal' });
+  }, 60_000);
+
   it.each([
     ['that the subscriber publishes on', 'create publication onward for table sales.items', 'drop publication onward'],
     [

@@ -4,7 +4,7 @@ import { copyRows } from '../../postgres/copy/copy-rows.js';
 import { ChangeStream } from '../../postgres/replication/change-stream.js';
 import { createLogicalSlot } from '../../postgres/replication/logical-slot.js';
 import { holdTable, type TableHold } from '../../postgres/replication/table-hold.js';
-import { type Session, withSession } from '../../postgres/session.js';
+import { withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import { formatLsn } from '../../shared/lsn.js';
 import { rowChanges, TableMoved } from '../at-rest/row-changes.js';
@@ -95,7 +95,7 @@ async function writeAfresh(
 ): Promise<ResyncResult> {
   // As for an apply worker: only triggers that are enabled for replicas fire, and no foreign key is followed.
   if (quiet) await subscriber.execute('set local session_replication_role = replica');
-  const removed = await changed(subscriber, emptySql(shape), []);
+  const removed = await subscriber.affected(emptySql(shape));
   const [copyTo, copyFrom] = [copyOutSql(shape), copyInSql(shape)];
   request.onCopy(copyFrom);
   const { signal, onBytes } = request;
@@ -104,7 +104,7 @@ async function writeAfresh(
   for (const change of changes) {
     const statement = changeSql(shape, change);
     if (statement === null) continue;
-    const touched = await changed(subscriber, statement.sql, statement.values);
+    const touched = await subscriber.affected(statement.sql, statement.values);
     if (touched === 1) continue;
     throw new Problem('CONFLICT', `${change.kind} of one row of ${tableId(shape)} met ${touched} rows in the copy`, {
       hint: 'Nothing was changed. Try again; if it stays so, the key of the table differs between the servers.',
@@ -124,14 +124,6 @@ function changesOf(rollForward: TableHold['rollForward'], shape: TableShape) {
     if (!(error instanceof TableMoved)) throw error;
     throw new Problem('CONFLICT', `the table could not be copied: ${error.reason}`, { retryable: true, cause: error });
   }
-}
-
-async function changed(session: Session, sql: string, values: (string | null)[]): Promise<number> {
-  const { count } = await session.row<{ count: number }>(
-    `with changed as (${sql} returning 1) select pg_catalog.count(*)::float8 as count from changed`,
-    values,
-  );
-  return count;
 }
 
 /** A process that was declared dead may only be paused: its session would hold the table for as long. */
