@@ -39,9 +39,9 @@ describe.each([
   /** The servers, one of them with the weak login. */
   function diagnosis(weak: 'source' | 'sink'): DiagnosisService {
     const all = fleetServers({ source: link.publisher, sink: link.subscriber });
-    const before = all.target;
+    const strong = fleetServers({ source: link.publisher, sink: link.subscriber });
     const target: ServersService['target'] = async (name, of) => ({
-      ...(await before(name, of)),
+      ...(await strong.target(name, of)),
       ...(name === weak ? WEAK : {}),
     });
     const weakened: Pick<ServersService, 'target' | 'withSession'> = {
