@@ -64,6 +64,16 @@ export class Session {
     return rows[0]!;
   }
 
+  /** How many rows an INSERT, UPDATE or DELETE changed. */
+  async affected(sql: string, parameters?: unknown[]): Promise<number> {
+    this.onStatement?.(sql);
+    try {
+      return (await this.client.query(sql, parameters)).rowCount ?? 0;
+    } catch (error) {
+      throw translateError(error, this.where);
+    }
+  }
+
   /** Runs one statement, or several separated by semicolons in one round trip; results are thrown away. */
   async execute(sql: string): Promise<void> {
     await this.rows(sql);

@@ -120,8 +120,9 @@ export class ReplicationSlotsService {
     name: string,
     { dryRun = false, force = false }: ChangeOptions & { force?: boolean } = {},
   ): Promise<Change<{ name: string }>> {
-    const { owner } = await this.get(server, name);
-    if (owner?.live && !force) throw owned(name, owner.detail);
+    const slot = await this.get(server, name);
+    requireInactive(slot);
+    if (slot.owner?.live && !force) throw owned(name, slot.owner.detail);
     return this.inServer(server, async (session, database) => {
       const slot = await requireSlot(session, name);
       const statements = dropReplicationSlot(name);

@@ -1,9 +1,10 @@
 import type { ReplicationSlot } from '../postgres/catalog/replication-slots.js';
-import type { Subscription, SubscriptionSettings } from '../postgres/catalog/subscriptions.js';
+import type { SubscribedTable, Subscription, SubscriptionSettings } from '../postgres/catalog/subscriptions.js';
 import type { Conninfo } from '../postgres/ddl/conninfo.js';
 import type { LsnHistory } from '../lsn-clock/lsn-history.js';
 import { lagOf, type SubscriptionLag, unknownLag } from './subscription-lag.js';
 import { type StateVerdict, stateOf } from './subscription-state.js';
+import type { VerificationNeed } from './tables-needing-verification.repository.js';
 
 /** What was found at the publisher's end of a subscription. */
 export interface PublisherEnd {
@@ -18,7 +19,7 @@ export interface PublisherEnd {
 
 /** A subscription as the API shows it: both ends together. */
 export interface SubscriptionView
-  extends Omit<Subscription, 'settings' | 'oid' | 'originReadable'>, StateVerdict, Pick<PublisherEnd, 'publisher'> {
+  extends Omit<Subscription, 'settings' | 'originReadable' | 'tables'>, StateVerdict, Pick<PublisherEnd, 'publisher'> {
   slotName: string | null;
   options: Omit<SubscriptionSettings, 'slotName'> & { enabled: boolean; slotName: string | null };
   /** Parameters of the connection string without secrets; null when the login may not read it. */
@@ -26,10 +27,17 @@ export interface SubscriptionView
   /** The slot as the publisher sees it; null when not known. */
   slot: ReplicationSlot | null;
   lag: SubscriptionLag;
+  tables: SubscribedTableView[];
 }
 
+export interface SubscribedTableView extends SubscribedTable {
+  /** Why it may differ; null: nothing that we know of speaks for it. */
+  needsVerification: VerificationNeed | null;
+}
+
+/** Without the needs for verification, which our own state knows. */
 export function viewOf(subscription: Subscription, connection: Conninfo | null, end: PublisherEnd): SubscriptionView {
-  const { settings, oid: _oid, originReadable: _readable, ...rest } = subscription;
+  const { settings, originReadable: _readable, tables, ...rest } = subscription;
   return {
     ...rest,
     ...stateOf(subscription),
@@ -38,6 +46,7 @@ export function viewOf(subscription: Subscription, connection: Conninfo | null, 
     connection,
     publisher: end.publisher,
     slot: end.slot,
+    tables: tables.map((table) => ({ ...table, needsVerification: null })),
     lag: end.unknown === null ? lagOf(subscription, end.slot, end.history) : unknownLag(end.unknown),
   };
 }

@@ -22,6 +22,20 @@ class CopyProgressDto {
   bytes: number;
 }
 
+class VerificationNeedDto {
+  @ApiProperty({ example: 'the transaction at 0/1A2B3C4 was skipped' })
+  reason: string;
+
+  @ApiProperty({
+    example: '0/1A2B3C4',
+    description: "The publisher's: a verification past it, if equal, ends the need.",
+  })
+  lsn: string;
+
+  @ApiProperty({ type: String, format: 'date-time' })
+  since: Date;
+}
+
 class SubscribedTableDto {
   @ApiProperty({ example: 'public' })
   schema: string;
@@ -41,6 +55,13 @@ class SubscribedTableDto {
 
   @ApiProperty({ type: CopyProgressDto, nullable, description: 'Of a running copy; 14 and newer.' })
   copyProgress: CopyProgressDto | null;
+
+  @ApiProperty({
+    type: VerificationNeedDto,
+    nullable,
+    description: 'Why it may differ from the publisher; until a verification at rest has found it equal.',
+  })
+  needsVerification: VerificationNeedDto | null;
 }
 
 class WorkerTableDto {
@@ -154,7 +175,7 @@ export class SubscriptionLagDto {
   reason: string | null;
 }
 
-class SubscriptionErrorsDto {
+export class SubscriptionErrorsDto {
   @ApiProperty({ description: 'Failures of the apply worker so far.' })
   apply: number;
 
@@ -163,6 +184,9 @@ class SubscriptionErrorsDto {
 }
 
 export class SubscriptionDto {
+  @ApiProperty({ description: 'Of pg_subscription; its replication origin is `pg_<oid>`.' })
+  oid: number;
+
   @ApiProperty({ example: 'orders_sub' })
   name: string;
 

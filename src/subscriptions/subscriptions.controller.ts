@@ -8,14 +8,8 @@ import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { pageOfList } from '../changes/list-page.js';
 import { PlanDto } from '../changes/plan.dto.js';
-import { parseLsn } from '../shared/lsn.js';
 import { DroppedSubscriptionDto, SubscriptionDto } from './subscription.dto.js';
-import {
-  CreateSubscriptionDto,
-  PatchSubscriptionDto,
-  RefreshSubscriptionDto,
-  SkipTransactionDto,
-} from './subscriptions.dto.js';
+import { CreateSubscriptionDto, PatchSubscriptionDto, RefreshSubscriptionDto } from './subscriptions.dto.js';
 import { SubscriptionsService } from './subscriptions.service.js';
 
 const SLOT_CHOICES = ['drop', 'keep'] as const;
@@ -139,25 +133,6 @@ export class SubscriptionsController {
   ): Promise<SubscriptionDto | PlanDto> {
     const options = { dryRun, ...(body.copyData === undefined ? {} : { copyData: body.copyData }) };
     return answer(await this.subscriptions.refresh(server, database, subscription, options));
-  }
-
-  @Post(':subscription/skip')
-  @HttpCode(200)
-  @ApiOperation({
-    summary: 'Skip one transaction',
-    description: 'The whole transaction is lost on the subscriber. 15 and newer.',
-  })
-  @ExampleBody(SkipTransactionDto, { lsn: '0/1A2B3C4' })
-  @ApiOkResponse({ type: SubscriptionDto })
-  async skip(
-    @NameParam('server') server: string,
-    @NameParam('database') database: string,
-    @NameParam('subscription') subscription: string,
-    @Body() { lsn }: SkipTransactionDto,
-    @DryRun(PlanDto) dryRun: boolean,
-  ): Promise<SubscriptionDto | PlanDto> {
-    const position = lsn === null ? null : parseLsn(lsn);
-    return answer(await this.subscriptions.skip(server, database, subscription, position, { dryRun }));
   }
 
   @Delete(':subscription')

@@ -8,7 +8,6 @@ import {
   IsDefined,
   IsInt,
   IsString,
-  Matches,
   Max,
   MaxLength,
   Min,
@@ -123,18 +122,4 @@ export class RefreshSubscriptionDto {
   @ValidateIf(present)
   @IsBoolean()
   copyData?: boolean;
-}
-
-export class SkipTransactionDto {
-  @ApiProperty({
-    type: String,
-    nullable: true,
-    example: '0/1A2B3C4',
-    description:
-      "End LSN of the transaction to skip, from the subscriber's server log; null takes an earlier skip back.",
-  })
-  @ValidateIf((_object, value) => value !== null)
-  @IsString()
-  @Matches(/^[0-9A-Fa-f]{1,8}\/[0-9A-Fa-f]{1,8}$/, { message: 'must be an LSN such as 0/1A2B3C4, or null' })
-  lsn: string | null;
 }

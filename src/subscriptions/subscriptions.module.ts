@@ -9,11 +9,18 @@ import { SubscriptionSlotOwners } from './subscription-slot-owners.js';
 import { SubscriptionCreation } from './subscription-creation.js';
 import { SubscriptionsController } from './subscriptions.controller.js';
 import { SubscriptionsService } from './subscriptions.service.js';
+import { DiagnosisService } from './stuck/diagnosis.service.js';
+import { SkipService } from './stuck/skip.service.js';
+import { StuckController } from './stuck/stuck.controller.js';
+import { TablesNeedingVerification } from './tables-needing-verification.repository.js';
 
 @Module({
   imports: [ServersModule, ReplicationSlotsModule, LsnClockModule],
-  controllers: [SubscriptionsController, LinksController],
-  providers: [SubscriptionsService, SubscriptionCreation, PublisherEnds, LinksService, SubscriptionSlotOwners],
-  exports: [SubscriptionsService, LinksService],
+  controllers: [SubscriptionsController, StuckController, LinksController],
+  providers: [
+    ...[SubscriptionsService, SubscriptionCreation, PublisherEnds, LinksService, SubscriptionSlotOwners],
+    ...[DiagnosisService, SkipService, TablesNeedingVerification],
+  ],
+  exports: [SubscriptionsService, LinksService, TablesNeedingVerification],
 })
 export class SubscriptionsModule {}

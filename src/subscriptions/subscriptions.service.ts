@@ -3,16 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { carryOut, type Change, type ChangeOptions, plan } from '../changes/change.js';
 import { readSubscriptions, type Subscription } from '../postgres/catalog/subscriptions.js';
 import type { Statement } from '../postgres/ddl/statement.js';
-import {
-  disableSubscription,
-  enableSubscription,
-  refreshSubscription,
-  skipTransaction,
-} from '../postgres/ddl/subscription.ddl.js';
+import { disableSubscription, enableSubscription, refreshSubscription } from '../postgres/ddl/subscription.ddl.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
-import { formatLsn, type Lsn } from '../shared/lsn.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
 import {
@@ -22,8 +16,8 @@ import {
 } from './subscription-creation.js';
 import { type DroppedSubscription, dropStatements, explainDropFailure, leftBehind } from './subscription-drop.js';
 import { patchStatements, type SubscriptionPatch } from './subscription-patch.js';
-import { appliedLsn } from './subscription-lag.js';
 import type { SubscriptionView } from './subscription-view.js';
+import { TablesNeedingVerification } from './tables-needing-verification.repository.js';
 
 /** Refresh and drop talk to the publisher; a slow one must not be cut off at the pace of a catalog query. */
 const PUBLISHER_TIMEOUT_MS = 60_000;
@@ -36,15 +30,16 @@ export class SubscriptionsService {
     private readonly servers: ServersService,
     private readonly creation: SubscriptionCreation,
     private readonly ends: PublisherEnds,
+    private readonly needs: TablesNeedingVerification,
   ) {}
 
-  list(server: string, database: string): Promise<SubscriptionView[]> {
-    return this.ends.views(server, database);
+  async list(server: string, database: string): Promise<SubscriptionView[]> {
+    return this.withNeeds(server, database, await this.ends.views(server, database));
   }
 
   /** Rejects with NOT_FOUND. */
   async get(server: string, database: string, name: string): Promise<SubscriptionView> {
-    const [view] = await this.ends.views(server, database, name);
+    const [view] = await this.withNeeds(server, database, await this.ends.views(server, database, name));
     if (!view) throw unknownSubscription(name);
     return view;
   }
@@ -112,30 +107,6 @@ export class SubscriptionsService {
     return this.change(server, database, name, compose, options);
   }
 
-  /** Skips the whole transaction that ends at `lsn`; null takes the wish back. 15 and newer. */
-  async skip(
-    server: string,
-    database: string,
-    name: string,
-    lsn: Lsn | null,
-    options: ChangeOptions = {},
-  ): Promise<Change<SubscriptionView>> {
-    const { originLsn, slot } = await this.get(server, database, name);
-    const applied = appliedLsn(originLsn, slot);
-    const compose = (session: Session) => {
-      const statements = skipTransaction(name, lsn, session.versionNum);
-      if (lsn !== null && applied !== null && lsn <= applied) {
-        const position = formatLsn(applied);
-        throw new Problem(
-          'CONFLICT',
-          `everything up to ${position} is applied already; there is nothing to skip there`,
-        );
-      }
-      return statements;
-    };
-    return this.change(server, database, name, compose, options);
-  }
-
   /** `slot`: `drop` has the server drop the slot on the publisher; `keep` needs no publisher and leaves it there. */
   async drop(
     server: string,
@@ -155,8 +126,27 @@ export class SubscriptionsService {
       } catch (error) {
         throw explainDropFailure(session, view, slot, error);
       }
+      await this.needs.forget({ server, database, oid: view.oid });
       return { statements: planned, result: leftBehind(view, slot) };
     });
+  }
+
+  private async withNeeds(server: string, database: string, views: SubscriptionView[]): Promise<SubscriptionView[]> {
+    if (views.length === 0) return views;
+    const needs = new Map(
+      (await this.needs.of(server, database)).map(({ oid, schema, name, ...need }) => [
+        JSON.stringify([oid, schema, name]),
+        need,
+      ]),
+    );
+    if (needs.size === 0) return views;
+    return views.map((view) => ({
+      ...view,
+      tables: view.tables.map((table) => ({
+        ...table,
+        needsVerification: needs.get(JSON.stringify([view.oid, table.schema, table.name])) ?? null,
+      })),
+    }));
   }
 
   private async connectionTo({ server, database }: { server: string; database: string }): Promise<string> {

@@ -8,7 +8,9 @@ import { Problem } from '../problems/problem.js';
 import { AuditService } from '../security/audit.service.js';
 import { ServersService } from '../servers/servers.service.js';
 import { formatLsn } from '../shared/lsn.js';
+import { TablesNeedingVerification } from '../subscriptions/tables-needing-verification.repository.js';
 import type { VerificationProgress } from './at-rest/link-verification.js';
+import { readSubscription } from './at-rest/read-shapes.js';
 import { verifyLink } from './at-rest/verify-link.js';
 import { dropLinkObjects, readerIdOf, type LinkEnds } from './link/link-objects.js';
 import { LinkReaders } from './link/link-readers.js';
@@ -34,6 +36,7 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
     private readonly repository: VerificationRepository,
     private readonly servers: ServersService,
     private readonly audit: AuditService,
+    private readonly needs: TablesNeedingVerification,
   ) {
     engine.register(this);
   }
@@ -52,7 +55,10 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
   private async compare(id: string, signal: AbortSignal): Promise<Outcome> {
     const verification = await this.get(id);
     // Stored by a process that died before the step was recorded.
-    if (verification.verdict !== null) return outcomeOf(verification);
+    if (verification.verdict !== null) {
+      await this.endNeeds(verification, null);
+      return outcomeOf(verification);
+    }
     await this.repository.begin(id);
     const started = Date.now();
     const journal = new StatementJournal();
@@ -78,10 +84,32 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
       });
       await this.repository.finish(id, result);
       await failpoint('verification.stored');
+      await this.endNeeds(verification, readers.subscription.oid);
       const { verdict, verifiedLsn } = result;
       return { verdict, verifiedLsn: verifiedLsn === null ? null : formatLsn(verifiedLsn) };
     } finally {
       await readers.close();
+    }
+  }
+
+  /** Tables that were shown equal need no verification any more. Repeated after a crash, when `oid` is looked up again. */
+  private async endNeeds(verification: ListedVerification, oid: number | null): Promise<void> {
+    const { id, subscriberServer: server, subscriberDatabase: database, subscription } = verification;
+    const equal = (await this.repository.tables(id)).flatMap(({ schema, name, verdict, verifiedLsn }) =>
+      verdict === 'equal' && verifiedLsn !== null ? [{ schema, name, verifiedLsn }] : [],
+    );
+    if (equal.length === 0) return;
+    // A subscriber that is away or changed keeps the need: it is ended by the next verification.
+    const found = oid ?? (await this.subscriptionOid(server, database, subscription));
+    if (found !== null) await this.needs.clear({ server, database, oid: found }, equal);
+  }
+
+  private async subscriptionOid(server: string, database: string, name: string): Promise<number | null> {
+    try {
+      return (await this.servers.withSession(server, database, (session) => readSubscription(session, name))).oid;
+    } catch (error) {
+      if (error instanceof Problem && error.code !== 'INTERNAL') return null;
+      throw error;
     }
   }
 

@@ -4,6 +4,10 @@ import { ReplicationSlotsModule } from '../replication-slots/replication-slots.m
 import { ServersModule } from '../servers/servers.module.js';
 import { SubscriptionsModule } from '../subscriptions/subscriptions.module.js';
 import { AtRestWorkflow } from './at-rest.workflow.js';
+import { ResyncController } from './resync/resync.controller.js';
+import { ResyncRepository } from './resync/resync.repository.js';
+import { ResyncService } from './resync/resync.service.js';
+import { ResyncWorkflow } from './resync/resync.workflow.js';
 import { VerificationSlotOwners } from './verification-slot-owners.js';
 import { VerificationRepository } from './verification.repository.js';
 import { VerificationsController } from './verifications.controller.js';
@@ -11,8 +15,11 @@ import { VerificationsService } from './verifications.service.js';
 
 @Module({
   imports: [OperationsModule, ServersModule, SubscriptionsModule, ReplicationSlotsModule],
-  controllers: [VerificationsController],
-  providers: [VerificationRepository, AtRestWorkflow, VerificationsService, VerificationSlotOwners],
+  controllers: [VerificationsController, ResyncController],
+  providers: [
+    ...[VerificationRepository, AtRestWorkflow, VerificationsService, VerificationSlotOwners],
+    ...[ResyncRepository, ResyncWorkflow, ResyncService],
+  ],
   exports: [VerificationRepository],
 })
 export class VerificationModule {}

@@ -12,6 +12,11 @@ import { PublisherEnds } from '../../src/subscriptions/publisher-ends.js';
 import { SubscriptionCreation } from '../../src/subscriptions/subscription-creation.js';
 import type { SubscriptionView } from '../../src/subscriptions/subscription-view.js';
 import { SubscriptionsService } from '../../src/subscriptions/subscriptions.service.js';
+import { Config } from '../../src/config/config.js';
+import { DiagnosisService } from '../../src/subscriptions/stuck/diagnosis.service.js';
+import { SkipService } from '../../src/subscriptions/stuck/skip.service.js';
+import { TablesNeedingVerification } from '../../src/subscriptions/tables-needing-verification.repository.js';
+import { StateDatabase } from '../../src/storage/state-database.js';
 import { eventually } from '../support/eventually.js';
 import { fleetServers } from '../support/fleet-servers.js';
 import { TestServer } from '../support/postgres-fleet.js';
@@ -38,6 +43,9 @@ describe.each([
   let links: LinksService;
   /** What the state database would hold of the publisher's WAL positions. */
   let history: LsnSample[] = [];
+  let skips: SkipService;
+  let keeper: TestServer;
+  let state: StateDatabase;
 
   beforeAll(async () => {
     publisher = await TestServer.shared(from);
@@ -53,7 +61,14 @@ describe.each([
     slots = new ReplicationSlotsService(servers, clock, owners);
     const ends = new PublisherEnds(servers, clock);
     new SubscriptionSlotOwners(servers, ends, owners);
-    subscriptions = new SubscriptionsService(servers, new SubscriptionCreation(servers, slots), ends);
+    keeper = await TestServer.shared(18);
+    const { user, password, host, port } = keeper;
+    const stateUrl = `postgresql://${user}:${password}@${host}:${port}/${await keeper.freshDatabase(`${database}_state`)}`;
+    state = await StateDatabase.open(Config.load({ DATABASE_URL: stateUrl }));
+    const needs = new TablesNeedingVerification(state.dataSource);
+    subscriptions = new SubscriptionsService(servers, new SubscriptionCreation(servers, slots), ends, needs);
+    const diagnosis = new DiagnosisService(servers, ends);
+    skips = new SkipService(servers, subscriptions, diagnosis, needs);
     links = new LinksService(servers, ends);
     await publisher.run(database, `insert into orders select n, 'row ' || n from generate_series(1, 100) n`);
     await publications.create('source', database, {
@@ -70,6 +85,8 @@ describe.each([
 
   afterAll(async () => {
     await subscriptions?.drop('sink', database, SUBSCRIPTION, 'drop').catch(() => {});
+    await state?.onApplicationShutdown();
+    await keeper?.stop();
     await publisher?.stop();
     await subscriber?.stop();
   });
@@ -237,7 +254,9 @@ describe.each([
     await publisher.run(database, `insert into orders values (500, 'from the publisher')`);
     if (to < 15) {
       await until(({ state, reason }) => state === 'stalled' && reason!.includes('counts no errors'));
-      await expect(subscriptions.skip('sink', database, SUBSCRIPTION, 1n as never)).rejects.toMatchObject({
+      await expect(
+        skips.skip('sink', database, SUBSCRIPTION, { lsn: 1n as never, force: false }),
+      ).rejects.toMatchObject({
         code: 'OPTION_NOT_SUPPORTED',
       });
       await subscriber.run(database, 'delete from orders where id = 500');
@@ -250,7 +269,9 @@ describe.each([
       expect(lag.seconds).toBeGreaterThan(0);
       expect(lag.seconds).toBeLessThan(3600);
       if (to >= 18) expect(failing.conflicts!.insertExists).toBeGreaterThan(0);
-      await expect(subscriptions.skip('sink', database, SUBSCRIPTION, 1n as never)).rejects.toMatchObject({
+      await expect(
+        skips.skip('sink', database, SUBSCRIPTION, { lsn: 1n as never, force: false }),
+      ).rejects.toMatchObject({
         code: 'CONFLICT',
       });
       await subscriber.run(database, 'delete from orders where id = 500');

@@ -200,7 +200,7 @@ class Binding {
 }
 
 /** Writes something, so that the server's streams get past what was written before; returns where. */
-async function nudge(session: Session): Promise<Lsn> {
+export async function nudge(session: Session): Promise<Lsn> {
   const { lsn } = await session.row<{ lsn: string }>(
     `select pg_catalog.pg_logical_emit_message(true, 'lockstep', '')::text as lsn`,
   );

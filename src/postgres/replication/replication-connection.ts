@@ -17,6 +17,8 @@ export interface ReplicationConnectionOptions {
   target: ConnectionTarget;
   slotName: string;
   purpose: string;
+  /** Run on the walsender's session first: what makes the slot, where it lives no longer than the session. */
+  prepare?: string;
   /** Sees the state of server and slot and gives the START_REPLICATION command; throws to give up. */
   command: (state: SourceState) => string;
   /** One pgoutput message. The buffer is valid during the call only. Must not throw. */
@@ -121,6 +123,7 @@ export class ReplicationConnection {
     this.wire = (client as unknown as { connection: WireConnection }).connection;
     // Decoding a large transaction is one long transaction to the server.
     await client.query(`select ${liftTimeoutsExpression()}`);
+    if (this.#options.prepare !== undefined) await client.query(this.#options.prepare);
     const state = await readSourceState(client, this.#options.slotName);
     return client.query(this.#options.command(state));
   }

@@ -1,0 +1,125 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Problem } from '../../problems/problem.js';
+import { type Lsn, ZERO_LSN } from '../../shared/lsn.js';
+import type { ConnectionTarget } from '../connection.js';
+import { literal } from '../quoting.js';
+import { translateError } from '../translate-error.js';
+import { PgoutputDecoder } from './pgoutput-decoder.js';
+import { ReplicationConnection } from './replication-connection.js';
+import { startReplicationCommand } from './start-replication.js';
+import { type TransactionSummary, TransactionSummarizer } from './transaction-summary.js';
+
+/** How often the server is asked how far it has come; also what keeps it from taking us for gone. */
+const ASK_EVERY_MS = 250;
+
+export interface UnappliedRequest {
+  /** The publisher's database. */
+  target: ConnectionTarget;
+  /** The subscription's own slot there. It may be in use, and is left as it is. */
+  slotName: string;
+  publications: readonly string[];
+  origin: 'any' | 'none';
+  /** Everything that committed up to here is applied. */
+  position: Lsn;
+  /** Told of each transaction that changed something, in commit order; true ends the reading. */
+  onTransaction: (transaction: TransactionSummary) => boolean;
+  /** Of a transaction, told one by one; what it has more is counted. */
+  mostChanges: number;
+  mostBytes: number;
+  deadlineMs: number;
+}
+
+/** `found`: `onTransaction` had what it wanted; `end`: the publisher has no more; else a bound was reached first. */
+export type UnappliedEnd = 'found' | 'end' | 'bytes' | 'deadline';
+
+/** The statement by which a slot of our own is made on the session that reads it: it ends with that session, whatever happens. */
+export function copySlotSql(slotName: string, copy: string): string {
+  return `select pg_catalog.pg_copy_logical_replication_slot(${literal(slotName)}, ${literal(copy)}, true)`;
+}
+
+export function newCopyName(): string {
+  return `lockstep_p_${randomBytes(8).toString('hex')}`;
+}
+
+/**
+ * Reads what the publisher would send the subscription next, through a temporary copy of its slot that needs one free
+ * replication slot and one walsender while it is read. Whole transactions only: none that is still in progress.
+ *
+ * Rejects with what the publisher refuses: SERVER_PRIVILEGE_MISSING (REPLICATION), LIMIT_REACHED (no slot or walsender
+ * free), NOT_FOUND (the slot, a publication), PREREQUISITE_FAILED (the slot is lost).
+ */
+export async function readUnapplied(request: UnappliedRequest): Promise<UnappliedEnd> {
+  const reading = new Reading(request);
+  try {
+    return await reading.run();
+  } catch (error) {
+    const { host, port, database } = request.target;
+    throw translateError(error, `${host}:${port}/${database}`);
+  }
+}
+
+class Reading {
+  private readonly decoder = new PgoutputDecoder();
+  private readonly summarizer: TransactionSummarizer;
+  private until = ZERO_LSN;
+  private bytes = 0;
+  private end: UnappliedEnd | null = null;
+  private failure: unknown = null;
+
+  constructor(private readonly request: UnappliedRequest) {
+    this.summarizer = new TransactionSummarizer(request.mostChanges);
+  }
+
+  async run(): Promise<UnappliedEnd> {
+    const { target, slotName, publications, origin, position } = this.request;
+    const deadline = Date.now() + this.request.deadlineMs;
+    const copy = newCopyName();
+    const connection = await ReplicationConnection.open({
+      target,
+      slotName: copy,
+      purpose: `read of slot ${slotName}`,
+      prepare: copySlotSql(slotName, copy),
+      command: (state) => {
+        this.until = state.flushLsn;
+        const start = { slotName: copy, startLsn: position, publications, messages: false, origin };
+        return startReplicationCommand(start, state.versionNum);
+      },
+      onData: (message) => this.onData(message),
+      onKeepalive: (walEnd) => {
+        if (walEnd >= this.until) this.end ??= 'end';
+      },
+    });
+    try {
+      const status = { write: position, flush: position, apply: position, replyRequested: true };
+      const ended = connection.ended.then((cause) => {
+        this.failure ??= cause ?? new Problem('SERVER_UNREACHABLE', 'the publisher ended the stream');
+      });
+      while (this.end === null && this.failure === null) {
+        if (Date.now() > deadline) return 'deadline';
+        connection.sendStatus(status);
+        await Promise.race([ended, delay(ASK_EVERY_MS), this.settled]);
+      }
+    } finally {
+      await connection.close();
+    }
+    if (this.end === null) throw this.failure;
+    return this.end;
+  }
+
+  private settle: () => void = () => {};
+  private readonly settled = new Promise<void>((resolve) => (this.settle = resolve));
+
+  private onData(message: Buffer): void {
+    if (this.end !== null || this.failure !== null) return;
+    this.bytes += message.length;
+    try {
+      const transaction = this.summarizer.accept(this.decoder.decode(message), message.length);
+      if (transaction && transaction.changeCount > 0 && this.request.onTransaction(transaction)) this.end = 'found';
+      else if (this.bytes > this.request.mostBytes) this.end = 'bytes';
+    } catch (error) {
+      this.failure = error;
+    }
+    if (this.end !== null || this.failure !== null) this.settle();
+  }
+}

@@ -1,0 +1,105 @@
+import { readTableNames, rowExists } from '../../postgres/catalog/subscriber-rows.js';
+import type { Subscription } from '../../postgres/catalog/subscriptions.js';
+import type { ConnectionTarget } from '../../postgres/connection.js';
+import { readUnapplied, type UnappliedEnd } from '../../postgres/replication/read-unapplied.js';
+import type { TransactionSummary } from '../../postgres/replication/transaction-summary.js';
+import type { Session } from '../../postgres/session.js';
+import type { Lsn } from '../../shared/lsn.js';
+
+/** Changes told one by one. */
+const SHOWN_CHANGES = 100;
+const MOST_BYTES = 512 * 1024 * 1024;
+const DEADLINE_MS = 20_000;
+/** Transactions that may be without effect, before the one that has one. */
+const MOST_CANDIDATES = 50;
+
+export interface Search {
+  end: UnappliedEnd;
+  /** In commit order; only the last can have an effect that is certain. */
+  candidates: TransactionSummary[];
+}
+
+/**
+ * Transactions past `position` that the apply worker has something to do in, up to the first that is certain to
+ * have an effect. One that changes only tables which are not subscribed leaves no trace: the worker passes it by.
+ */
+export async function searchUnapplied(
+  publisher: ConnectionTarget,
+  subscriber: Session,
+  { settings, publications, tables }: Subscription,
+  position: Lsn,
+): Promise<Search> {
+  const applied = tables.filter(({ state }) => state === 'ready' || state === 'catching-up').map(nameOf);
+  const subscribed = new Set(applied);
+  const existing = new Set((await readTableNames(subscriber)).map(nameOf));
+  // The worker fails at a table that does not exist, whether the subscription knows it or not.
+  const concerns = (table: { schema: string; name: string }) =>
+    subscribed.has(nameOf(table)) || !existing.has(nameOf(table));
+  const candidates: TransactionSummary[] = [];
+  const end = await readUnapplied({
+    target: publisher,
+    slotName: settings.slotName!,
+    publications,
+    origin: settings.origin === 'none' ? 'none' : 'any',
+    position,
+    mostChanges: SHOWN_CHANGES,
+    mostBytes: MOST_BYTES,
+    deadlineMs: DEADLINE_MS,
+    onTransaction: (transaction) => {
+      if (!transaction.tables.some(concerns)) return false;
+      candidates.push(transaction);
+      return hasCertainEffect(transaction) || candidates.length === MOST_CANDIDATES;
+    },
+  });
+  return { end, candidates };
+}
+
+/** The transaction that ends exactly there; null when none does, or it was not reached. */
+export async function findTransaction(
+  publisher: ConnectionTarget,
+  { settings, publications }: Subscription,
+  position: Lsn,
+  finishLsn: Lsn,
+): Promise<TransactionSummary | null> {
+  let found: TransactionSummary | null = null;
+  await readUnapplied({
+    target: publisher,
+    slotName: settings.slotName!,
+    publications,
+    origin: settings.origin === 'none' ? 'none' : 'any',
+    position,
+    mostChanges: SHOWN_CHANGES,
+    mostBytes: MOST_BYTES,
+    deadlineMs: DEADLINE_MS,
+    onTransaction: (transaction) => {
+      if (transaction.finishLsn === finishLsn) found = transaction;
+      return transaction.finishLsn >= finishLsn;
+    },
+  });
+  return found;
+}
+
+/** For each change that is shown, whether the subscriber has a row of its key now. */
+export async function rowsOnSubscriber(
+  subscriber: Session,
+  { changes }: TransactionSummary,
+): Promise<(boolean | null)[]> {
+  const found: (boolean | null)[] = [];
+  for (const { schema, table, key } of changes) {
+    found.push(key === null ? null : await rowExists(subscriber, { schema, name: table }, key));
+  }
+  return found;
+}
+
+/** UPDATE and DELETE of rows that are missing: the worker goes on, and its position does not move. */
+export function hasNoEffect(transaction: TransactionSummary, onSubscriber: readonly (boolean | null)[]): boolean {
+  return !hasCertainEffect(transaction) && onSubscriber.every((present) => present === false);
+}
+
+function hasCertainEffect({ tables, changes, changeCount }: TransactionSummary): boolean {
+  return changeCount > changes.length || tables.some(({ inserts, truncates }) => inserts + truncates > 0);
+}
+
+function nameOf({ schema, name }: { schema: string; name: string }): string {
+  return JSON.stringify([schema, name]);
+}

@@ -1,0 +1,114 @@
+import { Injectable } from '@nestjs/common';
+import { randomUUID } from 'node:crypto';
+import { type Place, plan } from '../../changes/change.js';
+import type { PlanDto } from '../../changes/plan.dto.js';
+import { Engine } from '../../engine/engine.js';
+import { OperationDto } from '../../operations/operation.dto.js';
+import { OperationsService } from '../../operations/operations.service.js';
+import { dropReplicationSlot } from '../../postgres/ddl/replication-slot.ddl.js';
+import { statement } from '../../postgres/ddl/statement.js';
+import { withSession } from '../../postgres/session.js';
+import { Problem } from '../../problems/problem.js';
+import { ServerUsage } from '../../servers/server-usage.js';
+import { ServersService } from '../../servers/servers.service.js';
+import { LinksService } from '../../subscriptions/links.service.js';
+import { tableId, type TableName } from '../at-rest/table-shape.js';
+import { publisherSlotName } from '../link/link-objects.js';
+import { createSlotStatement } from '../link/link-plan.js';
+import { checkResync, type ResyncSubject } from './resync-check.js';
+import { copyInSql, copyOutSql, emptySql } from './resync-sql.js';
+import { ResyncRepository } from './resync.repository.js';
+import { ResyncWorkflow } from './resync.workflow.js';
+
+/** Copying one table of a subscription afresh. */
+@Injectable()
+export class ResyncService {
+  constructor(
+    private readonly servers: ServersService,
+    private readonly links: LinksService,
+    private readonly repository: ResyncRepository,
+    private readonly operations: OperationsService,
+    private readonly engine: Engine,
+    private readonly workflow: ResyncWorkflow,
+    usage: ServerUsage,
+  ) {
+    usage.register((server) => repository.usesServer(server));
+  }
+
+  /** Rejects (409) where it would not be right, before anything is begun. */
+  async start(subscriber: Place, subscription: string, table: TableName): Promise<OperationDto> {
+    const publisher = await this.publisherOf(subscriber, subscription);
+    await this.check(publisher, subscriber, subscription, table);
+    const { server, database } = subscriber;
+    const running = await this.repository.running({ subscriberServer: server, subscriberDatabase: database, ...table });
+    if (running !== null) {
+      throw new Problem('CONFLICT', `the table is being copied afresh already, by operation ${running}`, {
+        extra: { operation: running },
+      });
+    }
+    const id = randomUUID();
+    const names = [server, database, subscription, table.schema, table.name];
+    const subject = { type: 'table', id: names.map(encodeURIComponent).join('/') };
+    await this.operations.create({ id, kind: 'resync', subject });
+    await this.repository.insert({
+      ...{ id, subscription, ...table },
+      ...{ subscriberServer: server, subscriberDatabase: database },
+      ...{ publisherServer: publisher.server, publisherDatabase: publisher.database },
+    });
+    await this.engine.start(this.workflow, id, {});
+    return OperationDto.from(await this.operations.get(id));
+  }
+
+  async plan(subscriber: Place, subscription: string, table: TableName): Promise<PlanDto> {
+    const publisher = await this.publisherOf(subscriber, subscription);
+    const { shape, quiet } = await this.check(publisher, subscriber, subscription, table);
+    const slot = publisherSlotName('…');
+    const id = tableId(table);
+    const hold = `SHARE ROW EXCLUSIVE on ${id} until the commit: it is read, not written; applying waits at the next transaction that touches it`;
+    const held = [
+      `lock table ${id} in share row exclusive mode`,
+      ...(quiet ? ['set local session_replication_role = replica'] : []),
+      emptySql(shape),
+      copyInSql(shape),
+    ];
+    return {
+      does:
+        `Copies about ${Math.round(shape.estimatedRows)} rows in one transaction, with the changes that were applied ` +
+        'since the copied snapshot. Its old rows are left to VACUUM. Where the position does not tell what was applied, the apply worker is ended once; it starts again by itself.',
+      statements: [
+        ...plan(publisher, [createSlotStatement(slot)]),
+        ...plan(publisher, [statement(copyOutSql(shape), `ACCESS SHARE on ${id}`)]),
+        ...plan(
+          subscriber,
+          held.map((sql) => statement(sql, hold)),
+        ),
+        ...plan(publisher, dropReplicationSlot(slot)),
+      ],
+    };
+  }
+
+  private async check(publisher: Place, subscriber: Place, name: string, table: TableName): Promise<ResyncSubject> {
+    const target = (place: Place) => this.servers.target(place.server, place.database);
+    const [ours, theirs] = [await target(publisher), await target(subscriber)];
+    return withSession(ours, { purpose: 'resync' }, (source) =>
+      withSession(theirs, { purpose: 'resync' }, (sink) => checkResync(source, sink, name, table)),
+    );
+  }
+
+  private async publisherOf({ server, database }: Place, subscription: string): Promise<Place> {
+    const { publisher, state, reason } = await this.links.get(server, database, subscription);
+    if (state === 'failing' || state === 'stalled') {
+      throw new Problem(
+        'PREREQUISITE_FAILED',
+        `the table cannot be copied afresh while the subscription is ${state}: ${reason}`,
+        {
+          hint: 'See what it is stuck on (diagnose), mend that or skip it, and copy the table once changes are applied again.',
+        },
+      );
+    }
+    if (publisher) return { server: publisher.server, database: publisher.database };
+    throw new Problem('PREREQUISITE_FAILED', `the publisher of "${subscription}" is not a registered server`, {
+      hint: "Register the server that the subscription's connection string leads to.",
+    });
+  }
+}
