@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { PUBLICATIONS, PUBLISHED_TABLES } from '../../src/postgres/catalog/publications.sql.js';
+import { PUBLICATIONS } from '../../src/postgres/catalog/publications.sql.js';
+import { PUBLISHED_TABLES } from '../../src/postgres/catalog/published-tables-effective.sql.js';
 import { REPLICATION_SLOTS, SLOT_CREATION_BLOCKERS } from '../../src/postgres/catalog/replication-slots.sql.js';
 import { SEQUENCES } from '../../src/postgres/catalog/sequences-list.sql.js';
 import {
