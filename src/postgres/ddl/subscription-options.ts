@@ -65,7 +65,12 @@ export function checkCreateOptions(options: SubscriptionOptions, versionNum: num
 export function checkAlterOptions(options: SubscriptionOptions, versionNum: number, publisherVersion?: number): void {
   checkValues(options, versionNum);
   for (const name of givenOptions(options)) requireAlterable(RULES[name], versionNum, `/options/${name}`);
-  if (publisherVersion !== undefined) requirePublisher(options, publisherVersion);
+  if (publisherVersion !== undefined) {
+    requirePublisher(options, publisherVersion);
+    for (const { option, publisherSince } of slotChanges(options)) {
+      if (publisherVersion < publisherSince) throw olderPublisher(option, publisherSince, publisherVersion);
+    }
+  }
   if (options.slotName !== undefined && options.twoPhase !== undefined) {
     const detail = 'slotName and twoPhase cannot be changed in one request';
     throw refusedInput('slot-name-or-two-phase', '/options/twoPhase', detail);
@@ -74,9 +79,15 @@ export function checkAlterOptions(options: SubscriptionOptions, versionNum: numb
 
 /** Whether ALTER SUBSCRIPTION ... SET of these runs inside a transaction block. */
 export function altersInTransaction(options: SubscriptionOptions): boolean {
-  return givenOptions(options).every((name) => {
-    const { alterAlone } = RULES[name];
-    return alterAlone === undefined || (alterAlone === 'when false' && options[name] !== false);
+  return slotChanges(options).length === 0;
+}
+
+/** The options whose change also changes the slot on the publisher, each with the version that needs. */
+function slotChanges(options: SubscriptionOptions): { option: SubscriptionOption; publisherSince: number }[] {
+  return givenOptions(options).flatMap((option) => {
+    const { altersSlot } = RULES[option];
+    if (altersSlot === undefined || (altersSlot.when === 'when false' && options[option] !== false)) return [];
+    return [{ option, publisherSince: altersSlot.publisherSince }];
   });
 }
 
@@ -100,17 +111,22 @@ export function ignoredByPublisher(options: SubscriptionOptions, publisherVersio
 }
 
 function requirePublisher(options: SubscriptionOptions, publisherVersion: number): void {
-  for (const { option, publisher, instead } of publisherRules(options)) {
-    if (publisher.older !== 'refused' || publisherVersion >= publisher.since) continue;
-    const minimumVersion = majorOf(publisher.since);
-    throw refusal(
-      'older-publisher',
-      'OPTION_NOT_SUPPORTED',
-      `${option} needs PostgreSQL ${minimumVersion} on the publisher, which is ${majorOf(publisherVersion)}`,
-      [{ pointer: `#/options/${option}`, detail: `needs PostgreSQL ${minimumVersion} on the publisher` }],
-      { hint: instead, extra: { option, minimumVersion, serverVersion: majorOf(publisherVersion) } },
-    );
+  for (const { option, publisher } of publisherRules(options)) {
+    if (publisher.older === 'ignored' || publisherVersion >= publisher.since) continue;
+    throw olderPublisher(option, publisher.since, publisherVersion);
   }
+}
+
+function olderPublisher(option: SubscriptionOption, since: number, publisherVersion: number): Problem {
+  const minimumVersion = majorOf(since);
+  const serverVersion = majorOf(publisherVersion);
+  return refusal(
+    'older-publisher',
+    'OPTION_NOT_SUPPORTED',
+    `${option} needs PostgreSQL ${minimumVersion} on the publisher, which is ${serverVersion}`,
+    [{ pointer: `#/options/${option}`, detail: `needs PostgreSQL ${minimumVersion} on the publisher` }],
+    { hint: RULES[option].instead, extra: { option, minimumVersion, serverVersion } },
+  );
 }
 
 /** The rules of the options that ask something of the publisher; "off" asks nothing. */
@@ -120,7 +136,7 @@ function publisherRules(options: SubscriptionOptions) {
       option === 'streaming' && options.streaming === 'parallel' ? STREAMING_PARALLEL : RULES[option];
     const value = options[option];
     if (rule.publisher === undefined || value === false || value === 'off' || value === 'any') return [];
-    return [{ option, publisher: rule.publisher, instead: rule.instead }];
+    return [{ option, publisher: rule.publisher }];
   });
 }
 

@@ -47,8 +47,13 @@ export function createSubscription(spec: SubscriptionSpec, versionNum: number): 
 }
 
 /** ALTER SUBSCRIPTION ... SET (options). Failover, two_phase and slot_name need it disabled, its worker ended. */
-export function setSubscriptionOptions(name: string, options: SubscriptionOptions, versionNum: number): Statement[] {
-  checkAlterOptions(options, versionNum);
+export function setSubscriptionOptions(
+  name: string,
+  options: SubscriptionOptions,
+  versionNum: number,
+  publisherVersion?: number,
+): Statement[] {
+  checkAlterOptions(options, versionNum, publisherVersion);
   if (givenOptions(options).length === 0) return [];
   const transactional = altersInTransaction(options);
   return [

@@ -62,10 +62,14 @@ const COLUMNS = [
 ];
 
 function line(rule: OptionRule): string {
-  const { option, keyword, example, since, alterSince = since, alterWhile, alterAlone, defaults, publisher } = rule;
+  const { option, keyword, example, since, alterSince = since, alterWhile, altersSlot, defaults, publisher } = rule;
   const state = [
     alterWhile ?? 'any',
-    ...(alterAlone === undefined ? [] : [`not in a transaction${alterAlone === 'always' ? '' : ` ${alterAlone}`}`]),
+    ...(altersSlot === undefined
+      ? []
+      : [
+          `${altersSlot.when}: not in a transaction, publisher ${version(altersSlot.publisherSince)}, whose slot it changes`,
+        ]),
   ];
   return row([
     option === null ? `not offered` : `\`${option}\``,

@@ -19,8 +19,11 @@ export interface OptionRule {
   alterSince?: number | null;
   /** What the object must be like to be altered. */
   alterWhile?: string;
-  /** When ALTER refuses to run inside a transaction block. */
-  alterAlone?: 'always' | 'when false';
+  /**
+   * When ALTER also changes the slot on the publisher: it cannot run inside a transaction block then, and needs a
+   * publisher of that version.
+   */
+  altersSlot?: { when: 'always' | 'when false'; publisherSince: number };
   /** What holds when it is left out, from the version on that it holds for. */
   defaults: readonly { since: number; value: string }[];
   /** The publisher's first version that plays along, and what comes of an older one. */
