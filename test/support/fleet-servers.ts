@@ -16,6 +16,11 @@ export function fleetServers(servers: Record<string, TestServer>): ServersServic
     advertisedTarget: async (name, database) => ({ ...(await target(name, database)), rootCert: null }),
     withSession: async <T>(name: string, database: string | undefined, work: (session: Session) => Promise<T>) =>
       withSession(await target(name, database), { purpose: 'test' }, work),
+    facts: (name) => {
+      const server = servers[name];
+      if (!server) return Promise.reject(new Problem('NOT_FOUND', `there is no server named "${name}"`));
+      return Promise.resolve({ versionNum: server.major * 10_000 }) as ReturnType<ServersService['facts']>;
+    },
     list: () =>
       Promise.resolve({
         items: Object.entries(servers).map(([name, { host, port }]) => ({

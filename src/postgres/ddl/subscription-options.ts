@@ -111,6 +111,11 @@ export function ignoredByPublisher(options: SubscriptionOptions, publisherVersio
 }
 
 function requirePublisher(options: SubscriptionOptions, publisherVersion: number): void {
+  // Without a copy to wait for, the slot itself is created for two phases, which an older publisher cannot.
+  const twoPhaseSlot = options.twoPhase === true && options.createSlot !== false && options.copyData === false;
+  if (twoPhaseSlot && publisherVersion < SUBSCRIPTION_OPTIONS.twoPhase.publisher.since) {
+    throw olderPublisher('twoPhase', SUBSCRIPTION_OPTIONS.twoPhase.publisher.since, publisherVersion);
+  }
   for (const { option, publisher } of publisherRules(options)) {
     if (publisher.older === 'ignored' || publisherVersion >= publisher.since) continue;
     throw olderPublisher(option, publisher.since, publisherVersion);

@@ -80,7 +80,11 @@ export const SUBSCRIPTION_OPTIONS = {
     alterWhile: DISABLED,
     altersSlot: { when: 'when false', publisherSince: PG18 },
     defaults: [{ since: PG13, value: 'false' }],
-    publisher: { since: PG15, older: 'ignored', meaning: 'Prepared transactions are sent when they commit.' },
+    publisher: {
+      since: PG15,
+      older: 'ignored',
+      meaning: 'Prepared transactions are sent when they commit. Refused with createSlot and without copyData.',
+    },
     instead: 'Leave it out: prepared transactions are replicated when they commit.',
   },
   disableOnError: {
