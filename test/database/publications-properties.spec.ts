@@ -46,7 +46,13 @@ const SCHEMA = `
   create unlogged table mixed_3 partition of mixed for values from (20) to (30);
   create table computed (id int, twice int generated always as (id * 2) stored not null, note text);
   create unique index by_twice on computed (twice);
-  alter table computed replica identity using index by_twice;`;
+  alter table computed replica identity using index by_twice;
+  create table computed_full (id int, twice int generated always as (id * 2) stored);
+  alter table computed_full replica identity full;`;
+
+const VIRTUAL = `
+  create table virtual (id int, twice int generated always as (id * 2) virtual);
+  alter table virtual replica identity full;`;
 
 /** Tables of the schema above with their columns; partitions too, they can be published by themselves. */
 const TABLES: (PublicationTableSpec & { columns: string[] })[] = [
@@ -62,6 +68,7 @@ const TABLES: (PublicationTableSpec & { columns: string[] })[] = [
   { schema: 'public', name: 'mixed', columns: ['id', 'note'] },
   { schema: 'public', name: 'mixed_1', columns: ['id', 'note'] },
   { schema: 'public', name: 'computed', columns: ['id', 'twice', 'note'] },
+  { schema: 'public', name: 'computed_full', columns: ['id', 'twice'] },
 ];
 
 /** Expressions over one column each, as people write them. */
@@ -152,7 +159,7 @@ describe.each(AVAILABLE_MAJORS)('any publication on PostgreSQL %i', (major) => {
   beforeAll(async () => {
     server = await TestServer.shared(major);
     await server.freshDatabase(DATABASE);
-    await server.run(DATABASE, SCHEMA);
+    await server.run(DATABASE, major < 18 ? SCHEMA : SCHEMA + VIRTUAL);
     session = await server.open(DATABASE);
     const directory = fleetServers({ one: server });
     directory.withSession = (_name, _database, work) => work(session);
