@@ -4,7 +4,7 @@ import type { Response } from 'express';
 import { DryRun } from '../api/dry-run.js';
 import { ExampleBody } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
-import { ApiPage, type Page, PageQuery } from '../api/page.js';
+import { ApiPage, cursorKey, type Page, pageOf, PageQuery } from '../api/page.js';
 import { pageOfList } from '../changes/list-page.js';
 import { PlanDto } from '../changes/plan.dto.js';
 import {
@@ -83,8 +83,10 @@ export class PublicationsController {
     @NameParam('publication') publication: string,
     @Query() query: PageQuery,
   ): Promise<Page<EffectiveTableDto>> {
-    const all = await this.publications.tables(server, database, publication);
-    return pageOfList(all, query, ({ schema, name }) => [schema, name], 2);
+    const [after, name] = cursorKey(query.cursor, 'text', 'text') ?? [];
+    const page = { limit: query.limit + 1, ...(after === undefined ? {} : { after: { schema: after, name: name! } }) };
+    const rows = await this.publications.tables(server, database, publication, page);
+    return pageOf(rows, query.limit, ({ schema, name }) => [schema, name]);
   }
 
   @Patch(':publication')

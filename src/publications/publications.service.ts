@@ -3,6 +3,7 @@ import { carryOut, type Change, type ChangeOptions, plan } from '../changes/chan
 import { readPublishingRights } from '../postgres/catalog/publication-candidates.js';
 import { type Publication, readPublications } from '../postgres/catalog/publications.js';
 import { readPublishedTables } from '../postgres/catalog/published-tables.js';
+import type { TablePage } from '../postgres/catalog/tables.js';
 import {
   alterPublication,
   createPublication,
@@ -58,9 +59,9 @@ export class PublicationsService {
     });
   }
 
-  /** What the publication sends, table by table. Rejects with NOT_FOUND. */
-  tables(server: string, database: string, name: string): Promise<EffectiveTable[]> {
-    return this.servers.withSession(server, database, async (session) => (await look(session, name)).tables);
+  /** What the publication sends, table by table, by schema and name. Rejects with NOT_FOUND. */
+  tables(server: string, database: string, name: string, page: TablePage = {}): Promise<EffectiveTable[]> {
+    return this.servers.withSession(server, database, async (session) => (await look(session, name, page)).tables);
   }
 
   /**
@@ -162,9 +163,9 @@ async function changed(
   return seen;
 }
 
-async function look(session: Session, name: string): Promise<Seen> {
+async function look(session: Session, name: string, page: TablePage = {}): Promise<Seen> {
   const publication = await requirePublication(session, name);
-  return { publication, tables: effectiveTables(publication, await readPublishedTables(session, name)) };
+  return { publication, tables: effectiveTables(publication, await readPublishedTables(session, name, page)) };
 }
 
 async function warningsNow(session: Session, tables: readonly EffectiveTable[]): Promise<PublicationWarning[]> {

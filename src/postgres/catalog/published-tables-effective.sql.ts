@@ -2,7 +2,8 @@ import { PG13, PG15, PG18 } from '../../shared/server-version.js';
 import type { Variant } from './variant.js';
 
 /**
- * The tables publication `$1` really publishes, as pg_publication_tables lists them, with all that decides whether an
+ * The tables publication `$1` really publishes, as pg_publication_tables lists them, after `$2`.`$3` (null: from the
+ * first on) and at most `$4` (null: all), with all that decides whether an
  * UPDATE or DELETE of them fails on the publisher. That is decided by the replica identity of every relation that
  * holds rows, so for a partitioned table by each of its leaves: `lacking` are those without one, with the index that
  * could be it; `filter_outside`, that a row filter uses columns outside of it; `identity_unlisted`, that a column list
@@ -22,7 +23,12 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
              null::text as where,
              c.relreplident::text as replica_identity,
              leaves.identity_columns, leaves.lacking, leaves.filter_outside, leaves.identity_unlisted, leaves.identity_unpublished
-        from pg_catalog.pg_publication_tables t
+        from (select v.*
+                from pg_catalog.pg_publication_tables v
+               where v.pubname = $1::text
+                 and ($2::text is null or (v.schemaname, v.tablename) > ($2::pg_catalog.name, $3::pg_catalog.name))
+               order by v.schemaname, v.tablename
+               limit $4::int8) t
         join pg_catalog.pg_publication p on p.pubname = t.pubname
         join pg_catalog.pg_namespace n on n.nspname = t.schemaname
         join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = t.tablename
@@ -68,7 +74,6 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                where a.attrelid = l.oid and a.attnum > 0 and not a.attisdropped
                  and (l.relreplident = 'f' or a.attname = any (ri.columns))) ic on true
            where l.relkind = 'r' and l.relpersistence = 'p') leaves
-       where t.pubname = $1::text
        order by t.schemaname, t.tablename`,
   },
   {
@@ -82,7 +87,12 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
              t.rowfilter::text as where,
              c.relreplident::text as replica_identity,
              leaves.identity_columns, leaves.lacking, leaves.filter_outside, leaves.identity_unlisted, leaves.identity_unpublished
-        from pg_catalog.pg_publication_tables t
+        from (select v.*
+                from pg_catalog.pg_publication_tables v
+               where v.pubname = $1::text
+                 and ($2::text is null or (v.schemaname, v.tablename) > ($2::pg_catalog.name, $3::pg_catalog.name))
+               order by v.schemaname, v.tablename
+               limit $4::int8) t
         join pg_catalog.pg_publication p on p.pubname = t.pubname
         join pg_catalog.pg_namespace n on n.nspname = t.schemaname
         join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = t.tablename
@@ -139,7 +149,6 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                where a.attrelid = l.oid and a.attnum > 0 and not a.attisdropped
                  and (l.relreplident = 'f' or a.attname = any (ri.columns))) ic on true
            where l.relkind = 'r' and l.relpersistence = 'p') leaves
-       where t.pubname = $1::text
        order by t.schemaname, t.tablename`,
   },
   {
@@ -151,7 +160,12 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
              t.rowfilter::text as where,
              c.relreplident::text as replica_identity,
              leaves.identity_columns, leaves.lacking, leaves.filter_outside, leaves.identity_unlisted, leaves.identity_unpublished
-        from pg_catalog.pg_publication_tables t
+        from (select v.*
+                from pg_catalog.pg_publication_tables v
+               where v.pubname = $1::text
+                 and ($2::text is null or (v.schemaname, v.tablename) > ($2::pg_catalog.name, $3::pg_catalog.name))
+               order by v.schemaname, v.tablename
+               limit $4::int8) t
         join pg_catalog.pg_publication p on p.pubname = t.pubname
         join pg_catalog.pg_namespace n on n.nspname = t.schemaname
         join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = t.tablename
@@ -212,7 +226,6 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                where a.attrelid = l.oid and a.attnum > 0 and not a.attisdropped
                  and (l.relreplident = 'f' or a.attname = any (ri.columns))) ic on true
            where l.relkind = 'r' and l.relpersistence = 'p') leaves
-       where t.pubname = $1::text
        order by t.schemaname, t.tablename`,
   },
 ];

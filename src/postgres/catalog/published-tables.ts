@@ -1,6 +1,7 @@
 import type { Session } from '../session.js';
 import { PUBLISHED_TABLES } from './published-tables-effective.sql.js';
 import { decodeReplicaIdentity, type ReplicaIdentityKind } from './replica-identity.js';
+import type { TablePage } from './tables.js';
 import { variantFor } from './variant.js';
 
 /** A relation that holds rows and has no replica identity, and what could be one. */
@@ -48,10 +49,15 @@ interface PublishedTableRow {
   identity_unpublished: boolean;
 }
 
-/** The tables the publication really publishes; empty also when there is no such publication. */
-export async function readPublishedTables(session: Session, publication: string): Promise<PublishedTable[]> {
+/** The tables the publication really publishes, by schema and name; empty also when there is no such publication. */
+export async function readPublishedTables(
+  session: Session,
+  publication: string,
+  { after, limit }: TablePage = {},
+): Promise<PublishedTable[]> {
   const sql = variantFor(PUBLISHED_TABLES, session.versionNum);
-  const rows = await session.rows<PublishedTableRow>(sql, [publication]);
+  const parameters = [publication, after?.schema ?? null, after?.name ?? null, limit ?? null];
+  const rows = await session.rows<PublishedTableRow>(sql, parameters);
   return rows.map((row) => ({
     schema: row.schema,
     name: row.name,

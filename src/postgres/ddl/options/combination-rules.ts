@@ -93,7 +93,7 @@ export const COMBINATION_RULES = {
   },
   'superuser-owns-all': {
     on: 'publication',
-    says: 'Only superusers create or own a publication of all tables or of schemas.',
+    says: 'Only superusers create a publication of all tables or of schemas, or give one to a role that is none.',
     instead: 'List the tables, or let a superuser do it.',
     seen: 'state',
   },
