@@ -1,11 +1,11 @@
 import {
-  type PublicationCandidate,
+  type NamedRelation,
   type PublishingRights,
-  readPublicationCandidates,
+  readNamedRelations,
   readPublishingRights,
-  readSchemaCandidates,
-  type SchemaCandidate,
-} from '../postgres/catalog/publication-candidates.js';
+  readNamedSchemas,
+  type NamedSchema,
+} from '../postgres/catalog/publication-objects.js';
 import type { Publication } from '../postgres/catalog/publications.js';
 import { PUBLICATION_OPTIONS } from '../postgres/ddl/options/publication-options.js';
 import { refusal, type RuleName } from '../postgres/ddl/options/combination-rules.js';
@@ -55,22 +55,22 @@ export async function explainRefusal(
   const viaPartitionRoot = request.viaPartitionRoot ?? current?.viaPartitionRoot ?? false;
   const tables = [...wantedTables(request), ...standingTables(request, current)];
   const schemas = wantedSchemas(request);
-  const candidates = await readPublicationCandidates(session, tables);
+  const relations = await readNamedRelations(session, tables);
   const explained =
     unknownObjects(
       tables,
-      candidates,
-      await readSchemaCandidates(
+      relations,
+      await readNamedSchemas(
         session,
         schemas.map(({ schema }) => schema),
       ),
       schemas,
     ) ??
-    unpublishable(tables, candidates) ??
-    unsendableColumns(tables, candidates, session.versionNum) ??
-    listsWithoutViaRoot(tables, candidates, viaPartitionRoot) ??
+    unpublishable(tables, relations) ??
+    unsendableColumns(tables, relations, session.versionNum) ??
+    listsWithoutViaRoot(tables, relations, viaPartitionRoot) ??
     (error.options.sqlstate === '42501'
-      ? missingRight(request, tables, candidates, await readPublishingRights(session, request.owner ?? null))
+      ? missingRight(request, tables, relations, await readPublishingRights(session, request.owner ?? null))
       : null) ??
     filterRefused(error, tables);
   return explained === null ? error : withServersWords(explained, error);
@@ -86,8 +86,8 @@ type Schemas = ReturnType<typeof wantedSchemas>;
 
 function unknownObjects(
   tables: NamedTable[],
-  candidates: PublicationCandidate[],
-  found: SchemaCandidate[],
+  relations: NamedRelation[],
+  found: NamedSchema[],
   schemas: Schemas,
 ): Problem | null {
   const errors: InputError[] = [];
@@ -95,14 +95,14 @@ function unknownObjects(
     if (!found[index]!.found) errors.push({ pointer: `#${pointer}`, detail: `there is no schema ${quoted(schema)}` });
   });
   tables.forEach(({ pointer, schema, name }, index) => {
-    const { kind, schemaExists } = candidates[index]!;
+    const { kind, schemaExists } = relations[index]!;
     if (!schemaExists) errors.push({ pointer: `#${pointer}/schema`, detail: `there is no schema ${quoted(schema)}` });
     else if (kind === null) errors.push({ pointer: `#${pointer}`, detail: `there is no table ${quoted(name)} in it` });
   });
   if (errors.length > 0) return refused('known-objects', 'NOT_FOUND', errors);
   const columns = tables.flatMap(({ pointer, columns }, index) =>
     (columns ?? []).flatMap((column, place) =>
-      Object.hasOwn(candidates[index]!.columns, column)
+      Object.hasOwn(relations[index]!.columns, column)
         ? []
         : [{ pointer: `#${pointer}/columns/${place}`, detail: `there is no column ${quoted(column)}` }],
     ),
@@ -110,30 +110,26 @@ function unknownObjects(
   return columns.length > 0 ? refused('known-objects', 'INVALID_INPUT', columns) : null;
 }
 
-function unpublishable(tables: NamedTable[], candidates: PublicationCandidate[]): Problem | null {
+function unpublishable(tables: NamedTable[], relations: NamedRelation[]): Problem | null {
   const errors = tables.flatMap(({ pointer }, index) => {
-    const why = unpublishableFor(candidates[index]!);
+    const why = unpublishableFor(relations[index]!);
     return why === null ? [] : [{ pointer: `#${pointer}`, detail: `is ${why}` }];
   });
   return errors.length > 0 ? refused('publishable', 'CONFLICT', errors) : null;
 }
 
-function unpublishableFor({ kind, persistence, system }: PublicationCandidate): string | null {
+function unpublishableFor({ kind, persistence, system }: NamedRelation): string | null {
   if (kind !== 'r' && kind !== 'p') return UNPUBLISHABLE_KINDS[kind!] ?? 'no table';
   if (system) return 'a system table';
   if (persistence === 'u') return 'unlogged';
   return persistence === 't' ? 'temporary' : null;
 }
 
-function unsendableColumns(
-  tables: NamedTable[],
-  candidates: PublicationCandidate[],
-  versionNum: number,
-): Problem | null {
+function unsendableColumns(tables: NamedTable[], relations: NamedRelation[], versionNum: number): Problem | null {
   const unsendable = (generated: string | undefined) => generated === 'v' || (generated === 's' && versionNum < PG18);
   const errors = tables.flatMap(({ pointer, columns }, index) =>
     (columns ?? []).flatMap((column, place) =>
-      unsendable(candidates[index]!.columns[column])
+      unsendable(relations[index]!.columns[column])
         ? [{ pointer: `#${pointer}/columns/${place}`, detail: `${quoted(column)} is generated` }]
         : [],
     ),
@@ -148,14 +144,14 @@ function unsendableColumns(
 
 function listsWithoutViaRoot(
   tables: NamedTable[],
-  candidates: PublicationCandidate[],
+  relations: NamedRelation[],
   viaPartitionRoot: boolean,
 ): Problem | null {
   if (viaPartitionRoot) return null;
   const errors = tables.flatMap(({ pointer, columns, where }, index) => {
-    if (candidates[index]!.kind !== 'p') return [];
+    if (relations[index]!.kind !== 'p') return [];
     const fields = [...((columns ?? null) === null ? [] : ['columns']), ...((where ?? null) === null ? [] : ['where'])];
-    const partitioned = `${quoted(candidates[index]!.name)} is partitioned`;
+    const partitioned = `${quoted(relations[index]!.name)} is partitioned`;
     return fields.map((field) =>
       pointer === VIA_ROOT
         ? {
@@ -171,14 +167,14 @@ function listsWithoutViaRoot(
 function missingRight(
   { target, addSchemas, owner }: Request,
   tables: NamedTable[],
-  candidates: PublicationCandidate[],
+  relations: NamedRelation[],
   rights: PublishingRights,
 ): Problem | null {
   const grantCreate = (role: string) =>
     `grant create on database ${identifier(rights.database)} to ${identifier(role)};`;
   const missing = 'SERVER_PRIVILEGE_MISSING';
   const unowned = tables.flatMap(({ pointer }, index) => {
-    const { owner, owned } = candidates[index]!;
+    const { owner, owned } = relations[index]!;
     return owned || owner === null ? [] : [{ pointer: `#${pointer}`, detail: `belongs to ${quoted(owner)}`, owner }];
   });
   if (unowned.length > 0) {

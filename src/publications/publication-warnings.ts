@@ -1,4 +1,4 @@
-import type { PublishedTable } from '../postgres/catalog/published-tables.js';
+import type { BrokenIdentity, PublishedTable } from '../postgres/catalog/published-tables.js';
 import type { Publication } from '../postgres/catalog/publications.js';
 import { setReplicaIdentity } from '../postgres/ddl/replica-identity.ddl.js';
 import { COMBINATION_RULES, refusal, type RuleName } from '../postgres/ddl/options/combination-rules.js';
@@ -15,10 +15,7 @@ export interface WriteFailure {
 }
 
 /** A table a publication really sends, and whether the publisher would refuse to UPDATE or DELETE its rows. */
-export interface EffectiveTable extends Omit<
-  PublishedTable,
-  'filterOutside' | 'identityUnlisted' | 'identityUnpublished' | 'lacking'
-> {
+export interface EffectiveTable extends Omit<PublishedTable, 'broken'> {
   operations: Operation[];
   updatesFail: boolean;
   /** Those of UPDATE and DELETE that fail on the publisher. */
@@ -47,24 +44,31 @@ const MOST_IN_TEXT = 3;
 /** Refused where the request brings it about: the caller wrote the filter or the list. */
 const REFUSED: readonly RuleName[] = ['filter-within-identity', 'columns-hold-identity'];
 
+/** The ways in which a replica identity does not do, by the rule that each breaks. */
+const BREAKS = {
+  'identity-usable': 'lacking',
+  'filter-within-identity': 'filterOutside',
+  'columns-hold-identity': 'unlisted',
+  'identity-is-published': 'unpublished',
+} as const satisfies Partial<Record<RuleName, keyof BrokenIdentity>>;
+type Break = keyof typeof BREAKS;
+const BREAK_RULES = Object.keys(BREAKS) as Break[];
+
 export function effectiveTables({ publish }: Publication, tables: readonly PublishedTable[]): EffectiveTable[] {
   const carryOldRows = (['update', 'delete'] as const).filter((operation) => publish.includes(operation));
-  return tables.map(({ filterOutside, identityUnlisted, identityUnpublished, lacking, ...table }) => {
-    const broken: RuleName[] = [];
-    if (carryOldRows.length > 0) {
-      if (lacking.length > 0) broken.push('identity-usable');
-      if (filterOutside) broken.push('filter-within-identity');
-      if (identityUnlisted) broken.push('columns-hold-identity');
-      if (identityUnpublished) broken.push('identity-is-published');
-    }
-    const failing = broken.length > 0 ? carryOldRows : [];
+  return tables.map(({ broken: found, ...table }) => {
+    const broken = carryOldRows.length > 0 ? found : [];
+    const rules = BREAK_RULES.filter((rule) => broken.some((relation) => relation[BREAKS[rule]]));
     return {
       ...table,
       operations: publish,
-      updatesFail: broken.length > 0,
-      failing,
-      failures: broken.map((rule) => ({ rule, detail: failureOf(rule, { ...table, lacking }) })),
-      fix: broken.includes('identity-usable') ? lacking.flatMap(fixOf) : [],
+      updatesFail: rules.length > 0,
+      failing: rules.length > 0 ? carryOldRows : [],
+      failures: rules.map((rule) => {
+        const relations = broken.filter((relation) => relation[BREAKS[rule]]);
+        return { rule, detail: failureOf(rule, table, relations) };
+      }),
+      fix: broken.flatMap(fixOf),
     };
   });
 }
@@ -100,7 +104,7 @@ export function warningsOf(
   versionNum: number,
 ): PublicationWarning[] {
   const warnings: PublicationWarning[] = [];
-  for (const rule of ['identity-usable', 'identity-is-published', ...REFUSED] as const) {
+  for (const rule of BREAK_RULES) {
     const failing = tables.filter(({ failures }) => failures.some((each) => each.rule === rule));
     if (failing.length === 0) continue;
     const operations = failing[0]!.failing.join(' and ').toUpperCase();
@@ -146,25 +150,28 @@ function placeOf(pointer: string | undefined, rule: RuleName): string {
 }
 
 function failureOf(
-  rule: RuleName,
-  table: Pick<PublishedTable, 'identityColumns' | 'replicaIdentity' | 'lacking'>,
+  rule: Break,
+  { identityColumns, replicaIdentity }: Omit<PublishedTable, 'broken'>,
+  relations: readonly BrokenIdentity[],
 ): string {
-  const identity = table.identityColumns.length === 0 ? 'empty' : table.identityColumns.join(', ');
+  const identity = identityColumns.length === 0 ? 'empty' : identityColumns.join(', ');
   switch (rule) {
+    case 'identity-usable':
+      return `no replica identity: ${named(relations)}`;
     case 'filter-within-identity':
-      return `the row filter uses columns outside the replica identity (${identity})`;
+      return `the row filter uses columns outside the replica identity (${identity}): ${named(relations)}`;
     case 'columns-hold-identity':
-      return table.replicaIdentity === 'full'
+      return replicaIdentity === 'full'
         ? 'the replica identity is full, so no column can be left out'
-        : `the column list leaves out columns of the replica identity (${identity})`;
+        : `the column list leaves out columns of the replica identity (${identity}): ${named(relations)}`;
     case 'identity-is-published':
-      return `the replica identity (${identity}) has a generated column that is not sent`;
-    default:
-      return `no replica identity: ${named(table.lacking)}`;
+      return `the replica identity (${identity}) has a generated column that is not sent: ${named(relations)}`;
   }
 }
 
-function fixOf({ schema, name, primaryKey, index }: PublishedTable['lacking'][number]): string[] {
+/** Nothing where no replica identity would do with the publication as it is. */
+function fixOf({ schema, name, primaryKey, index, full }: BrokenIdentity): string[] {
+  if (index === null && !full) return [];
   const spec =
     index === null
       ? { kind: 'full' as const }

@@ -322,7 +322,8 @@ export class EffectiveTableDto implements EffectiveTable {
   @ApiProperty({
     type: [String],
     example: ['alter table "public"."orders" replica identity full;'],
-    description: 'SQL for the publisher that gives it a replica identity; empty where it has one.',
+    description:
+      'SQL for the publisher after which its UPDATEs and DELETEs work; empty where nothing fails, or where no replica identity would do with the publication as it is.',
   })
   fix: string[];
 }

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { carryOut, type Change, type ChangeOptions, plan } from '../changes/change.js';
-import { readPublishingRights } from '../postgres/catalog/publication-candidates.js';
+import { readPublishingRights } from '../postgres/catalog/publication-objects.js';
 import { type Publication, readPublications } from '../postgres/catalog/publications.js';
 import { readPublishedTables } from '../postgres/catalog/published-tables.js';
 import type { TablePage } from '../postgres/catalog/tables.js';

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
-  PUBLICATION_CANDIDATES,
+  NAMED_RELATIONS,
   PUBLISHING_RIGHTS,
-  SCHEMA_CANDIDATES,
-} from '../../src/postgres/catalog/publication-candidates.sql.js';
+  NAMED_SCHEMAS,
+} from '../../src/postgres/catalog/publication-objects.sql.js';
 import { PUBLICATIONS } from '../../src/postgres/catalog/publications.sql.js';
 import { PUBLISHED_TABLES } from '../../src/postgres/catalog/published-tables-effective.sql.js';
 import { REPLICATION_SLOTS, SLOT_CREATION_BLOCKERS } from '../../src/postgres/catalog/replication-slots.sql.js';
@@ -29,8 +29,8 @@ const QUERIES: Record<string, { variants: readonly Variant[]; parameters: unknow
   publications: { variants: PUBLICATIONS, parameters: NAME },
   'published tables': { variants: PUBLISHED_TABLES, parameters: ['none', null, null, null] },
   'publishing rights': { variants: [{ since: 130000, sql: PUBLISHING_RIGHTS }], parameters: NAME },
-  'publication candidates': { variants: [{ since: 130000, sql: PUBLICATION_CANDIDATES }], parameters: [['s'], ['t']] },
-  'schema candidates': { variants: [{ since: 130000, sql: SCHEMA_CANDIDATES }], parameters: [['s']] },
+  'named relations': { variants: [{ since: 130000, sql: NAMED_RELATIONS }], parameters: [['s'], ['t']] },
+  'named schemas': { variants: [{ since: 130000, sql: NAMED_SCHEMAS }], parameters: [['s']] },
   'replication slots': { variants: REPLICATION_SLOTS, parameters: NAME },
   'slot creation blockers': { variants: SLOT_CREATION_BLOCKERS, parameters: [] },
   sequences: { variants: SEQUENCES, parameters: [null, null, null] },

@@ -3,13 +3,13 @@ import type { Variant } from './variant.js';
 
 /**
  * The tables publication `$1` really publishes, as pg_publication_tables lists them, after `$2`.`$3` (null: from the
- * first on) and at most `$4` (null: all), with all that decides whether an
- * UPDATE or DELETE of them fails on the publisher. That is decided by the replica identity of every relation that
- * holds rows, so for a partitioned table by each of its leaves: `lacking` are those without one, with the index that
- * could be it; `filter_outside`, that a row filter uses columns outside of it; `identity_unlisted`, that a column list
- * leaves some of it out; `identity_unpublished`, that a generated column of it is not sent (18). The columns a filter
- * uses are read from its stored expression, where a column is a Var with its number. Before 18 generated columns are
- * never sent, though the view of 15 lists them.
+ * first on) and at most `$4` (null: all), with all that decides whether an UPDATE or DELETE of them fails on the
+ * publisher. That is decided by the replica identity of every relation that holds rows, so for a partitioned table by
+ * each of its leaves. `broken` are those where they fail: `lacking` a replica identity; with a row filter that uses
+ * columns outside of it; with some of it `unlisted` in the column list; with a generated column of it `unpublished`
+ * (18). Beside it stands what would be fit to be the replica identity: an index, the primary key if it can be, or all
+ * columns (`full`). The columns a filter uses are read from its stored expression, where a column is a Var with its
+ * number. Before 18 generated columns are never sent, though the view of 15 lists them.
  */
 export const PUBLISHED_TABLES: readonly Variant[] = [
   {
@@ -22,7 +22,7 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as columns,
              null::text as where,
              c.relreplident::text as replica_identity,
-             leaves.identity_columns, leaves.lacking, leaves.filter_outside, leaves.identity_unlisted, leaves.identity_unpublished
+             leaves.identity_columns, leaves.broken
         from (select v.*
                 from pg_catalog.pg_publication_tables v
                where v.pubname = $1::text
@@ -35,11 +35,11 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
        cross join lateral (
           select coalesce(pg_catalog.jsonb_agg(distinct ic.name) filter (where ic.name is not null), '[]') as identity_columns,
                  coalesce(pg_catalog.jsonb_agg(distinct pg_catalog.jsonb_build_object(
-                   'schema', ln.nspname, 'name', l.relname, 'primaryKey', fit.is_primary, 'index', fit.index))
-                   filter (where l.relreplident <> 'f' and ri.index is null), '[]') as lacking,
-                 false as filter_outside,
-                 false as identity_unlisted,
-                 false as identity_unpublished
+                   'schema', ln.nspname, 'name', l.relname,
+                   'lacking', b.lacking, 'filterOutside', b.filter_outside,
+                   'unlisted', b.unlisted, 'unpublished', b.unpublished,
+                   'primaryKey', fit.is_primary, 'index', fit.index, 'full', true))
+                   filter (where b.lacking or b.filter_outside or b.unlisted or b.unpublished), '[]') as broken
             from (select c.oid as relid where c.relkind <> 'p'
                   union all
                   select tree.relid from pg_catalog.pg_partition_tree(c.oid) tree where tree.isleaf and c.relkind = 'p') leaf
@@ -56,17 +56,24 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                  and ((l.relreplident = 'd' and i.indisprimary) or (l.relreplident = 'i' and i.indisreplident))
                limit 1) identity on true
             cross join lateral (select identity.index, coalesce(identity.columns, '{}') as columns) ri
+            cross join lateral (
+              select l.relreplident <> 'f' and ri.index is null as lacking,
+                     false as filter_outside,
+                     false as unlisted,
+                     false as unpublished) b
             left join lateral (
               select i.indisprimary as is_primary, x.relname::text as index
                 from pg_catalog.pg_index i
                 join pg_catalog.pg_class x on x.oid = i.indexrelid
-               where ri.index is null and l.relreplident <> 'f'
+               cross join lateral (
+                 select array(select a.attname::text
+                                from pg_catalog.unnest(i.indkey::pg_catalog.int2[]) with ordinality k (attnum, position)
+                                join pg_catalog.pg_attribute a on a.attrelid = l.oid and a.attnum = k.attnum
+                               where k.position <= i.indnkeyatts and a.attnotnull) as columns) key
+               where (b.lacking or b.filter_outside or b.unlisted or b.unpublished)
                  and i.indrelid = l.oid and i.indisunique and i.indisvalid and i.indimmediate
                  and i.indpred is null and i.indexprs is null
-                 and not exists (
-                   select 1 from pg_catalog.unnest(i.indkey::pg_catalog.int2[]) with ordinality k (attnum, position)
-                     join pg_catalog.pg_attribute a on a.attrelid = l.oid and a.attnum = k.attnum
-                    where k.position <= i.indnkeyatts and not a.attnotnull)
+                 and pg_catalog.cardinality(key.columns) = i.indnkeyatts
                order by i.indisprimary desc, x.relname
                limit 1) fit on true
             left join lateral (
@@ -86,7 +93,7 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                where a.attrelid = c.oid and a.attname = any (t.attnames) and a.attgenerated = '') as columns,
              t.rowfilter::text as where,
              c.relreplident::text as replica_identity,
-             leaves.identity_columns, leaves.lacking, leaves.filter_outside, leaves.identity_unlisted, leaves.identity_unpublished
+             leaves.identity_columns, leaves.broken
         from (select v.*
                 from pg_catalog.pg_publication_tables v
                where v.pubname = $1::text
@@ -97,24 +104,22 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
         join pg_catalog.pg_namespace n on n.nspname = t.schemaname
         join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = t.tablename
        cross join lateral (
-          select array(select a.attname::text from pg_catalog.unnest(r.prattrs::pg_catalog.int2[]) k (attnum)
-                         join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum) as listed_names,
-                 r.prattrs is not null as has_list,
+          select case when r.prattrs is not null
+                      then array(select a.attname::text from pg_catalog.unnest(r.prattrs::pg_catalog.int2[]) k (attnum)
+                                   join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum) end as listed,
                  array(select distinct a.attname::text
                          from pg_catalog.regexp_matches(r.prqual::text, ':varattno (\\d+)', 'g') v (found)
                          join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = v.found[1]::pg_catalog.int2) as filter
             from (select 1) one
-            left join pg_catalog.pg_publication_rel r on r.prpubid = p.oid and r.prrelid = c.oid) f
-       cross join lateral (select f.filter, case when f.has_list then f.listed_names end as listed) d
+            left join pg_catalog.pg_publication_rel r on r.prpubid = p.oid and r.prrelid = c.oid) d
        cross join lateral (
           select coalesce(pg_catalog.jsonb_agg(distinct ic.name) filter (where ic.name is not null), '[]') as identity_columns,
                  coalesce(pg_catalog.jsonb_agg(distinct pg_catalog.jsonb_build_object(
-                   'schema', ln.nspname, 'name', l.relname, 'primaryKey', fit.is_primary, 'index', fit.index))
-                   filter (where l.relreplident <> 'f' and ri.index is null), '[]') as lacking,
-                 coalesce(pg_catalog.bool_or(l.relreplident <> 'f' and not d.filter <@ ri.columns), false) as filter_outside,
-                 coalesce(pg_catalog.bool_or(d.listed is not null
-                                             and (l.relreplident = 'f' or not ri.columns <@ d.listed)), false) as identity_unlisted,
-                 false as identity_unpublished
+                   'schema', ln.nspname, 'name', l.relname,
+                   'lacking', b.lacking, 'filterOutside', b.filter_outside,
+                   'unlisted', b.unlisted, 'unpublished', b.unpublished,
+                   'primaryKey', fit.is_primary, 'index', fit.index, 'full', d.listed is null))
+                   filter (where b.lacking or b.filter_outside or b.unlisted or b.unpublished), '[]') as broken
             from (select c.oid as relid where c.relkind <> 'p'
                   union all
                   select tree.relid from pg_catalog.pg_partition_tree(c.oid) tree where tree.isleaf and c.relkind = 'p') leaf
@@ -131,17 +136,25 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                  and ((l.relreplident = 'd' and i.indisprimary) or (l.relreplident = 'i' and i.indisreplident))
                limit 1) identity on true
             cross join lateral (select identity.index, coalesce(identity.columns, '{}') as columns) ri
+            cross join lateral (
+              select l.relreplident <> 'f' and ri.index is null as lacking,
+                     l.relreplident <> 'f' and not d.filter <@ ri.columns as filter_outside,
+                     d.listed is not null and (l.relreplident = 'f' or not ri.columns <@ d.listed) as unlisted,
+                     false as unpublished) b
             left join lateral (
               select i.indisprimary as is_primary, x.relname::text as index
                 from pg_catalog.pg_index i
                 join pg_catalog.pg_class x on x.oid = i.indexrelid
-               where ri.index is null and l.relreplident <> 'f'
+               cross join lateral (
+                 select array(select a.attname::text
+                                from pg_catalog.unnest(i.indkey::pg_catalog.int2[]) with ordinality k (attnum, position)
+                                join pg_catalog.pg_attribute a on a.attrelid = l.oid and a.attnum = k.attnum
+                               where k.position <= i.indnkeyatts and a.attnotnull) as columns) key
+               where (b.lacking or b.filter_outside or b.unlisted or b.unpublished)
                  and i.indrelid = l.oid and i.indisunique and i.indisvalid and i.indimmediate
                  and i.indpred is null and i.indexprs is null
-                 and not exists (
-                   select 1 from pg_catalog.unnest(i.indkey::pg_catalog.int2[]) with ordinality k (attnum, position)
-                     join pg_catalog.pg_attribute a on a.attrelid = l.oid and a.attnum = k.attnum
-                    where k.position <= i.indnkeyatts and not a.attnotnull)
+                 and pg_catalog.cardinality(key.columns) = i.indnkeyatts
+                 and (d.listed is null or key.columns <@ d.listed) and d.filter <@ key.columns
                order by i.indisprimary desc, x.relname
                limit 1) fit on true
             left join lateral (
@@ -159,7 +172,7 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
              pg_catalog.to_jsonb(t.attnames) as columns,
              t.rowfilter::text as where,
              c.relreplident::text as replica_identity,
-             leaves.identity_columns, leaves.lacking, leaves.filter_outside, leaves.identity_unlisted, leaves.identity_unpublished
+             leaves.identity_columns, leaves.broken
         from (select v.*
                 from pg_catalog.pg_publication_tables v
                where v.pubname = $1::text
@@ -170,28 +183,22 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
         join pg_catalog.pg_namespace n on n.nspname = t.schemaname
         join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = t.tablename
        cross join lateral (
-          select array(select a.attname::text from pg_catalog.unnest(r.prattrs::pg_catalog.int2[]) k (attnum)
-                         join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum) as listed_names,
-                 r.prattrs is not null as has_list,
+          select case when r.prattrs is not null
+                      then array(select a.attname::text from pg_catalog.unnest(r.prattrs::pg_catalog.int2[]) k (attnum)
+                                   join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum) end as listed,
                  array(select distinct a.attname::text
                          from pg_catalog.regexp_matches(r.prqual::text, ':varattno (\\d+)', 'g') v (found)
                          join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = v.found[1]::pg_catalog.int2) as filter
             from (select 1) one
-            left join pg_catalog.pg_publication_rel r on r.prpubid = p.oid and r.prrelid = c.oid) f
-       cross join lateral (select f.filter, case when f.has_list then f.listed_names end as listed) d
+            left join pg_catalog.pg_publication_rel r on r.prpubid = p.oid and r.prrelid = c.oid) d
        cross join lateral (
           select coalesce(pg_catalog.jsonb_agg(distinct ic.name) filter (where ic.name is not null), '[]') as identity_columns,
                  coalesce(pg_catalog.jsonb_agg(distinct pg_catalog.jsonb_build_object(
-                   'schema', ln.nspname, 'name', l.relname, 'primaryKey', fit.is_primary, 'index', fit.index))
-                   filter (where l.relreplident <> 'f' and ri.index is null), '[]') as lacking,
-                 coalesce(pg_catalog.bool_or(l.relreplident <> 'f' and not d.filter <@ ri.columns), false) as filter_outside,
-                 coalesce(pg_catalog.bool_or(d.listed is not null
-                                             and (l.relreplident = 'f' or not ri.columns <@ d.listed)), false) as identity_unlisted,
-                 coalesce(pg_catalog.bool_or(exists (
-                   select 1 from pg_catalog.pg_attribute g
-                    where g.attrelid = l.oid and g.attnum > 0 and not g.attisdropped
-                      and (g.attgenerated = 'v' or (g.attgenerated = 's' and p.pubgencols <> 's'))
-                      and (l.relreplident = 'f' or (d.listed is null and g.attname = any (ri.columns))))), false) as identity_unpublished
+                   'schema', ln.nspname, 'name', l.relname,
+                   'lacking', b.lacking, 'filterOutside', b.filter_outside,
+                   'unlisted', b.unlisted, 'unpublished', b.unpublished,
+                   'primaryKey', fit.is_primary, 'index', fit.index, 'full', d.listed is null and hidden.columns = '{}'))
+                   filter (where b.lacking or b.filter_outside or b.unlisted or b.unpublished), '[]') as broken
             from (select c.oid as relid where c.relkind <> 'p'
                   union all
                   select tree.relid from pg_catalog.pg_partition_tree(c.oid) tree where tree.isleaf and c.relkind = 'p') leaf
@@ -208,17 +215,31 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                  and ((l.relreplident = 'd' and i.indisprimary) or (l.relreplident = 'i' and i.indisreplident))
                limit 1) identity on true
             cross join lateral (select identity.index, coalesce(identity.columns, '{}') as columns) ri
+            cross join lateral (
+              select array(select g.attname::text from pg_catalog.pg_attribute g
+                            where g.attrelid = l.oid and g.attnum > 0 and not g.attisdropped
+                              and (g.attgenerated = 'v' or (g.attgenerated = 's' and p.pubgencols <> 's'))) as columns) hidden
+            cross join lateral (
+              select l.relreplident <> 'f' and ri.index is null as lacking,
+                     l.relreplident <> 'f' and not d.filter <@ ri.columns as filter_outside,
+                     d.listed is not null and (l.relreplident = 'f' or not ri.columns <@ d.listed) as unlisted,
+                     case when l.relreplident = 'f' then hidden.columns <> '{}'
+                                 else d.listed is null and hidden.columns && ri.columns end as unpublished) b
             left join lateral (
               select i.indisprimary as is_primary, x.relname::text as index
                 from pg_catalog.pg_index i
                 join pg_catalog.pg_class x on x.oid = i.indexrelid
-               where ri.index is null and l.relreplident <> 'f'
+               cross join lateral (
+                 select array(select a.attname::text
+                                from pg_catalog.unnest(i.indkey::pg_catalog.int2[]) with ordinality k (attnum, position)
+                                join pg_catalog.pg_attribute a on a.attrelid = l.oid and a.attnum = k.attnum
+                               where k.position <= i.indnkeyatts and a.attnotnull) as columns) key
+               where (b.lacking or b.filter_outside or b.unlisted or b.unpublished)
                  and i.indrelid = l.oid and i.indisunique and i.indisvalid and i.indimmediate
                  and i.indpred is null and i.indexprs is null
-                 and not exists (
-                   select 1 from pg_catalog.unnest(i.indkey::pg_catalog.int2[]) with ordinality k (attnum, position)
-                     join pg_catalog.pg_attribute a on a.attrelid = l.oid and a.attnum = k.attnum
-                    where k.position <= i.indnkeyatts and not a.attnotnull)
+                 and pg_catalog.cardinality(key.columns) = i.indnkeyatts
+                 and (d.listed is null or key.columns <@ d.listed) and d.filter <@ key.columns
+                 and (d.listed is not null or not key.columns && hidden.columns)
                order by i.indisprimary desc, x.relname
                limit 1) fit on true
             left join lateral (

@@ -4,14 +4,24 @@ import { decodeReplicaIdentity, type ReplicaIdentityKind } from './replica-ident
 import type { TablePage } from './tables.js';
 import { variantFor } from './variant.js';
 
-/** A relation that holds rows and has no replica identity, and what could be one. */
-export interface LackingIdentity {
+/** A relation that holds rows, whose UPDATEs and DELETEs fail while they are published, and what would mend it. */
+export interface BrokenIdentity {
   schema: string;
   name: string;
-  /** The index that could be it is the primary key; null when no index could be. */
-  primaryKey: boolean | null;
-  /** Unique, immediate, complete and on NOT NULL columns. */
+  /** It has no replica identity. */
+  lacking: boolean;
+  /** The row filter uses columns outside the replica identity. */
+  filterOutside: boolean;
+  /** The column list leaves out columns of the replica identity. */
+  unlisted: boolean;
+  /** A generated column of the replica identity is not sent (18). */
+  unpublished: boolean;
+  /** The name of an index that would do as replica identity, with the filter and column list as they are; null: none. */
   index: string | null;
+  /** That index is the primary key; null without one. */
+  primaryKey: boolean | null;
+  /** Replica identity full would do. */
+  full: boolean;
 }
 
 /** A table that a publication really publishes (pg_publication_tables). */
@@ -26,14 +36,8 @@ export interface PublishedTable {
   replicaIdentityUsable: boolean;
   /** The columns an UPDATE or DELETE that is sent tells the row by; for a partitioned table those of any partition. */
   identityColumns: string[];
-  /** The table, or its partitions, without a replica identity. */
-  lacking: LackingIdentity[];
-  /** The row filter uses columns outside the replica identity. */
-  filterOutside: boolean;
-  /** The column list leaves out columns of the replica identity. */
-  identityUnlisted: boolean;
-  /** A generated column of the replica identity is not sent (18). */
-  identityUnpublished: boolean;
+  /** The table, or those of its partitions, whose UPDATEs and DELETEs fail while they are published. */
+  broken: BrokenIdentity[];
 }
 
 interface PublishedTableRow {
@@ -43,10 +47,7 @@ interface PublishedTableRow {
   where: string | null;
   replica_identity: string;
   identity_columns: string[];
-  lacking: LackingIdentity[];
-  filter_outside: boolean;
-  identity_unlisted: boolean;
-  identity_unpublished: boolean;
+  broken: BrokenIdentity[];
 }
 
 /** The tables the publication really publishes, by schema and name; empty also when there is no such publication. */
@@ -64,11 +65,8 @@ export async function readPublishedTables(
     columns: row.columns ?? [],
     where: row.where,
     replicaIdentity: decodeReplicaIdentity(row.replica_identity),
-    replicaIdentityUsable: row.lacking.length === 0,
+    replicaIdentityUsable: !row.broken.some(({ lacking }) => lacking),
     identityColumns: row.identity_columns,
-    lacking: row.lacking,
-    filterOutside: row.filter_outside,
-    identityUnlisted: row.identity_unlisted,
-    identityUnpublished: row.identity_unpublished,
+    broken: row.broken,
   }));
 }

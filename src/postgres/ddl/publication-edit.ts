@@ -24,6 +24,9 @@ export function checkPatch(patch: PublicationPatch, versionNum: number): void {
     if (edits.length > 0) throw invalidInput(`/${edits[0]}`, 'excludes target, which is the whole list');
     checkTarget(patch.target, versionNum);
   }
+  if (patch.generatedColumns === 'stored') {
+    requireOption(PUBLICATION_OPTIONS.generatedColumns, versionNum, '/generatedColumns');
+  }
   for (const edit of ['addTables', 'setTables'] as const) checkTables(patch[edit] ?? [], `/${edit}`, versionNum);
   checkTables(patch.removeTables ?? [], '/removeTables', versionNum);
   for (const edit of ['addSchemas', 'removeSchemas'] as const) {

@@ -16,7 +16,7 @@ select current_user::text as login,
  * What is there under the names of tables `$1`.`$2` (text[], text[]: schemas and names, pairwise). A name without a
  * relation gives a row whose `kind` is null.
  */
-export const PUBLICATION_CANDIDATES = `
+export const NAMED_RELATIONS = `
 select w.schema, w.name, c.relkind::text as kind, c.relpersistence::text as persistence,
        n.oid is not null as schema_exists,
        coalesce(c.oid < 16384 or n.nspname in ('pg_catalog', 'information_schema', 'pg_toast'), false) as system,
@@ -30,7 +30,7 @@ select w.schema, w.name, c.relkind::text as kind, c.relpersistence::text as pers
   left join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.name`;
 
 /** Which of the names `$1` (text[]) are schemas, and which of those are the server's own. */
-export const SCHEMA_CANDIDATES = `
+export const NAMED_SCHEMAS = `
 select w.schema, n.oid is not null as found,
        coalesce(n.nspname like 'pg\\_%' or n.nspname = 'information_schema', false) as system
   from pg_catalog.unnest($1::text[]) w(schema)

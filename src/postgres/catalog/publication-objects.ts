@@ -1,5 +1,5 @@
 import type { Session } from '../session.js';
-import { PUBLICATION_CANDIDATES, PUBLISHING_RIGHTS, SCHEMA_CANDIDATES } from './publication-candidates.sql.js';
+import { NAMED_RELATIONS, PUBLISHING_RIGHTS, NAMED_SCHEMAS } from './publication-objects.sql.js';
 
 /** What the login, and the role a publication is to be given to, may do about publications. */
 export interface PublishingRights {
@@ -13,7 +13,7 @@ export interface PublishingRights {
 }
 
 /** What is there under the name of a table that is to be published. */
-export interface PublicationCandidate {
+export interface NamedRelation {
   schema: string;
   name: string;
   /** pg_class.relkind; null: there is no such relation. */
@@ -27,7 +27,7 @@ export interface PublicationCandidate {
   columns: Record<string, string>;
 }
 
-export interface SchemaCandidate {
+export interface NamedSchema {
   schema: string;
   found: boolean;
   system: boolean;
@@ -61,10 +61,10 @@ export async function readPublishingRights(session: Session, owner: string | nul
 }
 
 /** In the order of the names. */
-export async function readPublicationCandidates(
+export async function readNamedRelations(
   session: Session,
   tables: readonly { schema: string; name: string }[],
-): Promise<PublicationCandidate[]> {
+): Promise<NamedRelation[]> {
   const rows = await session.rows<{
     schema: string;
     name: string;
@@ -75,7 +75,7 @@ export async function readPublicationCandidates(
     owner: string | null;
     owned: boolean;
     columns: Record<string, string>;
-  }>(PUBLICATION_CANDIDATES, [tables.map(({ schema }) => schema), tables.map(({ name }) => name)]);
+  }>(NAMED_RELATIONS, [tables.map(({ schema }) => schema), tables.map(({ name }) => name)]);
   const found = new Map(
     rows.map(({ schema_exists: schemaExists, ...row }) => [
       JSON.stringify([row.schema, row.name]),
@@ -85,8 +85,8 @@ export async function readPublicationCandidates(
   return tables.map(({ schema, name }) => found.get(JSON.stringify([schema, name]))!);
 }
 
-export async function readSchemaCandidates(session: Session, schemas: readonly string[]): Promise<SchemaCandidate[]> {
-  const rows = await session.rows<SchemaCandidate & Record<string, unknown>>(SCHEMA_CANDIDATES, [schemas]);
+export async function readNamedSchemas(session: Session, schemas: readonly string[]): Promise<NamedSchema[]> {
+  const rows = await session.rows<NamedSchema & Record<string, unknown>>(NAMED_SCHEMAS, [schemas]);
   const found = new Map(rows.map((row) => [row.schema, row]));
   return schemas.map((schema) => found.get(schema)!);
 }
