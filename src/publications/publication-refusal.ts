@@ -51,21 +51,24 @@ export async function explainRefusal(
   current: Publication | null = null,
 ): Promise<unknown> {
   if (!(error instanceof Problem) || !EXPLAINED.has(error.options.sqlstate?.slice(0, 2) ?? '')) return error;
-  if (!session.alive || error.code === 'ALREADY_EXISTS') return error;
+  if (error.code === 'ALREADY_EXISTS') return error;
+  // The explanation is a courtesy: where it cannot be had, the server's own words are the answer.
+  return explain(session, error, request, current).catch(() => error);
+}
+
+async function explain(
+  session: Session,
+  error: Problem,
+  request: Request,
+  current: Publication | null,
+): Promise<Problem> {
   const viaPartitionRoot = request.viaPartitionRoot ?? current?.viaPartitionRoot ?? false;
   const tables = [...wantedTables(request), ...standingTables(request, current)];
   const schemas = wantedSchemas(request);
   const relations = await readNamedRelations(session, tables);
+  const names = schemas.map(({ schema }) => schema);
   const explained =
-    unknownObjects(
-      tables,
-      relations,
-      await readNamedSchemas(
-        session,
-        schemas.map(({ schema }) => schema),
-      ),
-      schemas,
-    ) ??
+    unknownObjects(tables, relations, await readNamedSchemas(session, names), schemas) ??
     unpublishable(tables, relations) ??
     unsendableColumns(tables, relations, session.versionNum) ??
     listsWithoutViaRoot(tables, relations, viaPartitionRoot) ??

@@ -108,7 +108,7 @@ export class PublicationsController {
     @Body() body: PatchPublicationDto,
     @DryRun(PublicationPlanDto) dryRun: boolean,
   ): Promise<PublicationDetailDto | PublicationPlanDto> {
-    const { target, ...rest } = body;
+    const { target, warnings: _answered, ...rest } = body;
     const patch = { ...rest, ...(target === undefined ? {} : { target: targetOf(target) }) };
     const change = await this.publications.patch(server, database, publication, patch, { dryRun });
     return change.result ?? { statements: change.statements, warnings: change.warnings };

@@ -215,6 +215,15 @@ export class PatchPublicationDto extends PublicationEditsDto {
   @ValidateNested()
   @Type(() => PublicationTargetDto)
   target?: PublicationTargetDto;
+
+  @ApiPropertyOptional({
+    type: 'array',
+    items: { type: 'object' },
+    description: 'Ignored: what was answered can be changed and sent back whole.',
+  })
+  @IsOptional()
+  @IsArray()
+  warnings?: unknown[];
 }
 
 @ApiExtraModels(PublicationTargetDto)

@@ -264,8 +264,9 @@ describe.each(AVAILABLE_MAJORS)('any publication on PostgreSQL %i', (major) => {
     expect([options.extra, made instanceof Problem]).toEqual([options.extra, !ours]);
     if (!ours) return;
     const tables = await service.tables('one', DATABASE, spec.name);
-    const failures = await Promise.all(tables.filter(({ updatesFail }) => updatesFail).map((table) => failing(table)));
-    expect(failures.flat()).not.toEqual([]);
+    const failures: string[] = [];
+    for (const table of tables.filter(({ updatesFail }) => updatesFail)) failures.push(...(await failing(table)));
+    expect(failures).not.toEqual([]);
   }
 
   it('changes in the one field that a PATCH names, or not at all', async () => {

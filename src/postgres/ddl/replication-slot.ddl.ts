@@ -3,7 +3,7 @@ import { formatLsn, type Lsn } from '../../shared/lsn.js';
 import { literal } from '../quoting.js';
 import { refusal } from './options/combination-rules.js';
 import { requireOption } from './options/option-rule.js';
-import { SLOT_OPTIONS } from './options/slot-options.js';
+import { RESERVED_SLOT_NAMES, SLOT_OPTIONS } from './options/slot-options.js';
 import { requireIdentifier } from './option-rules.js';
 import { statement, type Statement } from './statement.js';
 
@@ -25,8 +25,6 @@ export interface PhysicalSlotSpec {
 
 export type ReplicationSlotSpec = LogicalSlotSpec | PhysicalSlotSpec;
 
-/** "none" means no slot to a subscription; the other is the server's own from 19 on. */
-const RESERVED_NAMES = new Set(['none', 'pg_conflict_detection']);
 const LOGICAL_LOCK = 'none; waits for every running transaction that has written';
 
 /** A slot of the session's database (logical) or of the server (physical). */
@@ -62,7 +60,7 @@ export function advanceReplicationSlot(name: string, lsn: Lsn): Statement[] {
 
 function requireSlotName(name: string, pointer: string): void {
   const problem = slotNameProblem(name);
-  if (problem === null && !RESERVED_NAMES.has(name)) return;
+  if (problem === null && !RESERVED_SLOT_NAMES.has(name)) return;
   const detail = problem === null ? `the name "${name}" has a meaning of its own` : `the slot name ${problem}`;
   throw refusal('slot-name', 'INVALID_INPUT', detail, [{ pointer: `#${pointer}`, detail }]);
 }

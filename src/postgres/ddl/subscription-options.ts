@@ -4,6 +4,7 @@ import { majorOf } from '../../shared/server-version.js';
 import { literal } from '../quoting.js';
 import { refusal } from './options/combination-rules.js';
 import { type OptionRule, requireAlterable, requireOption } from './options/option-rule.js';
+import { RESERVED_SLOT_NAMES } from './options/slot-options.js';
 import { STREAMING_PARALLEL, SUBSCRIPTION_OPTIONS } from './options/subscription-option-table.js';
 import { onOff } from './option-rules.js';
 
@@ -150,9 +151,8 @@ function checkValues(options: SubscriptionOptions, versionNum: number): void {
   if (typeof options.slotName !== 'string') return;
   const problem = slotNameProblem(options.slotName);
   if (problem) throw refusedInput('slot-name', '/options/slotName', `the slot name ${problem}`);
-  // libpq and CREATE SUBSCRIPTION read the word as "no slot".
-  if (options.slotName === 'none') {
-    throw refusedInput('slot-name', '/options/slotName', 'the server reads the name "none" as no slot');
+  if (RESERVED_SLOT_NAMES.has(options.slotName)) {
+    throw refusedInput('slot-name', '/options/slotName', `the name "${options.slotName}" has a meaning of its own`);
   }
 }
 

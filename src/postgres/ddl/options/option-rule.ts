@@ -32,6 +32,8 @@ export interface OptionRule {
   instead: string;
 }
 
+const ONLY_AT_CREATION = 'Before, it takes effect only at creation: leave it as it is, or create another beside it.';
+
 /** Throws OPTION_NOT_SUPPORTED unless the server is new enough for it. `pointer` is a path into the request. */
 export function requireOption(
   { option, keyword, since, instead }: OptionRule,
@@ -54,7 +56,7 @@ export function requireAlterable(rule: OptionRule, versionNum: number, pointer: 
     });
   }
   if (versionNum < alterSince) {
-    throw unsupported(versionNum, alterSince, `changing ${name}`, name, pointer, instead);
+    throw unsupported(versionNum, alterSince, `changing ${name}`, name, pointer, ONLY_AT_CREATION);
   }
 }
 

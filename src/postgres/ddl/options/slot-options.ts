@@ -1,6 +1,9 @@
 import { PG13, PG14, PG17 } from '../../../shared/server-version.js';
 import type { OptionRule } from './option-rule.js';
 
+/** "none" means no slot to a subscription; the other is the server's own from 19 on. */
+export const RESERVED_SLOT_NAMES: ReadonlySet<string> = new Set(['none', 'pg_conflict_detection']);
+
 /** Arguments of the functions that make replication slots; none can be altered by SQL. */
 export const SLOT_OPTIONS = {
   plugin: {
