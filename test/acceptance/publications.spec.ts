@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { PublicationsModule } from '../../src/publications/publications.module.js';
+import { ReplicationSlotsModule } from '../../src/replication-slots/replication-slots.module.js';
 import { identifier } from '../../src/postgres/quoting.js';
 import { TestServer } from '../support/postgres-fleet.js';
 import { ApiUnderTest } from './security-app.js';
@@ -54,7 +55,7 @@ describe.each([14, 15, 18])('publications over HTTP on PostgreSQL %i', (major) =
        create table own (id int primary key); alter table own owner to ${identifier(LOGIN.user)}`,
     );
     api = await ApiUnderTest.start(state, await state.freshDatabase(`publications_state_${major}`), {
-      imports: [PublicationsModule],
+      imports: [PublicationsModule, ReplicationSlotsModule],
     });
     const { host, port, user, password } = server;
     for (const [name, login] of [
@@ -326,5 +327,8 @@ describe.each([14, 15, 18])('publications over HTTP on PostgreSQL %i', (major) =
     }
     const edit = await api.call('PATCH', at('beyond'), { addSchemas: [ODD] });
     expect(edit.body.code).toBe(major < 15 ? 'OPTION_NOT_SUPPORTED' : 'SERVER_UNREACHABLE');
+    const slot = { name: 'beyond', kind: 'logical', database: DATABASE, failover: true };
+    const made = await api.post('/v1/servers/one/replication-slots', slot);
+    expect(made.body.code).toBe(major < 17 ? 'OPTION_NOT_SUPPORTED' : 'SERVER_UNREACHABLE');
   });
 });

@@ -254,11 +254,11 @@ describe.each(PAIRS)('subscription options, publisher %i and subscriber %i', (fr
   });
 
   it('what can be altered is, and what is refused the servers refuse', async () => {
-    for (const options of ALTERED) {
-      await prepareSlot({ createSlot: false });
-      const unaltered = { enabled: false, createSlot: false, copyData: false, slotName: name };
-      await runStatements(subscriber, createSubscription(spec(unaltered), subscriber.versionNum));
-      try {
+    await prepareSlot({ createSlot: false });
+    const unaltered = { enabled: false, createSlot: false, copyData: false, slotName: name };
+    await runStatements(subscriber, createSubscription(spec(unaltered), subscriber.versionNum));
+    try {
+      for (const options of ALTERED) {
         const alter = () => setSubscriptionOptions(name, options, subscriber.versionNum, publisher.versionNum);
         const refusal = refusalOf(alter);
         if (refusal === null) {
@@ -279,9 +279,9 @@ describe.each(PAIRS)('subscription options, publisher %i and subscriber %i', (fr
           );
           expect([options, answer]).toEqual([options, 'refused']);
         }
-      } finally {
-        await drop();
       }
+    } finally {
+      await drop();
     }
   });
 
