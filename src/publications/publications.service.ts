@@ -81,12 +81,11 @@ export class PublicationsService {
       const work = async () => {
         const seen = await changed(session, statements, spec.name, dryRun);
         refuseFailingLists(wantedTables(spec), seen.tables);
-        return seen;
+        return { ...seen, warnings: await warningsNow(session, seen.tables) };
       };
-      const { publication, tables } = await session.transaction(work).catch(async (error: unknown) => {
+      const { publication, warnings } = await session.transaction(work).catch(async (error: unknown) => {
         throw await explainRefusal(session, error, spec);
       });
-      const warnings = await warningsNow(session, tables);
       return { statements: planned, warnings, result: dryRun ? null : { ...publication, warnings } };
     });
   }
@@ -111,17 +110,15 @@ export class PublicationsService {
         current = before.publication;
         const statements = alterPublication(current, patch, session.versionNum);
         const planned = plan({ server, database }, statements);
-        if (statements.length === 0) return { before, after: before, planned };
-        const after = await changed(session, statements, patch.name ?? name, dryRun);
+        const after = statements.length === 0 ? before : await changed(session, statements, patch.name ?? name, dryRun);
         refuseFailingLists(wantedTables(patch), after.tables, before.tables);
-        return { before, after, planned };
+        const warnings = [...(await warningsNow(session, after.tables)), ...warningsForSubscribers(before, after)];
+        return { after: after.publication, planned, warnings };
       };
-      const { before, after, planned } = await session.transaction(work).catch(async (error: unknown) => {
+      const { after, planned, warnings } = await session.transaction(work).catch(async (error: unknown) => {
         throw await explainRefusal(session, error, patch, current);
       });
-      const standing = await warningsNow(session, after.tables);
-      const warnings = [...standing, ...warningsForSubscribers(before, after)];
-      return { statements: planned, warnings, result: dryRun ? null : { ...after.publication, warnings } };
+      return { statements: planned, warnings, result: dryRun ? null : { ...after, warnings } };
     });
   }
 
