@@ -19,6 +19,7 @@ describe('Config', () => {
         LOCKSTEP_LOG_LEVEL: 'loud',
         LOCKSTEP_AUDIT_RETENTION_DAYS: '-1',
         LOCKSTEP_EVENT_RETENTION_DAYS: '1.5',
+        LOCKSTEP_LSN_SAMPLE_SECONDS: '3601',
         LOCKSTEP_OPERATION_RETENTION_DAYS: '36501',
       });
     for (const name of [
@@ -29,6 +30,7 @@ describe('Config', () => {
       'LOCKSTEP_LOG_LEVEL',
       'LOCKSTEP_AUDIT_RETENTION_DAYS',
       'LOCKSTEP_EVENT_RETENTION_DAYS',
+      'LOCKSTEP_LSN_SAMPLE_SECONDS',
       'LOCKSTEP_OPERATION_RETENTION_DAYS',
     ]) {
       expect(load).toThrow(new RegExp(name));

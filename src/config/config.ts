@@ -30,6 +30,8 @@ export class Config {
   readonly eventRetentionDays: number;
   /** Days after their end for which operations and verifications are kept; 0 means for ever. */
   readonly operationRetentionDays: number;
+  /** How often the end of each registered server's WAL is noted, in seconds; 0: never, and lag in seconds is unknown. */
+  readonly lsnSampleSeconds: number;
   /** Names of failpoints to arm; only ever set by tests. */
   readonly failpoints: string | null;
 
@@ -46,6 +48,7 @@ export class Config {
     this.auditRetentionDays = values.auditRetentionDays;
     this.eventRetentionDays = values.eventRetentionDays;
     this.operationRetentionDays = values.operationRetentionDays;
+    this.lsnSampleSeconds = values.lsnSampleSeconds;
     this.failpoints = values.failpoints;
   }
 
@@ -70,6 +73,7 @@ export class Config {
     const auditRetentionDays = integer('LOCKSTEP_AUDIT_RETENTION_DAYS', 365, 0, MAX_RETENTION_DAYS);
     const eventRetentionDays = integer('LOCKSTEP_EVENT_RETENTION_DAYS', 30, 0, MAX_RETENTION_DAYS);
     const operationRetentionDays = integer('LOCKSTEP_OPERATION_RETENTION_DAYS', 90, 0, MAX_RETENTION_DAYS);
+    const lsnSampleSeconds = integer('LOCKSTEP_LSN_SAMPLE_SECONDS', 5, 0, 3600);
     const databaseUrl = text('DATABASE_URL');
     if (databaseUrl !== null && !isPostgresUrl(databaseUrl)) {
       problems.push('DATABASE_URL must look like postgresql://user:password@host:5432/database');
@@ -103,6 +107,7 @@ export class Config {
       auditRetentionDays,
       eventRetentionDays,
       operationRetentionDays,
+      lsnSampleSeconds,
       failpoints: text('LOCKSTEP_FAILPOINTS'),
     });
   }

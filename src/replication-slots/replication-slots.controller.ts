@@ -8,7 +8,13 @@ import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { pageOfList } from '../changes/list-page.js';
 import { PlanDto } from '../changes/plan.dto.js';
 import { parseLsn } from '../shared/lsn.js';
-import { AdvanceReplicationSlotDto, CreateReplicationSlotDto, ReplicationSlotDto } from './replication-slots.dto.js';
+import {
+  AdvanceReplicationSlotDto,
+  CopyReplicationSlotDto,
+  CreateReplicationSlotDto,
+  DropReplicationSlotQuery,
+  ReplicationSlotViewDto,
+} from './replication-slots.dto.js';
 import { ReplicationSlotsService } from './replication-slots.service.js';
 import { slotSpecOf } from './slot-spec.js';
 
@@ -19,8 +25,8 @@ export class ReplicationSlotsController {
 
   @Get()
   @ApiOperation({ summary: 'List replication slots' })
-  @ApiPage(ReplicationSlotDto)
-  async list(@NameParam('server') server: string, @Query() query: PageQuery): Promise<Page<ReplicationSlotDto>> {
+  @ApiPage(ReplicationSlotViewDto)
+  async list(@NameParam('server') server: string, @Query() query: PageQuery): Promise<Page<ReplicationSlotViewDto>> {
     return pageOfList(await this.slots.list(server), query, ({ name }) => [name]);
   }
 
@@ -31,13 +37,13 @@ export class ReplicationSlotsController {
       'A logical slot waits for every transaction that has written; past the deadline `blockers` names them.',
   })
   @ExampleBody(CreateReplicationSlotDto, { name: 'orders_watch', kind: 'logical', database: 'orders' })
-  @ApiCreatedResponse({ type: ReplicationSlotDto })
+  @ApiCreatedResponse({ type: ReplicationSlotViewDto })
   async create(
     @NameParam('server') server: string,
     @Body() body: CreateReplicationSlotDto,
     @DryRun(PlanDto) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
-  ): Promise<ReplicationSlotDto | PlanDto> {
+  ): Promise<ReplicationSlotViewDto | PlanDto> {
     const options = { dryRun, ...(body.deadlineMs === undefined ? {} : { deadlineMs: body.deadlineMs }) };
     const { statements, result } = await this.slots.create(server, body.database ?? null, slotSpecOf(body), options);
     if (result === null) return { statements };
@@ -47,36 +53,60 @@ export class ReplicationSlotsController {
 
   @Get(':slot')
   @ApiOperation({ summary: 'One replication slot' })
-  @ApiOkResponse({ type: ReplicationSlotDto })
-  get(@NameParam('server') server: string, @NameParam('slot') slot: string): Promise<ReplicationSlotDto> {
+  @ApiOkResponse({ type: ReplicationSlotViewDto })
+  get(@NameParam('server') server: string, @NameParam('slot') slot: string): Promise<ReplicationSlotViewDto> {
     return this.slots.get(server, slot);
+  }
+
+  @Post(':slot/copy')
+  @ApiOperation({
+    summary: 'Copy a replication slot',
+    description: 'A second slot at the same place, for a reader of its own. The copy of a failover slot is none.',
+  })
+  @ExampleBody(CopyReplicationSlotDto, { name: 'orders_sub_copy' })
+  @ApiCreatedResponse({ type: ReplicationSlotViewDto })
+  async copy(
+    @NameParam('server') server: string,
+    @NameParam('slot') slot: string,
+    @Body() body: CopyReplicationSlotDto,
+    @DryRun(PlanDto) dryRun: boolean,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<ReplicationSlotViewDto | PlanDto> {
+    const { statements, result } = await this.slots.copy(server, slot, body, { dryRun });
+    if (result === null) return { statements };
+    response.location(response.req.path.replace(/[^/]+\/copy$/, result.name));
+    return result;
   }
 
   @Post(':slot/advance')
   @HttpCode(200)
   @ApiOperation({ summary: 'Advance a replication slot', description: 'What lies before the LSN will never be sent.' })
   @ExampleBody(AdvanceReplicationSlotDto, { lsn: '0/1A2B3C4' })
-  @ApiOkResponse({ type: ReplicationSlotDto })
+  @ApiOkResponse({ type: ReplicationSlotViewDto })
   async advance(
     @NameParam('server') server: string,
     @NameParam('slot') slot: string,
     @Body() body: AdvanceReplicationSlotDto,
     @DryRun(PlanDto) dryRun: boolean,
-  ): Promise<ReplicationSlotDto | PlanDto> {
+  ): Promise<ReplicationSlotViewDto | PlanDto> {
     const { statements, result } = await this.slots.advance(server, slot, parseLsn(body.lsn), { dryRun });
     return result ?? { statements };
   }
 
   @Delete(':slot')
   @HttpCode(204)
-  @ApiOperation({ summary: 'Drop a replication slot', description: 'Refused while somebody streams from it.' })
+  @ApiOperation({
+    summary: 'Drop a replication slot',
+    description: 'Refused while somebody streams from it, or will come back for it.',
+  })
   @ApiNoContentResponse()
   async drop(
     @NameParam('server') server: string,
     @NameParam('slot') slot: string,
+    @Query() { force }: DropReplicationSlotQuery,
     @DryRun(PlanDto) dryRun: boolean,
   ): Promise<PlanDto | undefined> {
-    const { statements } = await this.slots.drop(server, slot, { dryRun });
+    const { statements } = await this.slots.drop(server, slot, { dryRun, force });
     return dryRun ? { statements } : undefined;
   }
 }

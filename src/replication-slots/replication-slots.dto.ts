@@ -1,9 +1,13 @@
+import { Transform } from 'class-transformer';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsBoolean, IsIn, IsInt, IsOptional, IsString, Matches, Max, Min, ValidateIf } from 'class-validator';
 import { IsIdentifier } from '../api/name-param.js';
 
 const KINDS = ['logical', 'physical'] as const;
 const WAL_STATES = ['reserved', 'extended', 'unreserved', 'lost'] as const;
+const OWNER_KINDS = ['subscription', 'table-synchronization', 'standby', 'primary', 'upgrade', 'verification'] as const;
+const HEALTH = ['ok', 'warning', 'critical', 'lost', 'unknown'] as const;
+const LIMITS = ['max_slot_wal_keep_size', 'walBudgetBytes'] as const;
 const present = (_object: unknown, value: unknown) => value !== undefined;
 
 export class CreateReplicationSlotDto {
@@ -53,6 +57,103 @@ export class CreateReplicationSlotDto {
   @Min(100)
   @Max(600_000)
   deadlineMs?: number;
+}
+
+export class CopyReplicationSlotDto {
+  @ApiProperty({ example: 'orders_sub_copy', pattern: '^[a-z0-9_]{1,63}$', description: 'Of the copy.' })
+  @IsString()
+  @Matches(/^[a-z0-9_]{1,63}$/, { message: 'must be 1 to 63 characters of a-z, 0-9 and _' })
+  name: string;
+
+  @ApiPropertyOptional({ example: 'pgoutput', description: 'Logical only; default: as the slot that is copied.' })
+  @ValidateIf(present)
+  @IsIdentifier()
+  plugin?: string;
+}
+
+export class DropReplicationSlotQuery {
+  @ApiPropertyOptional({
+    type: Boolean,
+    default: false,
+    description: 'Also where it is kept for somebody who will come back for it, and who can only begin anew then.',
+  })
+  @Transform(({ value }: { value: unknown }) => (value === 'true' ? true : value === 'false' ? false : value))
+  @IsOptional()
+  @IsBoolean()
+  force: boolean = false;
+}
+
+class SlotOwnerDto {
+  @ApiProperty({ enum: OWNER_KINDS, example: 'subscription' })
+  kind: (typeof OWNER_KINDS)[number];
+
+  @ApiProperty({ description: 'Of the subscription, the standby, the upgrade or the verification.' })
+  name: string;
+
+  @ApiProperty({ type: String, nullable: true, description: 'Where a subscription or a standby is.' })
+  server: string | null;
+
+  @ApiProperty({ type: String, nullable: true })
+  database: string | null;
+
+  @ApiProperty({ description: 'False: it is over, and nothing of it will read from the slot any more.' })
+  live: boolean;
+
+  @ApiProperty({ example: 'subscription "orders_sub" of database "orders" on orders-18' })
+  detail: string;
+}
+
+class SlotReaderDto {
+  @ApiProperty()
+  pid: number;
+
+  @ApiProperty({ type: String, nullable: true })
+  user: string | null;
+
+  @ApiProperty({ type: String, nullable: true, description: 'application_name.' })
+  application: string | null;
+
+  @ApiProperty({ type: String, nullable: true })
+  clientAddress: string | null;
+
+  @ApiProperty({ type: String, nullable: true, example: 'streaming' })
+  state: string | null;
+}
+
+class WalRateDto {
+  @ApiProperty({ example: 120000 })
+  bytesPerSecond: number;
+
+  @ApiProperty({ description: 'The time it was measured over.' })
+  overSeconds: number;
+}
+
+class SlotOutlookDto {
+  @ApiProperty({ enum: HEALTH, description: '`lost`: whoever read from it has to begin anew.' })
+  health: (typeof HEALTH)[number];
+
+  @ApiProperty({ type: [String], description: 'What keeps it from `ok`.' })
+  reasons: string[];
+
+  @ApiProperty({
+    type: WalRateDto,
+    nullable: true,
+    description: 'WAL written on the server lately; null: not observed yet.',
+  })
+  walRate: WalRateDto | null;
+
+  @ApiProperty({ enum: LIMITS, nullable: true, description: 'What limits the WAL it may keep; null: nothing known.' })
+  limit: (typeof LIMITS)[number] | null;
+
+  @ApiProperty({ type: Number, nullable: true, description: 'WAL that may still be written before that.' })
+  bytesToLimit: number | null;
+
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    description: 'How long it can stand still from now on, at that rate; null: not known, or no end in sight.',
+  })
+  secondsToLimit: number | null;
 }
 
 export class AdvanceReplicationSlotDto {
@@ -137,4 +238,25 @@ export class ReplicationSlotDto {
 
   @ApiProperty({ type: String, nullable: true, example: 'wal_removed' })
   invalidationReason: string | null;
+}
+
+export class ReplicationSlotViewDto extends ReplicationSlotDto {
+  @ApiProperty({ type: SlotOwnerDto, nullable: true, description: 'For whom it is kept; null: nobody was found.' })
+  owner: SlotOwnerDto | null;
+
+  @ApiProperty({ type: String, nullable: true, description: 'Where was looked, when no owner was found.' })
+  ownerReason: string | null;
+
+  @ApiProperty({
+    type: Boolean,
+    nullable: true,
+    description: 'Nobody will read from it any more, and it can be dropped; null: not known.',
+  })
+  orphan: boolean | null;
+
+  @ApiProperty({ type: SlotReaderDto, nullable: true, description: 'Who streams from it now.' })
+  reader: SlotReaderDto | null;
+
+  @ApiProperty({ type: SlotOutlookDto })
+  outlook: SlotOutlookDto;
 }

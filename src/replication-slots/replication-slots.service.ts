@@ -8,15 +8,21 @@ import {
 } from '../postgres/catalog/replication-slots.js';
 import {
   advanceReplicationSlot,
+  copyReplicationSlot,
   createReplicationSlot,
   dropReplicationSlot,
   type ReplicationSlotSpec,
 } from '../postgres/ddl/replication-slot.ddl.js';
+import { readWalSenders } from '../postgres/catalog/wal-senders.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { redactText } from '../observability/redact.js';
 import { Problem } from '../problems/problem.js';
+import { LsnClock } from '../lsn-clock/lsn-clock.service.js';
 import { ServersService } from '../servers/servers.service.js';
 import { formatLsn, type Lsn, parseLsn } from '../shared/lsn.js';
+import { outlookOf } from './slot-outlook.js';
+import { SlotOwners } from './slot-owners.js';
+import { ownership, type SlotView } from './slot-view.js';
 
 export interface CreateSlotOptions extends ChangeOptions {
   /** How long to wait for running transactions; then the problem names those still in the way. */
@@ -28,15 +34,21 @@ export const DEFAULT_SLOT_DEADLINE_MS = 30_000;
 /** Replication slots of any registered server. */
 @Injectable()
 export class ReplicationSlotsService {
-  constructor(private readonly servers: ServersService) {}
+  constructor(
+    private readonly servers: ServersService,
+    private readonly clock: LsnClock,
+    private readonly owners: SlotOwners,
+  ) {}
 
-  async list(server: string): Promise<ReplicationSlot[]> {
-    return this.inServer(server, (session) => readReplicationSlots(session));
+  async list(server: string): Promise<SlotView[]> {
+    return this.views(server, null);
   }
 
   /** Rejects with NOT_FOUND. */
-  get(server: string, name: string): Promise<ReplicationSlot> {
-    return this.inServer(server, (session) => requireSlot(session, name));
+  async get(server: string, name: string): Promise<SlotView> {
+    const [view] = await this.views(server, name);
+    if (!view) throw unknownSlot(name);
+    return view;
   }
 
   /**
@@ -48,7 +60,7 @@ export class ReplicationSlotsService {
     database: string | null,
     spec: ReplicationSlotSpec,
     { dryRun = false, deadlineMs = DEFAULT_SLOT_DEADLINE_MS }: CreateSlotOptions = {},
-  ): Promise<Change<ReplicationSlot>> {
+  ): Promise<Change<SlotView>> {
     // What the version cannot do is refused before any connection is made.
     createReplicationSlot(spec, (await this.servers.facts(server)).versionNum);
     const target = await this.servers.target(server, database ?? undefined);
@@ -65,12 +77,53 @@ export class ReplicationSlotsService {
       } catch (error) {
         throw await this.withBlockers(server, deadlineMs, error);
       }
-      return { statements: planned, result: await requireSlot(session, spec.name) };
+      return { statements: planned, result: await this.get(server, spec.name) };
     });
   }
 
-  /** Refused with SLOT_ACTIVE while somebody streams from it. */
-  drop(server: string, name: string, { dryRun = false }: ChangeOptions = {}): Promise<Change<{ name: string }>> {
+  /**
+   * A second slot at the place of the first, which keeps its own. A copy is never synchronized to standbys, and a slot
+   * that has lost its WAL cannot be copied.
+   */
+  async copy(
+    server: string,
+    name: string,
+    spec: { name: string; plugin?: string },
+    { dryRun = false }: ChangeOptions = {},
+  ): Promise<Change<SlotView>> {
+    const slot = await this.get(server, name);
+    // A logical slot decodes in the database it is made in, which must be that of the first.
+    const target = await this.servers.target(server, slot.database ?? undefined);
+    return withSession(target, { purpose: 'slot copy' }, async (session) => {
+      const current = await requireSlot(session, name);
+      const statements = copyReplicationSlot(current, spec);
+      const planned = plan({ server, database: target.database }, statements);
+      if (current.restartLsn === null) {
+        throw new Problem(
+          'WRONG_STATE',
+          `the slot ${name} keeps no WAL that a copy could begin at: it is lost or unused`,
+        );
+      }
+      if (dryRun) {
+        await requireFree(session, spec.name);
+        return { statements: planned, result: null };
+      }
+      await carryOut(session, statements);
+      return { statements: planned, result: await this.get(server, spec.name) };
+    });
+  }
+
+  /**
+   * Refused with SLOT_ACTIVE while somebody streams from it, and with CONFLICT while it has an owner that will come back
+   * for it, unless `force` says to leave that one without.
+   */
+  async drop(
+    server: string,
+    name: string,
+    { dryRun = false, force = false }: ChangeOptions & { force?: boolean } = {},
+  ): Promise<Change<{ name: string }>> {
+    const { owner } = await this.get(server, name);
+    if (owner?.live && !force) throw owned(name, owner.detail);
     return this.inServer(server, async (session, database) => {
       const slot = await requireSlot(session, name);
       const statements = dropReplicationSlot(name);
@@ -88,7 +141,7 @@ export class ReplicationSlotsService {
     name: string,
     lsn: Lsn,
     { dryRun = false }: ChangeOptions = {},
-  ): Promise<Change<ReplicationSlot>> {
+  ): Promise<Change<SlotView>> {
     const slot = await this.get(server, name);
     // A logical slot is advanced by decoding, which only its own database can do.
     const target = await this.servers.target(server, slot.database ?? undefined);
@@ -100,7 +153,7 @@ export class ReplicationSlotsService {
       requireForward(current, lsn);
       if (dryRun) return { statements: planned, result: null };
       await carryOut(session, statements);
-      return { statements: planned, result: await requireSlot(session, name) };
+      return { statements: planned, result: await this.get(server, name) };
     });
   }
 
@@ -110,6 +163,27 @@ export class ReplicationSlotsService {
       const blockers = await readSlotCreationBlockers(session);
       return blockers.map(({ query, ...rest }) => ({ ...rest, query: query === null ? null : redactText(query) }));
     });
+  }
+
+  private async views(server: string, name: string | null): Promise<SlotView[]> {
+    const { slots, senders } = await this.inServer(server, async (session) => ({
+      slots: await readReplicationSlots(session, name),
+      senders: await readWalSenders(session),
+    }));
+    const now = slots[0]?.currentLsn ?? null;
+    if (slots.length === 0) return [];
+    const [{ systemIdentifier }, budget, history] = await Promise.all([
+      this.servers.facts(server),
+      this.servers.walBudget(server),
+      now === null ? null : this.clock.historyOf(server, parseLsn(now)),
+    ]);
+    const { owners, unanswered } = await this.owners.find({ server, systemIdentifier, slots });
+    return slots.map((slot) => ({
+      ...slot,
+      ...ownership(slot, owners.get(slot.name) ?? null, unanswered),
+      reader: senders.find(({ pid }) => pid === slot.activePid) ?? null,
+      outlook: outlookOf(slot, history?.rate ?? null, budget),
+    }));
   }
 
   private async withBlockers(server: string, waitedMs: number, error: unknown): Promise<unknown> {
@@ -140,8 +214,18 @@ export class ReplicationSlotsService {
 
 async function requireSlot(session: Session, name: string): Promise<ReplicationSlot> {
   const [slot] = await readReplicationSlots(session, name);
-  if (!slot) throw new Problem('NOT_FOUND', `there is no replication slot ${JSON.stringify(name)} on this server`);
+  if (!slot) throw unknownSlot(name);
   return slot;
+}
+
+function unknownSlot(name: string): Problem {
+  return new Problem('NOT_FOUND', `there is no replication slot ${JSON.stringify(name)} on this server`);
+}
+
+function owned(name: string, owner: string): Problem {
+  return new Problem('CONFLICT', `the slot ${name} is kept for ${owner}`, {
+    hint: 'Drop or end that first, which takes the slot along; or drop the slot with ?force=true, after which its owner can only begin anew.',
+  });
 }
 
 /** What the server says of itself when the slot is really created. */

@@ -17,6 +17,7 @@ export interface ServerView {
   advertisedHost: string | null;
   advertisedPort: number | null;
   advertisedTls: AdvertisedTls | null;
+  walBudgetBytes: number | null;
   reachable: boolean;
   checkedAt: string;
   problem: ProblemDocument | null;
@@ -52,6 +53,11 @@ export function advertisedTlsOf({ advertisedTlsMode, advertisedRootCert }: Serve
   };
 }
 
+/** int8 arrives as text. */
+export function budgetOf({ walBudgetBytes }: ServerEntity): number | null {
+  return walBudgetBytes === null ? null : Number(walBudgetBytes);
+}
+
 export function presentServer(server: ServerEntity, relatives: readonly ServerIdentity[]): ServerView {
   const { facts } = server;
   return {
@@ -64,6 +70,7 @@ export function presentServer(server: ServerEntity, relatives: readonly ServerId
     advertisedHost: server.advertisedHost,
     advertisedPort: server.advertisedPort,
     advertisedTls: advertisedTlsOf(server),
+    walBudgetBytes: budgetOf(server),
     reachable: server.problem === null,
     checkedAt: server.checkedAt.toISOString(),
     problem: server.problem,

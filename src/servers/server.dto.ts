@@ -84,6 +84,13 @@ export class ServerDto {
   })
   advertisedTls: AdvertisedTlsDto | null;
 
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    description: 'Bytes of WAL that a slot may keep here before the disk is in danger.',
+  })
+  walBudgetBytes: number | null;
+
   @ApiProperty({ description: 'Whether the last look at the server, at `checkedAt`, succeeded.' })
   reachable: boolean;
 

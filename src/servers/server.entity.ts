@@ -45,6 +45,10 @@ export class ServerEntity {
   @Column('text', { name: 'advertised_root_cert', nullable: true })
   advertisedRootCert: string | null;
 
+  /** Bytes of WAL that a slot may keep; null: not known. As text, for int8. */
+  @Column('bigint', { name: 'wal_budget_bytes', nullable: true })
+  walBudgetBytes: string | null;
+
   /** New with every change of the columns above. */
   @Column('uuid')
   revision: string;

@@ -36,8 +36,8 @@ export class ServersController {
     @Res({ passthrough: true }) response: Response,
   ): Promise<ServerDto> {
     const { name, tls = { mode: 'prefer' }, ...rest } = body;
-    const { advertisedHost = null, advertisedPort = null, advertisedTls = null } = body;
-    const address = { ...rest, tls, advertisedHost, advertisedPort, advertisedTls };
+    const { advertisedHost = null, advertisedPort = null, advertisedTls = null, walBudgetBytes = null } = body;
+    const address = { ...rest, tls, advertisedHost, advertisedPort, advertisedTls, walBudgetBytes };
     const server = await this.servers.register(name, address, dryRun);
     if (!dryRun) response.location(`/v1/servers/${encodeURIComponent(name)}`);
     return server;

@@ -140,9 +140,24 @@ export class RegisterServerDto {
   @ValidateNested()
   @Type(() => AdvertisedTlsDto)
   advertisedTls?: AdvertisedTlsDto | null;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    nullable: true,
+    minimum: 1,
+    maximum: Number.MAX_SAFE_INTEGER,
+    example: 50_000_000_000,
+    description:
+      'Bytes of WAL that a replication slot may keep on this server before its disk is in danger; null: not known. Slots are held against it where max_slot_wal_keep_size sets no limit.',
+  })
+  @ValidateIf(givenNotNull)
+  @IsInt()
+  @Min(1)
+  @Max(Number.MAX_SAFE_INTEGER)
+  walBudgetBytes?: number | null;
 }
 
-/** Only the fields to change; null clears `advertisedHost`, `advertisedPort` and `advertisedTls`. */
+/** Only the fields to change; null clears `advertisedHost`, `advertisedPort`, `advertisedTls` and `walBudgetBytes`. */
 export class ChangeServerDto {
   @ApiPropertyOptional({ description: 'Host name or address.', maxLength: 255 })
   @ValidateIf(given)
@@ -201,4 +216,19 @@ export class ChangeServerDto {
   @ValidateNested()
   @Type(() => AdvertisedTlsDto)
   advertisedTls?: AdvertisedTlsDto | null;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    nullable: true,
+    minimum: 1,
+    maximum: Number.MAX_SAFE_INTEGER,
+    example: 50_000_000_000,
+    description:
+      'Bytes of WAL that a replication slot may keep on this server before its disk is in danger; null: not known. Slots are held against it where max_slot_wal_keep_size sets no limit.',
+  })
+  @ValidateIf(givenNotNull)
+  @IsInt()
+  @Min(1)
+  @Max(Number.MAX_SAFE_INTEGER)
+  walBudgetBytes?: number | null;
 }

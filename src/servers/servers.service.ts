@@ -17,7 +17,7 @@ import { SecretBox } from '../security/secret-box.js';
 import { ServerUsage } from './server-usage.js';
 import type { ServerEntity } from './server.entity.js';
 import { ServerRepository } from './server.repository.js';
-import { type AdvertisedTls, advertisedTlsOf, presentServer, type ServerView } from './server-view.js';
+import { type AdvertisedTls, advertisedTlsOf, budgetOf, presentServer, type ServerView } from './server-view.js';
 
 /** Everything by which a server is reached. */
 export interface ServerAddress {
@@ -30,6 +30,7 @@ export interface ServerAddress {
   advertisedHost: string | null;
   advertisedPort: number | null;
   advertisedTls: AdvertisedTls | null;
+  walBudgetBytes: number | null;
 }
 
 /** The registered servers, and the way to their databases for every feature. */
@@ -136,6 +137,16 @@ export class ServersService implements OnApplicationShutdown {
     return (await this.get(name)).facts;
   }
 
+  /** What its administrators allow slots to keep, in bytes; null: nothing was said. */
+  async walBudget(name: string): Promise<number | null> {
+    return budgetOf(await this.get(name));
+  }
+
+  /** Names of the registered servers of that cluster. */
+  async membersOf(systemIdentifier: string): Promise<string[]> {
+    return (await this.servers.relatives([systemIdentifier])).map(({ name }) => name);
+  }
+
   /** A few shared sessions on the database, for short queries. Long work opens its own with `target`. */
   async pool(name: string, database?: string): Promise<SessionPool> {
     const server = await this.get(name);
@@ -177,6 +188,7 @@ export class ServersService implements OnApplicationShutdown {
       advertisedHost: server.advertisedHost,
       advertisedPort: server.advertisedPort,
       advertisedTls: advertisedTlsOf(server),
+      walBudgetBytes: budgetOf(server),
     };
   }
 
@@ -195,6 +207,7 @@ export class ServersService implements OnApplicationShutdown {
       advertisedPort: address.advertisedPort,
       advertisedTlsMode: address.advertisedTls?.mode ?? null,
       advertisedRootCert: address.advertisedTls?.rootCert ?? null,
+      walBudgetBytes: address.walBudgetBytes === null ? null : String(address.walBudgetBytes),
       revision: randomUUID(),
       facts,
       factsAt: now,

@@ -7,7 +7,10 @@ import {
 } from '../postgres/catalog/subscriptions.js';
 import { type Conninfo, parseConninfo, withoutSecrets } from '../postgres/ddl/conninfo.js';
 import { Problem } from '../problems/problem.js';
+import { LsnClock } from '../lsn-clock/lsn-clock.service.js';
+import type { LsnHistory } from '../lsn-clock/lsn-history.js';
 import { ServersService } from '../servers/servers.service.js';
+import { parseLsn } from '../shared/lsn.js';
 import { findPublisher, type ServerAddress } from './publisher-lookup.js';
 import { type SubscriptionView, viewOf } from './subscription-view.js';
 
@@ -16,7 +19,10 @@ const PAGE = 200;
 /** Looks at the publisher's end of subscriptions whose publisher is a registered server. */
 @Injectable()
 export class PublisherEnds {
-  constructor(private readonly servers: ServersService) {}
+  constructor(
+    private readonly servers: ServersService,
+    private readonly clock: LsnClock,
+  ) {}
 
   /** Subscriptions of a database (all, or the one of that name) with what their publishers say. */
   async views(server: string, database: string, name: string | null = null): Promise<SubscriptionView[]> {
@@ -50,9 +56,9 @@ export class PublisherEnds {
         const publisher = connection === null ? null : findPublisher(connection, addresses);
         if (publisher === null)
           return viewOf(subscription, connection, unseen('the publisher is not a registered server'));
-        const { slots, problem } = await lookAt(publisher.server);
+        const { slots, history, problem } = await lookAt(publisher.server);
         const slot = slots?.find(({ name }) => name === subscription.settings.slotName) ?? null;
-        return viewOf(subscription, connection, { publisher, slot, unknown: problem });
+        return viewOf(subscription, connection, { publisher, slot, history, unknown: problem });
       }),
     );
   }
@@ -70,14 +76,13 @@ export class PublisherEnds {
 
   private async slotsOf(server: string): Promise<SlotLook> {
     try {
-      return {
-        slots: await this.servers.withSession(server, undefined, (session) => readReplicationSlots(session)),
-        problem: null,
-      };
+      const slots = await this.servers.withSession(server, undefined, (session) => readReplicationSlots(session));
+      const now = slots[0]?.currentLsn ?? null;
+      return { slots, history: now === null ? null : await this.clock.historyOf(server, parseLsn(now)), problem: null };
     } catch (error) {
       // A publisher that is away is an answer about it, not a failure of the question about the subscriber.
       if (error instanceof Problem && error.code !== 'INTERNAL') {
-        return { slots: null, problem: `the publisher ${server} did not answer: ${error.detail}` };
+        return { slots: null, history: null, problem: `the publisher ${server} did not answer: ${error.detail}` };
       }
       throw error;
     }
@@ -86,11 +91,12 @@ export class PublisherEnds {
 
 interface SlotLook {
   slots: ReplicationSlot[] | null;
+  history: LsnHistory | null;
   problem: string | null;
 }
 
 function unseen(unknown: string) {
-  return { publisher: null, slot: null, unknown };
+  return { publisher: null, slot: null, history: null, unknown };
 }
 
 function shownConnection(conninfo: string | undefined): Conninfo | null {

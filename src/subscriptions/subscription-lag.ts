@@ -1,5 +1,6 @@
 import type { ReplicationSlot } from '../postgres/catalog/replication-slots.js';
 import type { Subscription } from '../postgres/catalog/subscriptions.js';
+import type { LsnHistory } from '../lsn-clock/lsn-history.js';
 import { type Lsn, maxLsn, parseLsn } from '../shared/lsn.js';
 
 /** How far the subscriber is behind. Null is unknown, and then `reason` says why; it is never 0 for want of a figure. */
@@ -9,8 +10,6 @@ export interface SubscriptionLag {
   seconds: number | null;
   reason: string | null;
 }
-
-const NO_SECONDS = "seconds need the history of the publisher's WAL positions, which is not recorded yet";
 
 export function unknownLag(why: string): SubscriptionLag {
   return { bytes: null, seconds: null, reason: why };
@@ -28,7 +27,12 @@ export function appliedLsn(originLsn: string | null, slot: ReplicationSlot | nul
   return origin === null || confirmed === null ? (origin ?? confirmed) : maxLsn(origin, confirmed);
 }
 
-export function lagOf(subscription: Subscription, slot: ReplicationSlot | null): SubscriptionLag {
+/** @param history of the publisher's WAL; null when there is none */
+export function lagOf(
+  subscription: Subscription,
+  slot: ReplicationSlot | null,
+  history: LsnHistory | null,
+): SubscriptionLag {
   if (subscription.settings.slotName === null) return unknownLag('the subscription has no replication slot');
   if (slot === null) return unknownLag('the replication slot does not exist on the publisher');
   if (slot.walStatus === 'lost') return unknownLag('the replication slot is lost: the subscriber cannot catch up');
@@ -37,5 +41,12 @@ export function lagOf(subscription: Subscription, slot: ReplicationSlot | null):
   if (applied === null) return unknownLag('nothing is applied yet');
   const behind = parseLsn(slot.currentLsn) - applied;
   // The slot is read before the subscriber may have moved on; being ahead of an older reading is being level with it.
-  return { bytes: behind < 0n ? 0 : Number(behind), seconds: null, reason: NO_SECONDS };
+  const seconds = history?.secondsSince(applied) ?? null;
+  return { bytes: behind < 0n ? 0 : Number(behind), seconds, reason: seconds === null ? noSeconds(history) : null };
+}
+
+function noSeconds(history: LsnHistory | null): string {
+  const reach = Math.floor(history?.reachSeconds ?? 0);
+  if (reach === 0) return "seconds are not known: no earlier position of the publisher's WAL was recorded";
+  return `more than ${reach} seconds: the recorded positions of the publisher's WAL do not reach further back`;
 }

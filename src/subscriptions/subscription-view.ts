@@ -1,6 +1,7 @@
 import type { ReplicationSlot } from '../postgres/catalog/replication-slots.js';
 import type { Subscription, SubscriptionSettings } from '../postgres/catalog/subscriptions.js';
 import type { Conninfo } from '../postgres/ddl/conninfo.js';
+import type { LsnHistory } from '../lsn-clock/lsn-history.js';
 import { lagOf, type SubscriptionLag, unknownLag } from './subscription-lag.js';
 import { type StateVerdict, stateOf } from './subscription-state.js';
 
@@ -9,6 +10,8 @@ export interface PublisherEnd {
   /** Null: the connection leads to no registered server, or may not be read. */
   publisher: { server: string; database: string } | null;
   slot: ReplicationSlot | null;
+  /** Of the publisher's WAL; null when not known. */
+  history: LsnHistory | null;
   /** Why there is no figure from the publisher; null when its slot was looked for. */
   unknown: string | null;
 }
@@ -35,6 +38,6 @@ export function viewOf(subscription: Subscription, connection: Conninfo | null, 
     connection,
     publisher: end.publisher,
     slot: end.slot,
-    lag: end.unknown === null ? lagOf(subscription, end.slot) : unknownLag(end.unknown),
+    lag: end.unknown === null ? lagOf(subscription, end.slot, end.history) : unknownLag(end.unknown),
   };
 }

@@ -1,4 +1,5 @@
 import type { SchemaFingerprint } from '../postgres/schema/fingerprint.js';
+import type { ProblemDocument } from '../problems/problem.js';
 import type { FenceRecord } from './traffic/fence-record.js';
 
 export interface TableName {
@@ -21,8 +22,10 @@ export interface UpgradeFacts {
   rolesCreated?: string[];
   /** The bar on the target's roles, as it was before. */
   targetBar?: FenceRecord;
-  /** Schema of the source when it was dumped; any later DDL shows against it. */
+  /** Schema of the source when it was dumped, or when the target last followed it; any later DDL shows against it. */
   fingerprint?: SchemaFingerprint;
+  /** Schema of the target at that time: what the source changes later must change here too. */
+  fingerprintOnTarget?: SchemaFingerprint;
   /** Schema of the target when it was opened. */
   targetFingerprint?: SchemaFingerprint;
   /** Error counters of the forward subscription before the fence; null below 15. */
@@ -55,6 +58,8 @@ export interface UpgradeFacts {
   sequences?: { total: number; moved: number };
   keysChecked?: number;
   leftovers?: string[];
+  /** A problem that was met while a gate waited, and the one it is shown over. */
+  watchProblem?: { told: ProblemDocument; over: ProblemDocument | null };
 }
 
 export interface ServerFacts {

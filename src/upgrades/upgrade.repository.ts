@@ -73,6 +73,17 @@ export class UpgradeRepository {
     return rows.map(({ name }) => name);
   }
 
+  async byShortIds(
+    ids: string[],
+  ): Promise<{ name: string; shortId: string; phase: UpgradePhase; live: boolean; servers: string[] }[]> {
+    return this.dataSource.query(
+      `select name, short_id as "shortId", phase, phase <> all ($2) as live,
+              array[request -> 'source' ->> 'server', request -> 'target' ->> 'server'] as servers
+         from lockstep.upgrade where short_id = any ($1)`,
+      [ids, ENDED],
+    );
+  }
+
   /** False when the name is taken, or another live upgrade uses one of its databases: then nothing is written. */
   create(
     row: Pick<UpgradeEntity, 'name' | 'shortId' | 'operationId' | 'request' | 'secrets' | 'phase' | 'writeTo'>,
@@ -96,16 +107,20 @@ export class UpgradeRepository {
     await this.dataSource.query('delete from lockstep.upgrade where name = $1', [name]);
   }
 
-  /** A phase and the event that tells of it are one: the stream of events ends with the last phase. */
-  async patch(name: string, patch: UpgradePatch): Promise<void> {
+  /**
+   * A phase and the event that tells of it are one: the stream of events ends with the last phase. With `operationId`
+   * only while that operation is the one at work: a late failure of an earlier one changes nothing any more.
+   */
+  async patch(name: string, patch: UpgradePatch, operationId?: string): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
-      await manager
+      const { affected } = await manager
         .createQueryBuilder()
         .update(UpgradeEntity)
         .set({ ...patch, updatedAt: new Date() } as object)
-        .where({ name })
+        .where(operationId === undefined ? { name } : { name, operationId })
         .execute();
-      if (patch.phase !== undefined) await this.append(manager, name, 'phase', { phase: patch.phase });
+      if (patch.phase !== undefined && affected === 1)
+        await this.append(manager, name, 'phase', { phase: patch.phase });
     });
   }
 
@@ -159,8 +174,10 @@ export class UpgradeRepository {
       to: UpgradePhase;
       /** Steps to be done again; those that were undone are anyway. What failed half way stays known as such. */
       again?: string[];
-      /** Steps of the action, appended or due again. */
+      /** Steps of the action, appended where they are new. */
       add?: string[];
+      /** An action that goes on where it stands: what it has skipped stays so. */
+      continues?: boolean;
     },
   ): Promise<boolean> {
     return this.dataSource.transaction(async (manager) => {
@@ -172,8 +189,8 @@ export class UpgradeRepository {
       if (begun !== 1) return false;
       await manager.query(
         `update lockstep.upgrade_step set state = 'pending', started_at = null, finished_at = null, detail = null
-          where upgrade = $1 and (state in ('undone', 'skipped') or name = any ($2))`,
-        [name, action.again ?? []],
+          where upgrade = $1 and (state = 'undone' or (state = 'skipped' and not $3) or name = any ($2))`,
+        [name, action.again ?? [], action.continues ?? false],
       );
       await this.insertSteps(manager, name, action.add ?? []);
       await this.append(manager, name, 'phase', { phase: action.to });
@@ -191,8 +208,8 @@ export class UpgradeRepository {
         `update lockstep.upgrade
             set abort_requested_at = now(), awaiting = null, phase = 'aborting', operation_id = $3, updated_at = now(),
                 facts = facts || jsonb_build_object('abortedOperation',
-                  case when phase in ('aborting', 'failed') then coalesce(facts ->> 'abortedOperation', operation_id::text)
-                       else operation_id::text end)
+                  case when abort_requested_at is null then operation_id::text
+                       else coalesce(facts ->> 'abortedOperation', operation_id::text) end)
           where name = $1 and operation_id = $2 and opening_at is null and phase = any ($4)
           returning facts ->> 'abortedOperation' as forward`,
         [name, seen, next, phases],
@@ -202,6 +219,15 @@ export class UpgradeRepository {
       await this.append(manager, name, 'phase', { phase: 'aborting' });
       return row.forward;
     });
+  }
+
+  /** Steps back from the point of no return, where it is known that nobody was let in on the target. */
+  async giveUpOpening(name: string, seen: string): Promise<void> {
+    await this.dataSource.query(
+      `update lockstep.upgrade set opening_at = null, phase = 'failed', updated_at = now()
+        where name = $1 and operation_id = $2 and opening_at is not null`,
+      [name, seen],
+    );
   }
 
   /** Asks a rollback that has not verified yet to do so after the opening; false when there is none. */
@@ -294,7 +320,7 @@ export class UpgradeRepository {
       `insert into lockstep.upgrade_step (upgrade, position, name, state)
        select $1, coalesce((select max(position) from lockstep.upgrade_step where upgrade = $1), 0) + s.ordinality, s.name, 'pending'
          from unnest($2::text[]) with ordinality as s(name, ordinality)
-       on conflict (upgrade, name) do update set state = 'pending', started_at = null, finished_at = null, detail = null`,
+       on conflict (upgrade, name) do nothing`,
       [upgrade, steps],
     );
   }

@@ -20,7 +20,7 @@ import { NewUpgradePlanDto, PreflightAnswerDto, UpgradePlanDto } from './plan/up
 import { renderMarkdown, upgradeReport } from './report/upgrade-report.js';
 import { specFrom } from './upgrade-spec.js';
 import { UpgradeDto } from './upgrade-view.js';
-import { ApproveDto, CreateUpgradeDto, PreflightDto, RollbackDto } from './upgrades.dto.js';
+import { AbortDto, ApproveDto, CreateUpgradeDto, PreflightDto, RollbackDto } from './upgrades.dto.js';
 import { UpgradesService } from './upgrades.service.js';
 
 const EXAMPLE = {
@@ -114,15 +114,19 @@ export class UpgradesController {
   @HttpCode(202)
   @ApiOperation({
     summary: 'Abort before the target is open',
-    description: 'Puts the source back exactly as recorded and drops on the target only what the upgrade created.',
+    description:
+      'Puts the source back exactly as recorded and drops on the target only what the upgrade created. What cannot be undone keeps nothing else back. The body may be left out.',
   })
+  @ExampleBody(AbortDto, {}, { required: false })
   @ApiAcceptedResponse({ type: UpgradeDto })
   abort(
     @NameParam('upgrade') name: string,
+    @Body() body: AbortDto | undefined,
     @DryRun(UpgradePlanDto) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<UpgradeDto | UpgradePlanDto> {
-    return dryRun ? this.upgrades.planAbort(name) : this.started(response, this.upgrades.abort(name));
+    const leave = body?.leave ?? null;
+    return dryRun ? this.upgrades.planAbort(name, leave) : this.started(response, this.upgrades.abort(name, leave));
   }
 
   @Post(':upgrade/rollback')

@@ -234,6 +234,17 @@ export class ApproveDto {
   gate: Gate;
 }
 
+export class AbortDto {
+  @ApiPropertyOptional({
+    enum: ['source', 'target'],
+    description:
+      'A side that is lost or stays out of reach: nothing is done there, and the result names what was left. The other side is put back as usual. Also takes the place of an abort that waits for that side.',
+  })
+  @IsOptional()
+  @IsIn(['source', 'target'])
+  leave?: 'source' | 'target';
+}
+
 export class RollbackDto {
   @ApiPropertyOptional({
     enum: ROLLBACK_VERIFICATIONS,

@@ -1,7 +1,10 @@
 import { Module } from '@nestjs/common';
 import { OperationsModule } from '../operations/operations.module.js';
+import { ReplicationSlotsModule } from '../replication-slots/replication-slots.module.js';
 import { ServersModule } from '../servers/servers.module.js';
 import { VerificationModule } from '../verification/verification.module.js';
+import { UpgradeSlotOwners } from './upgrade-slot-owners.js';
+import { UpgradeReadiness } from './upgrade-readiness.js';
 import { UpgradeRepository } from './upgrade.repository.js';
 import { UpgradesController } from './upgrades.controller.js';
 import { UpgradesService } from './upgrades.service.js';
@@ -12,10 +15,12 @@ import { RollbackWorkflow } from './workflow/rollback.workflow.js';
 import { UpgradeRuns } from './workflow/upgrade-runs.js';
 
 @Module({
-  imports: [OperationsModule, ServersModule, VerificationModule],
+  imports: [OperationsModule, ServersModule, ReplicationSlotsModule, VerificationModule],
   controllers: [UpgradesController],
   providers: [
     UpgradeRepository,
+    UpgradeReadiness,
+    UpgradeSlotOwners,
     UpgradeRuns,
     ForwardWorkflow,
     AbortWorkflow,

@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { cursorKey, type Page, pageOf } from '../api/page.js';
 import { Engine } from '../engine/engine.js';
 import { Operations } from '../operations/operations.js';
@@ -30,24 +29,17 @@ import {
   wholePlan,
 } from './plan/upgrade-plan.js';
 import type { UpgradeEntity } from './upgrade.entity.js';
+import { ABORTABLE, notAbortable, UpgradeReadiness } from './upgrade-readiness.js';
 import { type StepRow, type UpgradeEvent, UpgradeRepository } from './upgrade.repository.js';
-import type { Gate, StepState, UpgradePhase, UpgradeRequest } from './upgrade-request.js';
+import type { Gate, UpgradePhase, UpgradeRequest } from './upgrade-request.js';
 import { AbortWorkflow } from './workflow/abort.workflow.js';
 import { FinalizeWorkflow } from './workflow/finalize.workflow.js';
 import { ForwardWorkflow } from './workflow/forward.workflow.js';
 import { RollbackWorkflow } from './workflow/rollback.workflow.js';
+import type { Side } from './workflow/step.js';
 
 export type UpgradeSpec = UpgradeRequest & { writerPasswords: Record<string, string> };
 
-const ABORTABLE: UpgradePhase[] = [
-  ...(['preflight', 'blocked', 'prepare', 'copy', 'catch-up', 'verify', 'awaiting-approval'] as const),
-  // `rolling-back` only once the source is open again, when there is no point of no return behind it.
-  ...(['switchover', 'rolling-back', 'rolled-back', 'failed'] as const),
-];
-/** Callers may act from these; they show a moment, or a tidying up, before the operation that leads there has ended. */
-const RESTING: UpgradePhase[] = ['blocked', 'failed', 'switched', 'rolled-back'];
-const ENDS_WITHIN_MS = 10_000;
-const ENDED_POLL_MS = 50;
 /** What a retry after a rollback does again: the link is alive, so nothing is copied. */
 const AFTER_ROLLBACK = [...VERIFY_STEPS, preSwitchoverStep, ...FENCED_STEPS, ...OPEN_STEPS, ...SWITCHED_STEPS];
 
@@ -56,6 +48,7 @@ const AFTER_ROLLBACK = [...VERIFY_STEPS, preSwitchoverStep, ...FENCED_STEPS, ...
 export class UpgradesService {
   constructor(
     private readonly repository: UpgradeRepository,
+    private readonly readiness: UpgradeReadiness,
     private readonly servers: ServersService,
     private readonly operations: Operations,
     private readonly engine: Engine,
@@ -122,10 +115,8 @@ export class UpgradesService {
     return await this.get(request.name);
   }
 
-  async get(name: string): Promise<UpgradeEntity> {
-    const upgrade = await this.repository.find(name);
-    if (!upgrade) throw new Problem('NOT_FOUND', `there is no upgrade ${JSON.stringify(name)}`);
-    return upgrade;
+  get(name: string): Promise<UpgradeEntity> {
+    return this.readiness.get(name);
   }
 
   steps(name: string): Promise<StepRow[]> {
@@ -148,26 +139,32 @@ export class UpgradesService {
     const upgrade = await this.get(name);
     const { awaiting, phase, abortRequestedAt } = upgrade;
     if (awaiting !== gate || phase !== 'awaiting-approval' || abortRequestedAt) throw notAwaited(upgrade, gate);
-    return await approvalPlan(await this.known(upgrade), gate, await this.stepIs(name, 'done'));
+    return await approvalPlan(await this.known(upgrade), gate, await this.readiness.stepIs(name, 'done'));
   }
 
-  async abort(name: string): Promise<UpgradeEntity> {
-    const upgrade = await this.get(name);
-    const phases = await this.abortableFrom(upgrade);
+  /** @param leave the side that is lost or out of reach, where nothing is to be done; also while an abort waits for it */
+  async abort(name: string, leave: Side | null): Promise<UpgradeEntity> {
+    const upgrade = await this.readiness.readyForAbort(name, leave);
+    const { operationId: seen, abortRequestedAt, openingAt } = upgrade;
     const operationId = await this.operation(name, 'upgrade-abort');
-    const forward = await this.repository.beginAbort(name, upgrade.operationId, operationId, phases);
+    if (openingAt) await this.repository.giveUpOpening(name, seen);
+    const forward = await this.repository.beginAbort(name, seen, operationId, ABORTABLE);
     if (forward === null) throw notAbortable(await this.get(name));
     await this.engine.cancel(forward);
-    await this.engine.start(this.aborting, operationId, { name, forwardOperationId: forward });
+    if (abortRequestedAt) await this.engine.cancel(seen);
+    await this.engine.start(this.aborting, operationId, {
+      name,
+      forwardOperationId: forward,
+      ...(abortRequestedAt ? { earlierAbortId: seen } : {}),
+      ...(leave === null ? {} : { leave }),
+    });
     return await this.get(name);
   }
 
-  async planAbort(name: string): Promise<UpgradePlan> {
-    const upgrade = await this.get(name);
-    const phases = await this.abortableFrom(upgrade);
-    if (upgrade.openingAt || !phases.includes(upgrade.phase)) throw notAbortable(upgrade);
-    const pending = await this.stepIs(name, 'pending');
-    return await abortPlan(await this.known(upgrade), (step) => !pending(step));
+  async planAbort(name: string, leave: Side | null): Promise<UpgradePlan> {
+    const upgrade = await this.readiness.readyForAbort(name, leave);
+    const pending = await this.readiness.stepIs(name, 'pending');
+    return await abortPlan(await this.known(upgrade), (step) => !pending(step), leave);
   }
 
   /**
@@ -176,10 +173,11 @@ export class UpgradesService {
    */
   async rollback(name: string, verification: RollbackVerification): Promise<UpgradeEntity> {
     if (verification === 'after' && (await this.repository.hurryRollback(name))) return await this.get(name);
-    const upgrade = await this.readyForRollback(name);
-    // One that has begun to turn is continued; else every step is due.
-    const steps = upgrade.phase === 'switched' ? ROLLBACK_STEPS.map((step) => step.name) : [];
-    await this.begin(upgrade, 'upgrade-rollback', 'rolling-back', { add: steps }, (operationId) =>
+    const upgrade = await this.readiness.readyForRollback(name);
+    // One that has turned is continued; else every step is due.
+    const continues = upgrade.phase === 'rolling-back';
+    const add = continues ? [] : ROLLBACK_STEPS.map((step) => step.name);
+    await this.begin(upgrade, 'upgrade-rollback', 'rolling-back', { add, continues }, (operationId) =>
       this.engine.start(this.rollingBack, operationId, { name, verification }),
     );
     return await this.get(name);
@@ -187,15 +185,15 @@ export class UpgradesService {
 
   async planRollback(name: string, verification: RollbackVerification): Promise<UpgradePlan> {
     const hurries = verification === 'after' && (await this.repository.mayHurryRollback(name));
-    const upgrade = hurries ? await this.get(name) : await this.readyForRollback(name);
+    const upgrade = hurries ? await this.get(name) : await this.readiness.readyForRollback(name);
     const turning = upgrade.phase === 'rolling-back';
     const facts = { ...upgrade.facts, rollbackVerification: verification };
     const known = await this.known({ ...upgrade, facts });
-    return await rollbackPlan(known, turning, await this.stepIs(name, 'done', 'skipped'));
+    return await rollbackPlan(known, turning, await this.readiness.stepIs(name, 'done', 'skipped'));
   }
 
   async finalize(name: string): Promise<UpgradeEntity> {
-    const upgrade = await this.readyForFinalize(name);
+    const upgrade = await this.readiness.readyForFinalize(name);
     await this.begin(upgrade, 'upgrade-finalize', 'switched', { add: ['finalize'] }, (operationId) =>
       this.engine.start(this.finalizing, operationId, { name }),
     );
@@ -203,12 +201,12 @@ export class UpgradesService {
   }
 
   async planFinalize(name: string): Promise<UpgradePlan> {
-    return await finalizePlan(await this.known(await this.readyForFinalize(name)));
+    return await finalizePlan(await this.known(await this.readiness.readyForFinalize(name)));
   }
 
   /** Goes on where it failed; after a rollback, with another verification and switchover. */
   async retry(name: string): Promise<UpgradeEntity> {
-    const upgrade = await this.readyForRetry(name);
+    const upgrade = await this.readiness.readyForRetry(name);
     const to = upgrade.openingAt ? 'switched' : 'preflight';
     await this.begin(upgrade, 'upgrade', to, { again: doneAgain(upgrade) }, (operationId) =>
       this.engine.start(this.forward, operationId, { name }),
@@ -217,8 +215,8 @@ export class UpgradesService {
   }
 
   async planRetry(name: string): Promise<UpgradePlan> {
-    const upgrade = await this.readyForRetry(name);
-    const done = await this.stepIs(name, 'done', 'skipped');
+    const upgrade = await this.readiness.readyForRetry(name);
+    const done = await this.readiness.stepIs(name, 'done', 'skipped');
     const again = new Set(doneAgain(upgrade));
     const opened = upgrade.openingAt !== null;
     return await retryPlan(await this.known(upgrade), opened, (step) => done(step) && !again.has(step));
@@ -241,45 +239,6 @@ export class UpgradesService {
 
   private async known({ request, shortId, facts }: UpgradeEntity): Promise<Known> {
     return await Known.of(this.servers, request, shortId, facts);
-  }
-
-  private async stepIs(name: string, ...wanted: StepState[]): Promise<(step: string) => boolean> {
-    const states = new Map((await this.steps(name)).map((step) => [step.name, step.state]));
-    return (step) => wanted.some((state) => states.get(step) === state);
-  }
-
-  private async abortableFrom({ phase, operationId }: UpgradeEntity): Promise<UpgradePhase[]> {
-    const again = phase === 'aborting' && (await this.operations.hasEnded(operationId));
-    return again ? ['aborting'] : ABORTABLE;
-  }
-
-  private async readyForRollback(name: string): Promise<UpgradeEntity> {
-    const upgrade = await this.atRest(name, 'rolled back');
-    if (upgrade.phase === 'switched' || upgrade.phase === 'rolling-back') return upgrade;
-    throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be rolled back`, {
-      hint: 'Only one that has been switched can. Before that, abort.',
-    });
-  }
-
-  private async readyForFinalize(name: string): Promise<UpgradeEntity> {
-    const upgrade = await this.atRest(name, 'finalized');
-    if (upgrade.phase === 'switched' && upgrade.writeTo === 'target') return upgrade;
-    throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be finalized`, {
-      hint: 'Only one that has been switched, and is written to on the target, can.',
-    });
-  }
-
-  private async readyForRetry(name: string): Promise<UpgradeEntity> {
-    const upgrade = await this.atRest(name, 'retried');
-    const { phase, problem, abortRequestedAt, facts } = upgrade;
-    // `preflight`: the process ended between storing the upgrade and starting its workflow.
-    const retriable: UpgradePhase[] = ['preflight', 'blocked', 'failed', 'rolled-back', 'switched'];
-    const finished = phase === 'switched' && problem === null;
-    if (retriable.includes(phase) && !finished && !abortRequestedAt && !facts.rollbackFence) return upgrade;
-    throw new Problem('WRONG_STATE', `an upgrade in phase ${phase} cannot be retried`, {
-      ...(abortRequestedAt ? { hint: 'Its abort failed: POST …/abort again.' } : {}),
-      ...(facts.rollbackFence ? { hint: 'Its rollback failed: POST …/rollback again.' } : {}),
-    });
   }
 
   /** What `create` finds out when it stores the upgrade. */
@@ -312,7 +271,7 @@ export class UpgradesService {
     upgrade: UpgradeEntity,
     kind: string,
     to: UpgradePhase,
-    steps: { again?: string[]; add?: string[] },
+    steps: { again?: string[]; add?: string[]; continues?: boolean },
     start: (operationId: string) => Promise<void>,
   ): Promise<void> {
     const { name, operationId: seen, phase } = upgrade;
@@ -321,22 +280,6 @@ export class UpgradesService {
       throw new Problem('CONFLICT', 'somebody else acted on this upgrade just now', { retryable: true });
     }
     await start(next);
-  }
-
-  /** The upgrade once nothing is at work on it: two workflows on one upgrade would undo each other's work. */
-  private async atRest(name: string, what: string): Promise<UpgradeEntity> {
-    for (const deadline = Date.now() + ENDS_WITHIN_MS; ;) {
-      const { operationId, phase } = await this.get(name);
-      if (await this.operations.hasEnded(operationId)) {
-        const upgrade = await this.get(name);
-        if (upgrade.operationId === operationId) return upgrade;
-      } else if (!RESTING.includes(phase) || Date.now() > deadline) {
-        throw new Problem('WRONG_STATE', `the upgrade is at work (phase ${phase}) and cannot be ${what} now`, {
-          hint: `Follow GET /v1/operations/${operationId}.`,
-        });
-      }
-      await delay(ENDED_POLL_MS);
-    }
   }
 }
 
@@ -358,12 +301,6 @@ function databaseTaken(others: string[]): Problem {
 function notAwaited({ phase, awaiting }: UpgradeEntity, gate: Gate): Problem {
   return new Problem('WRONG_STATE', `gate ${gate} is not awaited: the upgrade is in phase ${phase}`, {
     hint: awaiting ? `It awaits approval of ${awaiting}.` : 'Wait for phase awaiting-approval.',
-  });
-}
-
-function notAbortable({ phase, openingAt }: UpgradeEntity): Problem {
-  return new Problem('WRONG_STATE', `an upgrade in phase ${phase} cannot be aborted`, {
-    ...(openingAt ? { hint: 'The target is open: the way back is POST …/rollback.' } : {}),
   });
 }
 

@@ -219,10 +219,12 @@ describe('an upgrade that is taken up again', () => {
       expect(refused.problem!.detail).toContain(table);
       await writesContinue(scene);
 
-      // Nothing is left to do but the rollback: a retry changes nothing.
-      await lockstep.ok('POST', `${PATH}/retry`);
-      await operationEnds(lockstep, (await view()).operationId);
-      expect(await view()).toMatchObject({ phase: 'switched', writeTo: 'target', problem: null, awaiting: null });
+      // Nothing is left to do but the rollback, and that is what a retry is told.
+      expect(await lockstep.request('POST', `${PATH}/retry`)).toMatchObject({
+        status: 409,
+        body: { code: 'WRONG_STATE', hint: expect.stringContaining('rollback') },
+      });
+      expect(await view()).toMatchObject({ phase: 'switched', writeTo: 'target', problem: refused.problem });
       await writesContinue(scene);
 
       await scene.target.run(DATABASE, `drop table ${table}`);

@@ -19,6 +19,12 @@ import {
 } from '../../src/postgres/catalog/subscriptions.sql.js';
 import { TABLES } from '../../src/postgres/catalog/tables.sql.js';
 import { type Variant, variantFor } from '../../src/postgres/catalog/variant.js';
+import {
+  SUBSCRIPTION_SLOT_CONNECTIONS,
+  SUBSCRIPTION_SLOTS,
+  SYNCHRONIZATION_STATE,
+} from '../../src/postgres/catalog/subscription-slots.sql.js';
+import { WAL_END } from '../../src/postgres/catalog/wal-position.sql.js';
 import { WAL_SENDERS } from '../../src/postgres/catalog/wal-senders.sql.js';
 import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
 
@@ -38,10 +44,14 @@ const QUERIES: Record<string, { variants: readonly Variant[]; parameters: unknow
   readable: { variants: READABLE, parameters: [] },
   'subscription connections': { variants: SUBSCRIPTION_CONNECTIONS, parameters: NAME },
   'subscription errors': { variants: SUBSCRIPTION_ERRORS, parameters: NAME },
+  'subscription slots': { variants: SUBSCRIPTION_SLOTS, parameters: [] },
+  'subscription slot connections': { variants: SUBSCRIPTION_SLOT_CONNECTIONS, parameters: [] },
+  'synchronization state': { variants: SYNCHRONIZATION_STATE, parameters: ['1', '1'] },
   'subscription tables': { variants: SUBSCRIPTION_TABLES, parameters: NAME },
   'subscription workers': { variants: SUBSCRIPTION_WORKERS, parameters: NAME },
   subscriptions: { variants: SUBSCRIPTIONS, parameters: NAME },
   tables: { variants: TABLES, parameters: [null, null, null, null, null] },
+  'wal end': { variants: WAL_END, parameters: [] },
   'wal senders': { variants: WAL_SENDERS, parameters: [] },
 };
 

@@ -163,6 +163,7 @@ describe.each(AVAILABLE_MAJORS)('any publication on PostgreSQL %i', (major) => {
     session = await server.open(DATABASE);
     const directory = fleetServers({ one: server });
     directory.withSession = (_name, _database, work) => work(session);
+    directory.facts = () => Promise.resolve({ versionNum: session.versionNum }) as ReturnType<typeof directory.facts>;
     service = new PublicationsService(directory);
   });
   afterAll(async () => {

@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { compareFingerprints, compareSchemas, readFingerprint } from '../../src/postgres/schema/fingerprint.js';
+import {
+  compareDefinitions,
+  compareFingerprints,
+  compareSchemas,
+  readFingerprint,
+  unfollowedChanges,
+} from '../../src/postgres/schema/fingerprint.js';
 import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
 
 const BASE = `
@@ -19,12 +25,17 @@ const CHANGES: [string, string[]][] = [
   ['create or replace view v as select a || a as a from t', ['changed rule "_RETURN" on public.v']],
   ['alter table t disable trigger tr', ['changed trigger tr on public.t']],
   [`alter type e add value 'b'`, ['changed type public.e']],
-  ['grant select (a) on t to pg_monitor', ['changed table public.t']],
-  ['grant execute on function f() to pg_monitor', ['changed function public.f()']],
+  ['grant select (a) on t to pg_monitor', ['granted (a) pg_monitor SELECT on table public.t']],
+  ['grant execute on function f() to pg_monitor', ['granted pg_monitor EXECUTE on function public.f()']],
+  ['revoke execute on function f() from public', ['revoked public EXECUTE on function public.f()']],
+  ['revoke delete on t from postgres', ['granted postgres without DELETE on table public.t']],
   ['alter table t rename to t2', ['removed table public.t', 'added table public.t2']],
   ['alter table t replica identity full', ['changed table public.t']],
   ['create schema x', ['added schema x']],
-  ['alter default privileges grant select on tables to pg_monitor', ['added default privileges postgres 0 r']],
+  [
+    'alter default privileges grant select on tables to pg_monitor',
+    ['granted pg_monitor SELECT on default privileges postgres * r'],
+  ],
 ];
 
 describe.each(AVAILABLE_MAJORS)('schema fingerprint of PostgreSQL %i', (major) => {
@@ -62,6 +73,64 @@ describe.each(AVAILABLE_MAJORS)('schema fingerprint of PostgreSQL %i', (major) =
       }
     });
   });
+
+  it('a grant that was revoked again leaves nothing behind, and no grant is a change of a definition', async () => {
+    await server.withSession('schema_fingerprint', async (session) => {
+      const before = await readFingerprint(session);
+      const each = async (verb: string, of: string) => {
+        for (const what of ['table public.t', 'sequence public.s', 'function public.f()', 'schema public']) {
+          const privilege = what.startsWith('function') ? 'execute' : what.startsWith('schema') ? 'create' : 'select';
+          await session.execute(`${verb} ${privilege} on ${what} ${of} pg_monitor`);
+        }
+        await session.execute(`${verb} update (a) on public.t ${of} pg_monitor`);
+        await session.execute(`${verb} usage on type public.e ${of} pg_monitor`);
+        await session.execute(`alter default privileges ${verb} select on tables ${of} pg_monitor`);
+      };
+      await each('grant', 'to');
+      const granted = await readFingerprint(session);
+      expect(compareFingerprints(before, granted)).toHaveLength(7);
+      expect(compareDefinitions(before, granted)).toEqual([]);
+      await each('revoke', 'from');
+      expect(compareFingerprints(before, await readFingerprint(session))).toEqual([]);
+    });
+  });
+});
+
+it('tells which changes of one server another has not followed', async () => {
+  const servers = [await TestServer.shared(14), await TestServer.shared(AVAILABLE_MAJORS.at(-1)!)] as const;
+  const database = 'schema_followed';
+  const changes = [
+    'create index i on t (a)',
+    `create or replace function f() returns integer language sql as 'select 2'`,
+    'drop table u',
+    'create or replace view v as select a || a as a from t',
+    'grant select on t to pg_monitor',
+    'revoke execute on function tf() from public',
+    'create procedure p(integer) language sql as $$ select 1 $$; grant execute on procedure p(integer) to pg_monitor',
+  ];
+  const read = () =>
+    Promise.all(servers.map((server) => server.withSession(database, (session) => readFingerprint(session))));
+  try {
+    for (const server of servers) {
+      await server.freshDatabase(database);
+      await server.run(database, BASE);
+    }
+    const [sourceBefore, targetBefore] = await read();
+    const unfollowed = async () => {
+      const [sourceAfter, targetAfter] = await read();
+      const target = { before: targetBefore!, after: targetAfter! };
+      return unfollowedChanges({ before: sourceBefore!, after: sourceAfter! }, target);
+    };
+    expect(await unfollowed()).toEqual([]);
+    for (const change of changes) {
+      await servers[0].run(database, change);
+      expect({ change, left: (await unfollowed()).length > 0 }).toEqual({ change, left: true });
+      await servers[1].run(database, change);
+      expect({ change, left: await unfollowed() }).toEqual({ change, left: [] });
+    }
+  } finally {
+    for (const server of servers) await server.stop();
+  }
 });
 
 it('takes a thousand tables in a fraction of a second', async () => {

@@ -1,3 +1,4 @@
+import { readServerFacts } from '../../src/postgres/catalog/server-facts.js';
 import type { ConnectionTarget } from '../../src/postgres/connection.js';
 import { type Session, withSession } from '../../src/postgres/session.js';
 import { Problem } from '../../src/problems/problem.js';
@@ -16,11 +17,9 @@ export function fleetServers(servers: Record<string, TestServer>): ServersServic
     advertisedTarget: async (name, database) => ({ ...(await target(name, database)), rootCert: null }),
     withSession: async <T>(name: string, database: string | undefined, work: (session: Session) => Promise<T>) =>
       withSession(await target(name, database), { purpose: 'test' }, work),
-    facts: (name) => {
-      const server = servers[name];
-      if (!server) return Promise.reject(new Problem('NOT_FOUND', `there is no server named "${name}"`));
-      return Promise.resolve({ versionNum: server.major * 10_000 }) as ReturnType<ServersService['facts']>;
-    },
+    facts: (name) => directory.withSession!(name, undefined, readServerFacts),
+    walBudget: () => Promise.resolve(null),
+    membersOf: () => Promise.resolve([]),
     list: () =>
       Promise.resolve({
         items: Object.entries(servers).map(([name, { host, port }]) => ({

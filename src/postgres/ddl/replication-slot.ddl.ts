@@ -4,7 +4,7 @@ import { literal } from '../quoting.js';
 import { refusal } from './options/combination-rules.js';
 import { requireOption } from './options/option-rule.js';
 import { RESERVED_SLOT_NAMES, SLOT_OPTIONS } from './options/slot-options.js';
-import { requireIdentifier } from './option-rules.js';
+import { invalidInput, requireIdentifier } from './option-rules.js';
 import { statement, type Statement } from './statement.js';
 
 export interface LogicalSlotSpec {
@@ -56,6 +56,21 @@ export function dropReplicationSlot(name: string): Statement[] {
 export function advanceReplicationSlot(name: string, lsn: Lsn): Statement[] {
   const call = `pg_catalog.pg_replication_slot_advance(${literal(name)}, ${literal(formatLsn(lsn))})`;
   return [statement(`select end_lsn::text as end_lsn from ${call}`, 'none', { transactional: false })];
+}
+
+/** A slot of the same kind at the same place. */
+export function copyReplicationSlot(
+  source: { name: string; kind: 'logical' | 'physical' },
+  copy: { name: string; plugin?: string },
+): Statement[] {
+  requireSlotName(copy.name, '/name');
+  if (copy.plugin !== undefined) {
+    if (source.kind === 'physical') throw invalidInput('/plugin', 'a physical slot has no plugin');
+    requireIdentifier(copy.plugin, '/plugin');
+  }
+  const call = [literal(source.name), literal(copy.name), 'false', ...(copy.plugin ? [literal(copy.plugin)] : [])];
+  const sql = `select slot_name, lsn::text as lsn from pg_catalog.pg_copy_${source.kind}_replication_slot(${call.join(', ')})`;
+  return [statement(sql, 'none', { transactional: false })];
 }
 
 function requireSlotName(name: string, pointer: string): void {

@@ -65,7 +65,7 @@ export async function retryPlan(known: Known, opened: boolean, isDone: IsDone): 
     then,
   });
   if (opened) return await answer([...OPEN_STEPS, ...SWITCHED_STEPS], null);
-  if (gates.includes('copy')) return await answer(PREPARE_STEPS, awaits('copy'));
+  if (gates.includes('copy') && !isDone(COPY_STEPS[0]!.name)) return await answer(PREPARE_STEPS, awaits('copy'));
   const before = [...PREPARE_STEPS, ...COPY_STEPS, ...VERIFY_STEPS];
   return gates.includes('switchover')
     ? await answer(before, awaits('switchover'))
@@ -73,11 +73,20 @@ export async function retryPlan(known: Known, opened: boolean, isDone: IsDone): 
 }
 
 /** @param begun whether the step was begun, done or not: the others have nothing to undo */
-export async function abortPlan(known: Known, begun: (step: string) => boolean): Promise<UpgradePlan> {
-  const steps = ABORT_ORDER.filter((step) => step.undo && begun(step.name));
+export async function abortPlan(
+  known: Known,
+  begun: (step: string) => boolean,
+  leave: Side | null,
+): Promise<UpgradePlan> {
+  const undone = ABORT_ORDER.filter((step) => step.undo && begun(step.name));
+  const steps = (await describeSteps(known, undone, UNDO_DESCRIPTIONS, () => false, 'aborting')).map((step) => ({
+    ...step,
+    sides: step.sides.filter((side) => side !== leave),
+    statements: step.statements.filter(({ server }) => leave === null || server !== known.request[leave].server),
+  }));
   return {
     does: 'Stops what is at work, then undoes every step that was begun, the fence first. What is not there is passed over.',
-    steps: await describeSteps(known, steps, UNDO_DESCRIPTIONS, () => false, 'aborting'),
+    steps: steps.filter(({ sides }) => leave === null || sides.length > 0),
     then: null,
   };
 }

@@ -2,6 +2,7 @@ import { compareFingerprints, readFingerprint } from '../../postgres/schema/fing
 import { compareSequences, readSequences, transferSequences } from '../../postgres/schema/sequences.js';
 import { type Session, withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
+import { differing } from '../workflow/reader-problems.js';
 import type { UpgradeStep } from '../workflow/step.js';
 
 /** Every sequence exactly: last value and whether it was called. Only those that moved since the pre-sync are set. */
@@ -25,7 +26,7 @@ export const sequencesStep: UpgradeStep = {
 
 /**
  * The proof inside the fence: every key touched since the last verified LSN is equal on both sides, sequences have
- * not moved since they were read, and the source's schema is the one that was copied. Never a scan.
+ * not moved since they were read, and the source's schema is the one that the target follows. Never a scan.
  */
 export const finalCheckStep: UpgradeStep = {
   name: 'final-check',
@@ -49,9 +50,9 @@ export const finalCheckStep: UpgradeStep = {
     if (drift.length > 0) {
       throw new Problem(
         'CONFLICT',
-        `the source's schema changed since it was copied: ${drift.slice(0, 10).join('; ')}`,
+        `the source's schema changed while the writers were stopped: ${drift.slice(0, 10).join('; ')}`,
         {
-          hint: 'Make the same change on the target, or abort and begin again.',
+          hint: 'Let the migration end, make the same change on the target or undo it on the source, then try again.',
           extra: { changes: drift.slice(0, 200) },
         },
       );
@@ -66,11 +67,7 @@ export const finalCheckStep: UpgradeStep = {
 };
 
 export function refuseDifferences(differences: Record<string, unknown>[]): void {
-  if (differences.length === 0) return;
-  throw new Problem('CONFLICT', `${differences.length} rows differ between source and target`, {
-    hint: 'See `differences`; repair them, then try once more: it begins with a verification.',
-    extra: { differences: differences.slice(0, 50) },
-  });
+  if (differences.length > 0) throw differing(differences);
 }
 
 async function comparedSequences(source: Session, target: Session) {

@@ -4,6 +4,7 @@ import { Problem } from '../../problems/problem.js';
 import { pollUntil } from '../workflow/poll.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 import { slotLag } from './initial-copy.step.js';
+import { followSchema } from './schema-drift.js';
 
 /** The last drop of lag is drained inside the fence; more than this is drained before. */
 const LITTLE_LAG_BYTES = 4_000_000;
@@ -14,6 +15,7 @@ export const preSwitchoverStep: UpgradeStep = {
   phase: 'verify',
 
   async run(context) {
+    const followed = await followSchema(context);
     const readers = await context.readers('forward');
     if (readers.failed) throw readers.failed;
     await readers.catchUp(context.request.deadlines.drainMs);
@@ -21,6 +23,8 @@ export const preSwitchoverStep: UpgradeStep = {
       await context.progress('verifying once more: the last verification does not carry any more');
       await readers.verify(context);
     }
+    await context.progress('comparing what was written since the verification');
+    readers.refuseFutileFence(await readers.advance(context.signal));
     const transfer = await transferSequences(await context.act('source'), await context.act('target'));
     await context.record({ sequences: { total: transfer.states.length, moved: transfer.applied } });
     await lagIsLittle(context, 'source', context.names.slot);
@@ -30,7 +34,7 @@ export const preSwitchoverStep: UpgradeStep = {
     if (context.request.verification.required && verdict !== 'equal') {
       throw new Problem('CONFLICT', `the last verification says ${verdict ?? 'nothing'}, not equal`);
     }
-    return { sequencesMovedAhead: transfer.applied };
+    return { sequencesMovedAhead: transfer.applied, schemaChangesFollowed: followed.slice(0, 50) };
   },
 };
 

@@ -23,8 +23,8 @@ export const markerTableStep: UpgradeStep = {
   },
 
   async undo(context) {
-    for (const side of ['target', 'source'] as const) {
-      await removeMarkerTable(context, side);
+    for (const side of ['source', 'target'] as const) {
+      if (!context.isLeft(side)) await removeMarkerTable(context, side);
     }
     return {};
   },

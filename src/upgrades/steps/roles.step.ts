@@ -3,7 +3,7 @@ import { createdRoles, createRoles, planRoles } from '../../postgres/schema/role
 import type { Session } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import { barredElsewhere } from '../traffic/bar.js';
-import type { FenceRecord } from '../traffic/fence-record.js';
+import { type FenceRecord, mergeRecords } from '../traffic/fence-record.js';
 import { planFence } from '../traffic/plan-fence.js';
 import { barRoles, lowerFence } from '../traffic/sql-fence.js';
 import { findWriterRoles } from '../traffic/writers.js';
@@ -43,10 +43,12 @@ export const rolesStep: UpgradeStep = {
 
   async undo(context) {
     const target = await context.act('target');
-    const record = context.facts.targetBar;
+    const { targetBar, rollbackFence } = context.facts;
+    // A rollback that was not ended may have barred more roles than the first fence did.
+    const record = targetBar && rollbackFence ? mergeRecords(targetBar, rollbackFence) : (targetBar ?? rollbackFence);
     const inUse = await rolesUsedElsewhere(target);
     if (record) await lowerFence(target, withLogin(record, inUse));
-    await context.forget('targetBar');
+    await context.forget('targetBar', 'rollbackFence');
     const report = await dropCreatedRoles(target, inUse);
     if (report.left.length > 0) await context.event('left-behind', { side: 'target', roles: report.left });
     return { ...report };

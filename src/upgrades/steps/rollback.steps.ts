@@ -1,5 +1,5 @@
 import { readSubscriptions } from '../../postgres/catalog/subscriptions.js';
-import { compareFingerprints, readFingerprint } from '../../postgres/schema/fingerprint.js';
+import { compareDefinitions, compareGrants, readFingerprint } from '../../postgres/schema/fingerprint.js';
 import { transferSequences } from '../../postgres/schema/sequences.js';
 import { Problem } from '../../problems/problem.js';
 import { proveBar } from '../traffic/prove-bar.js';
@@ -35,7 +35,10 @@ const schemaStep: UpgradeStep = {
 
 async function refuseNewDefinitions(context: StepContext): Promise<void> {
   const now = await readFingerprint(await context.act('target'));
-  const drift = compareFingerprints(context.facts.targetFingerprint!, now);
+  // A grant keeps no row back; whoever needs it on the source is told.
+  const grants = compareGrants(context.facts.targetFingerprint!, now);
+  if (grants.length > 0) await context.event('grants-not-brought-back', { grants: grants.slice(0, 200) });
+  const drift = compareDefinitions(context.facts.targetFingerprint!, now);
   if (drift.length === 0) return;
   throw new Problem('CONFLICT', `the target's schema changed since it was opened: ${drift.slice(0, 10).join('; ')}`, {
     hint: 'Undo the change on the target; the source does not have it, and its rows would be lost.',
@@ -86,6 +89,10 @@ const aheadStep: UpgradeStep = {
 
   async run(context) {
     const transfer = await transferSequences(await context.act('target'), await context.act('source'));
+    if (isReadBack(context)) {
+      const readers = await context.readers('back');
+      readers.refuseFutileFence(await readers.advance(context.signal));
+    }
     await lagIsLittle(context, 'target', context.names.backSlot);
     return { sequencesMovedAhead: transfer.applied };
   },

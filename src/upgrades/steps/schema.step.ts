@@ -8,6 +8,7 @@ import { splitPostData } from '../../postgres/schema/restore-plan.js';
 import { refreshMaterializedViews } from '../../postgres/schema/refresh.js';
 import { Problem } from '../../problems/problem.js';
 import type { TableName } from '../facts.js';
+import { followSchema } from './schema-drift.js';
 import { replicaIdentityStep } from './tables.step.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
 
@@ -40,6 +41,7 @@ export const schemaPreDataStep: UpgradeStep = {
     await context.record({ fingerprint: before });
     const definitions = await restore(context, pre, 'pre-data');
     const keys = await restore(context, splitPostData(post).earlyPostData, 'early-post-data');
+    await context.record({ fingerprintOnTarget: await readFingerprint(await context.act('target')) });
     return { definitions: definitions.total, keys: keys.total };
   },
 
@@ -73,11 +75,14 @@ export const schemaPostDataStep: UpgradeStep = {
         'CONFLICT',
         `the target's schema is not complete: ${missing.slice(0, 5).map(name).join('; ')}`,
         {
-          hint: 'If the source was migrated since it was dumped, make the same change on the target, then retry.',
+          hint: 'If the source was migrated since it was dumped, make the same change on the target or undo it on the source, then retry. A table made since cannot be carried: its rows would be lost.',
           extra: { differences: differences.slice(0, 200) },
         },
       );
     }
+    const followed = await followSchema(context);
+    // From here what was restored just now is no change any more.
+    if (followed.length === 0) await context.record({ fingerprintOnTarget: await readFingerprint(target) });
     return { objects: result.total, materializedViews: views, added: differences.map(name).slice(0, 50) };
   },
 };

@@ -1,5 +1,5 @@
 import { readReplicationSlots } from '../../postgres/catalog/replication-slots.js';
-import { readSubscriptions, type Subscription } from '../../postgres/catalog/subscriptions.js';
+import { readSubscriptions } from '../../postgres/catalog/subscriptions.js';
 import { SUBSCRIPTION_CONNECTION, SYSTEM_IDENTIFIER } from '../../postgres/catalog/upgrade.sql.js';
 import {
   createSubscription,
@@ -25,6 +25,10 @@ export const replicationSlotStep: UpgradeStep = {
   },
 
   async undo(context) {
+    // Named by the subscriber: a target that is left as it is says no more which they are.
+    if (context.isLeft('target')) {
+      await removeTablesyncSlots(context, 'source', tablesyncSlot('\\d+', await context.systemIdentifier('target')));
+    }
     return await removeSlot(context, 'source', context.names.slot);
   },
 };
@@ -156,17 +160,18 @@ export async function removeSubscription(context: StepContext, side: Side, name:
   if (!existing) return null;
   await disableAndWait(context, side, name);
   const publisher: Side = side === 'target' ? 'source' : 'target';
-  const { identifier } = await session.row<{ identifier: string }>(SYSTEM_IDENTIFIER);
-  const leftover = tablesyncSlot(existing, identifier);
-  // Before the subscription: afterwards nothing would tell their names.
-  await removeTablesyncSlots(context, publisher, leftover);
+  if (!context.isLeft(publisher)) {
+    const { identifier } = await session.row<{ identifier: string }>(SYSTEM_IDENTIFIER);
+    // Before the subscription: afterwards nothing would tell their names.
+    await removeTablesyncSlots(context, publisher, tablesyncSlot(String(existing.oid), identifier));
+  }
   await context.run(side, dropSubscriptionKeepingSlot(name));
   return { dropped: name };
 }
 
 /** Slots of unfinished table synchronisation (`pg_<subscription>_sync_<table>_<subscriber>`) stay behind otherwise. */
-function tablesyncSlot(subscription: Subscription, subscriberIdentifier: string): RegExp {
-  return new RegExp(`^pg_${subscription.oid}_sync_\\d+_${subscriberIdentifier}$`);
+function tablesyncSlot(subscriptionOid: string, subscriberIdentifier: string): RegExp {
+  return new RegExp(`^pg_${subscriptionOid}_sync_\\d+_${subscriberIdentifier}$`);
 }
 
 async function removeTablesyncSlots(context: StepContext, publisher: Side, leftover: RegExp): Promise<void> {

@@ -5,18 +5,30 @@ import { Problem } from '../../problems/problem.js';
 import { Operations } from '../../operations/operations.js';
 import { ABORT_ORDER } from '../steps/index.js';
 import { UpgradeRepository } from '../upgrade.repository.js';
+import { leftBehind } from './left-behind.js';
+import type { Side } from './step.js';
 import { StepRunner } from './step-runner.js';
+import type { UpgradeRun } from './upgrade-run.js';
 import { UpgradeRuns } from './upgrade-runs.js';
 
 export interface AbortInput {
   name: string;
   /** The operation that carried the upgrade until now; it must have ended before anything is undone. */
   forwardOperationId: string;
+  /** An abort that this one takes the place of; the same goes for it. */
+  earlierAbortId?: string;
+  /** The side that is lost or out of reach: nothing is done there, and what stays is named. */
+  leave?: Side;
 }
 
-const FORWARD_ENDS_WITHIN_SECONDS = 600;
+const EARLIER_ENDS_WITHIN_SECONDS = 600;
+/** After one undo has waited long for a server, the others do not wait for it as long again. */
+const BRIEFLY_MS = 5_000;
 
-/** Puts both servers back as they were before the upgrade: every step's undo, the fence first, then in reverse. */
+/**
+ * Puts both servers back as they were before the upgrade: every step's undo, the fence first, then in reverse. One that
+ * fails keeps none of the others back: what can be taken away is, above all the slots of the source.
+ */
 @Injectable()
 export class AbortWorkflow implements Workflow<AbortInput> {
   readonly name = 'upgrade.abort.v1';
@@ -30,21 +42,19 @@ export class AbortWorkflow implements Workflow<AbortInput> {
     engine.register(this);
   }
 
-  async run(context: WorkflowContext, { name, forwardOperationId }: AbortInput): Promise<void> {
+  async run(context: WorkflowContext, input: AbortInput): Promise<void> {
+    const { name, forwardOperationId, earlierAbortId, leave } = input;
     const run = await this.runs.open(name, context);
+    run.leave = leave ?? null;
     try {
-      await this.forwardEnded(context, forwardOperationId);
-      const runner = new StepRunner(context, run, this.repository);
-      for (const step of ABORT_ORDER) await runner.undo(step);
-      await context.step('aborted', async () => {
-        const leftovers = run.facts.leftovers ?? [];
-        await this.repository.patch(name, { phase: 'aborted', awaiting: null, writeTo: 'source', problem: null });
-        await this.operations.succeed(context.operationId, { name, phase: 'aborted', leftovers });
-      });
+      await this.ended(context, 'forward-ended', forwardOperationId);
+      if (earlierAbortId !== undefined) await this.ended(context, 'earlier-abort-ended', earlierAbortId);
+      await this.undoAll(new StepRunner(context, run, this.repository));
+      await context.step('aborted', () => this.aborted(context, run));
     } catch (error) {
       if (!(error instanceof OperationCancelled)) {
         await context.cleanup('abort-failed', () =>
-          this.repository.patch(name, { phase: 'failed', problem: problemDocument(error) }),
+          this.repository.patch(name, { phase: 'failed', problem: problemDocument(error) }, context.operationId),
         );
       }
       throw error;
@@ -53,10 +63,44 @@ export class AbortWorkflow implements Workflow<AbortInput> {
     }
   }
 
+  /** Rejects at the end with the first failure. What would have had to be done on a side that is left is none. */
+  private async undoAll(runner: StepRunner): Promise<void> {
+    const failures: Problem[] = [];
+    for (const step of ABORT_ORDER) {
+      try {
+        await (failures.length === 0 ? runner.undo(step) : runner.undo(step, 1, BRIEFLY_MS));
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        if (error.options.extra?.left === undefined) failures.push(error);
+      }
+    }
+    const [first] = failures;
+    if (!first) return;
+    const away = ['SERVER_UNREACHABLE', 'SERVER_TIMEOUT'].includes(first.code);
+    throw new Problem(first.code, `${failures.length} of the steps could not be undone: ${first.detail}`, {
+      ...first.options,
+      ...(away
+        ? {
+            hint:
+              'Everything else was undone. Abort again once the server answers; or, where it is lost, with ' +
+              '{"leave": "target"} (or "source"): nothing is done there then, and what stays is named.',
+          }
+        : {}),
+    });
+  }
+
+  private async aborted(context: WorkflowContext, run: UpgradeRun): Promise<void> {
+    const leftovers = [...(run.facts.leftovers ?? []), ...(run.leave === null ? [] : leftBehind(run, run.leave))];
+    await run.record({ leftovers: [...new Set(leftovers)] });
+    const writeTo = run.leave === 'source' ? null : 'source';
+    await this.repository.patch(run.name, { phase: 'aborted', awaiting: null, writeTo, problem: null });
+    await this.operations.succeed(context.operationId, { name: run.name, phase: 'aborted', leftovers });
+  }
+
   /** It was cancelled; its instance may still have to notice, or be taken over first. */
-  private async forwardEnded(context: WorkflowContext, operationId: string): Promise<void> {
-    for (let look = 1; look <= FORWARD_ENDS_WITHIN_SECONDS; look++) {
-      const ended = await context.step(`forward-ended.${look}`, () => this.operations.hasEnded(operationId));
+  private async ended(context: WorkflowContext, what: string, operationId: string): Promise<void> {
+    for (let look = 1; look <= EARLIER_ENDS_WITHIN_SECONDS; look++) {
+      const ended = await context.step(`${what}.${look}`, () => this.operations.hasEnded(operationId));
       if (ended) return;
       await context.receive(1);
     }

@@ -35,7 +35,9 @@ export class FinalizeWorkflow implements Workflow<UpgradeInput> {
         });
       });
     } catch (error) {
-      await context.cleanup('finalize-failed', () => this.repository.patch(name, { problem: problemDocument(error) }));
+      await context.cleanup('finalize-failed', () =>
+        this.repository.patch(name, { problem: problemDocument(error) }, context.operationId),
+      );
       throw error;
     } finally {
       await this.runs.close(run);

@@ -1,12 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { problemDocument } from '../../engine/dbos-context.js';
 import { Problem } from '../../problems/problem.js';
-import { Engine, LeaseLost, OperationCancelled, type Workflow, type WorkflowContext } from '../../engine/engine.js';
+import { Engine, OperationCancelled, type Workflow, type WorkflowContext } from '../../engine/engine.js';
 import { Operations } from '../../operations/operations.js';
 import { COPY_STEPS, FENCED_STEPS, OPEN_STEPS, PREPARE_STEPS, SWITCHED_STEPS, VERIFY_STEPS } from '../steps/index.js';
 import { preSwitchoverStep } from '../steps/pre-switchover.step.js';
 import { UpgradeRepository } from '../upgrade.repository.js';
 import type { Gate } from '../upgrade-request.js';
+import { GateWatch } from './gate-watch.js';
 import { StepRunner } from './step-runner.js';
 import type { UpgradeRun } from './upgrade-run.js';
 import { UpgradeRuns } from './upgrade-runs.js';
@@ -21,13 +22,12 @@ export interface GateMessage {
 
 /** While a gate is waited for, the upgrade looks after itself this often. */
 const WATCH_EVERY_SECONDS = 60;
-/** More WAL than this kept for the verification slot: verify again, so that the source may let go of it. */
-const MUCH_WAL_BYTES = 1_000_000_000;
 
 /** From preflight to the opened target. Ends `switched`; or blocked, failed, or cancelled for an abort. */
 @Injectable()
 export class ForwardWorkflow implements Workflow<UpgradeInput> {
   readonly name = 'upgrade.forward.v1';
+  private readonly watches = new WeakMap<UpgradeRun, GateWatch>();
 
   constructor(
     engine: Engine,
@@ -51,16 +51,18 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
   }
 
   private async carry(context: WorkflowContext, run: UpgradeRun, runner: StepRunner): Promise<void> {
-    for (const step of PREPARE_STEPS) await runner.step(step);
-    if (run.request.gates.includes('copy')) await this.gate(context, run, runner, 'copy', 1);
-    for (const step of COPY_STEPS) await runner.step(step);
-    for (const step of VERIFY_STEPS) await runner.step(step);
     // A target that was opened, or was about to be, is not fenced again: what is left to do follows the opening.
     const opening = await context.step('opening', () => this.isOpening(run.name));
     if (opening) for (const step of OPEN_STEPS) await runner.step(step);
     else {
-      // What an earlier attempt could not take back is taken back before anybody is asked for anything.
+      // What an earlier attempt could not take back is taken back before anything else, and before anybody is asked.
       await this.takeBack(context, run, runner, 0, null);
+      for (const step of PREPARE_STEPS) await runner.step(step);
+      // A copy that was begun has been approved.
+      const copies = await context.step('copy-begun', () => this.isCopyBegun(run.name));
+      if (!copies && run.request.gates.includes('copy')) await this.gate(context, run, runner, 'copy', 1);
+      for (const step of COPY_STEPS) await runner.step(step);
+      for (const step of VERIFY_STEPS) await runner.step(step);
       for (let pass = 1; !(await this.switchOver(context, run, runner, pass)); pass++);
     }
     for (const step of SWITCHED_STEPS) await runner.step(step);
@@ -140,17 +142,14 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
     await context.step(`approved-${gate}#${pass}`, () => this.operations.state(context.operationId, 'running'));
   }
 
-  /** Keeps the keys touched since the last verified LSN few, and so the WAL kept for them and the final check short. */
   private async look(run: UpgradeRun): Promise<void> {
-    try {
-      const readers = await run.readers('forward');
-      const kept = await readers.walKept();
-      if (readers.needsVerification || (kept !== null && kept > MUCH_WAL_BYTES)) await readers.verify(run);
-    } catch (error) {
-      // A server that is restarted while a gate waits is no reason to give up; the next look, or the approval, tells.
-      if (error instanceof LeaseLost || error instanceof OperationCancelled || run.signal.aborted) throw error;
-      await this.repository.patch(run.name, { problem: problemDocument(error) });
-    }
+    const watch = this.watches.get(run) ?? new GateWatch(run, this.repository);
+    this.watches.set(run, watch);
+    await watch.look();
+  }
+
+  private async isCopyBegun(name: string): Promise<boolean> {
+    return (await this.repository.stepState(name, COPY_STEPS[0]!.name)) === 'done';
   }
 
   private async isOpening(name: string): Promise<boolean> {
@@ -163,7 +162,7 @@ export class ForwardWorkflow implements Workflow<UpgradeInput> {
       const problem = problemDocument(error);
       // Once the target is open it stays open: what failed is the tidying up, which a retry repeats.
       const phase = upgrade?.openingAt ? 'switched' : problem.code === 'PRECONDITION_FAILED' ? 'blocked' : 'failed';
-      await this.repository.patch(name, { phase, problem, awaiting: null });
+      await this.repository.patch(name, { phase, problem, awaiting: null }, context.operationId);
     });
   }
 }

@@ -1,23 +1,26 @@
 import { randomUUID } from 'node:crypto';
 import { readReplicationSlots } from '../../postgres/catalog/replication-slots.js';
+import { SLOT_LAG } from '../../postgres/catalog/upgrade.sql.js';
 import type { BoundPair } from '../../postgres/replication/bound-pair.js';
 import type { StreamedTransaction } from '../../postgres/replication/streamed-transaction.js';
 import { withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import { formatLsn, type Lsn, parseLsn } from '../../shared/lsn.js';
-import type { Difference } from '../../verification/at-rest/difference.js';
-import type { LinkVerification } from '../../verification/at-rest/link-verification.js';
 import { readLinkTables, readSubscription } from '../../verification/at-rest/read-shapes.js';
 import { verifyLink } from '../../verification/at-rest/verify-link.js';
-import { compareTouched } from '../../verification/final-check/compare-touched.js';
+import { compareTouched, type TouchedVerification } from '../../verification/final-check/compare-touched.js';
 import { TouchedKeys } from '../../verification/final-check/touched-keys.js';
 import { dropLinkObjects, publisherSlotName, subscriberSlotName } from '../../verification/link/link-objects.js';
 import { LinkReaders } from '../../verification/link/link-readers.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
+import { type ForeignChange, LocalWrites } from './local-writes.js';
+import { differing, notEqual, presented, writtenLocally } from './reader-problems.js';
 import type { Side, StepContext } from './step.js';
 
-/** More touched keys than this make the final check slow: verify again before the fence instead. */
+/** More touched keys than this make the final check slow: they are compared before the fence instead. */
 const MANY_KEYS = 50_000;
+/** So few that comparing them ahead saves nothing. */
+const FEW_KEYS = 1_000;
 /** Transactions remembered for the fence's proof; inside a fence that holds there is one, our marker. */
 const REMEMBERED = 10_000;
 const BIND_DEADLINE_MS = 60_000;
@@ -31,20 +34,13 @@ const FACTS = {
   back: { opened: 'backReadersOpened', verifiedLsn: 'backVerifiedLsn', verdict: 'backVerdict' },
 } as const;
 
-export interface ForeignChange {
-  schema: string;
-  table: string;
-  lsn: string;
-}
-
 /**
  * The change streams of one link while an upgrade, or its rollback, runs. They begin before the first verification and
  * never stop: after a crash the slots give everything since the last verified LSN again.
  */
 export class Readers {
   private readonly recent: { endLsn: Lsn; tables: { schema: string; name: string }[] }[] = [];
-  /** Writes on the subscriber that did not come through the subscription, by their transaction's xid, since verified. */
-  private readonly localWrites = new Map<number, ForeignChange[]>();
+  private readonly localWrites = new LocalWrites();
 
   private constructor(
     private readonly context: StepContext,
@@ -74,6 +70,8 @@ export class Readers {
     readers.link = await LinkReaders.open({
       ...ends,
       subscription: subscriptionName,
+      // Without it nobody would see what is written on the subscriber besides, and no verdict would hold.
+      needsSubscriberStream: true,
       confirm: 'by-caller',
       deadlineMs: context.request.deadlines.slotMs,
       signal,
@@ -86,10 +84,15 @@ export class Readers {
 
   /** Removes slots and publications of the readers from both servers, also those of an earlier process. */
   static async drop(context: StepContext, direction: Direction): Promise<Record<string, unknown> | null> {
-    const ends = await endsOf(context, direction);
-    await dropLinkObjects(ends);
+    const id = readerId(context, direction);
+    const end = async (side: Side) => (context.isLeft(side) ? null : await context.connection(side));
+    await dropLinkObjects({
+      readerId: id,
+      publisher: await end(publisherOf(direction)),
+      subscriber: await end(subscriberOf(direction)),
+    });
     await context.forget(...Object.values(FACTS[direction]));
-    return { dropped: ends.readerId };
+    return { dropped: id };
   }
 
   /** Why a stream ended for good; null while both live. */
@@ -97,9 +100,31 @@ export class Readers {
     return this.link.failed;
   }
 
+  /** Whether nothing can be built on the last verification, so that everything has to be compared again. */
   get needsVerification(): boolean {
-    if (this.verdict !== 'equal' || this.localWrites.size > 0) return true;
-    return this.touched.overflow !== null || this.touched.size > MANY_KEYS;
+    if (this.isAccepted) return false;
+    return this.verdict !== 'equal' || this.localWrites.size > 0 || this.touched.overflow !== null;
+  }
+
+  /** Whether comparing what was touched since the verified LSN proves both sides equal. */
+  private get isCarried(): boolean {
+    return this.verdict === 'equal' && !this.needsVerification;
+  }
+
+  /** Whether the last verification settled that the sides are not equal, and that was not to matter. */
+  get isAccepted(): boolean {
+    const settled = this.verdict === 'different' || this.verdict === 'not-comparable';
+    return settled && !this.context.request.verification.required;
+  }
+
+  /** Whether so much was touched since the verified LSN that a final check would be slow. */
+  get isFarBehind(): boolean {
+    return this.touched.size > MANY_KEYS;
+  }
+
+  /** All that says whether a verification is needed: while it stays the same, another one has nothing new to find. */
+  get standing(): string {
+    return JSON.stringify([this.verdict ?? null, this.touched.overflow, this.localWrites.size]);
   }
 
   /** Verdict of the link's last verification; undefined when there is none to build on. */
@@ -107,11 +132,22 @@ export class Readers {
     return this.context.facts[FACTS[this.direction].verdict];
   }
 
-  /** WAL the publisher keeps for what was written since the verified LSN, in bytes; null when that is not known. */
-  async walKept(): Promise<number | null> {
+  /**
+   * WAL of the publisher since the verified LSN, in bytes; null when that is not known. Not what its slot keeps: that may
+   * be more, for a long transaction's sake, whatever is confirmed.
+   */
+  async walSinceVerified(): Promise<number | null> {
     const session = await this.context.act(publisherOf(this.direction));
-    const [slot] = await readReplicationSlots(session, publisherSlotName(readerId(this.context, this.direction)));
-    return slot?.retainedBytes ?? null;
+    const slot = publisherSlotName(readerId(this.context, this.direction));
+    const [row] = await session.rows<{ bytes: string | null }>(SLOT_LAG, [slot]);
+    return typeof row?.bytes === 'string' ? Number(row.bytes) : null;
+  }
+
+  /** Lets the servers forget what was written so far. Only where nothing is built on the last verification. */
+  letGo(): void {
+    const { publisherPosition } = this.link;
+    this.touched.reset(publisherPosition);
+    this.link.confirm(publisherPosition);
   }
 
   /** Compares everything in one bound pair. Records verdict and LSN before either slot may forget anything. */
@@ -133,7 +169,8 @@ export class Readers {
     });
     // What the first snapshot saw has been compared, and delivered by now; what came later has not.
     if (firstBound) {
-      for (const xid of this.localWrites.keys()) if (firstBound.subscriberSees(xid)) this.localWrites.delete(xid);
+      const bound = firstBound;
+      this.localWrites.forget((xid) => bound.subscriberSees(xid));
     }
     const verifiedLsn = result.verifiedLsn === null ? null : formatLsn(result.verifiedLsn);
     const facts = FACTS[this.direction];
@@ -145,10 +182,8 @@ export class Readers {
       ...(verifiedLsn !== null && result.verdict === 'equal' ? { [facts.verifiedLsn]: verifiedLsn } : {}),
     });
     await context.storeVerification(id, result);
-    if (result.verdict === 'equal' && result.verifiedLsn !== null) {
-      this.touched.reset(result.verifiedLsn);
-      this.link.confirm(result.verifiedLsn);
-    } else if (context.request.verification.required) {
+    if (result.verdict === 'equal' && result.verifiedLsn !== null) this.settle(result.verifiedLsn);
+    else if (context.request.verification.required) {
       throw notEqual(result);
     }
     return {
@@ -160,6 +195,57 @@ export class Readers {
       rows,
       ms: Date.now() - started,
     };
+  }
+
+  /**
+   * Brings the verified LSN forward by comparing what was touched since, over and over while that leaves fewer rows and
+   * still more than a few: it costs those rows only, and what is touched meanwhile is less each time. Nothing happens
+   * where a verification of everything is needed. Answers why it could not be brought forward; null when it was, or need
+   * not be. Rejects when rows differ.
+   */
+  async advance(signal: AbortSignal): Promise<string | null> {
+    for (let before = Infinity; this.touched.size < before && this.isCarried;) {
+      if (this.failed) throw this.failed;
+      before = this.touched.size;
+      const { verdict, verifiedLsn, reason, differences } = await this.compareTouched(signal);
+      // They are for a verification of everything, which is needed now, to judge.
+      if (this.localWrites.size > 0) return null;
+      if (verdict === 'different') {
+        await this.context.forget(FACTS[this.direction].verdict);
+        throw differing(differences.map(presented));
+      }
+      if (verdict !== 'equal' || verifiedLsn === null) return reason;
+      // Recorded before either slot may forget anything.
+      await this.context.record({ [FACTS[this.direction].verifiedLsn]: formatLsn(verifiedLsn) });
+      this.settle(verifiedLsn);
+      if (this.touched.size <= FEW_KEYS) return null;
+    }
+    return null;
+  }
+
+  /**
+   * Refuses a fence inside which the final check could only fail, or take long.
+   *
+   * @param obstacle why the verified LSN could not be brought forward
+   */
+  refuseFutileFence(obstacle: string | null): void {
+    if (this.failed) throw this.failed;
+    if (this.verdict !== 'equal') return;
+    const again = 'Try again when less is written: it begins with whatever has to be compared once more.';
+    if (this.localWrites.size > 0) throw writtenLocally(subscriberOf(this.direction), this.localWrites.changes());
+    if (this.touched.overflow !== null) {
+      throw new Problem('CONFLICT', `the verification does not carry any more: ${this.touched.overflow}`, {
+        hint: `${again} Everything then; and the same must not happen while that runs, so hold back TRUNCATE and DDL meanwhile.`,
+      });
+    }
+    if (this.touched.size > MANY_KEYS) {
+      const why = obstacle === null ? 'as many are written while they are compared' : obstacle;
+      throw new Problem(
+        'CONFLICT',
+        `${this.touched.size} rows would have to be compared while nobody can write: ${why}`,
+        { hint: again },
+      );
+    }
   }
 
   /** Waits until both streams have given everything committed before the call. */
@@ -194,27 +280,11 @@ export class Readers {
     if (this.verdict !== 'equal') {
       throw new Problem('CONFLICT', 'there is no verification to build the final check on; verify again');
     }
-    const result = await compareTouched({
-      readers: this.link,
-      touched: this.touched,
-      bindDeadlineMs: Math.min(BIND_DEADLINE_MS, this.context.request.deadlines.drainMs),
-      signal,
-    });
+    const result = await this.compareTouched(signal);
     // Whatever is wrong, another attempt has to begin with a verification.
     const isLocal = this.localWrites.size > 0;
     if (isLocal || result.verdict !== 'equal') await this.context.forget(FACTS[this.direction].verdict);
-    if (isLocal) {
-      const local = [...this.localWrites.values()].flat();
-      const where = local.slice(0, 5).map(({ schema, table, lsn }) => `${schema}.${table} at ${lsn}`);
-      throw new Problem(
-        'CONFLICT',
-        `somebody wrote on the ${subscriberOf(this.direction)}: ${where.join(', ') || 'very much'}`,
-        {
-          hint: 'Find out who (a superuser, a trigger, a job), undo it, then try once more: it begins with a verification.',
-          extra: { localWrites: local.slice(0, 100) },
-        },
-      );
-    }
+    if (isLocal) throw writtenLocally(subscriberOf(this.direction), this.localWrites.changes());
     if (result.verdict === 'different')
       return { keys: result.keys, verifiedLsn: '', differences: result.differences.map(presented) };
     if (result.verdict !== 'equal' || result.verifiedLsn === null) {
@@ -228,6 +298,22 @@ export class Readers {
 
   async close(): Promise<void> {
     await this.link.close();
+  }
+
+  private compareTouched(signal: AbortSignal): Promise<TouchedVerification> {
+    return compareTouched({
+      readers: this.link,
+      touched: this.touched,
+      bindDeadlineMs: Math.min(BIND_DEADLINE_MS, this.context.request.deadlines.drainMs),
+      signal,
+    });
+  }
+
+  /** Both sides were shown equal there, and that is recorded. */
+  private settle(verifiedLsn: Lsn): void {
+    this.touched.reset(verifiedLsn);
+    // What others wrote on the subscriber has to come again after a crash until it was compared.
+    if (this.localWrites.size === 0) this.link.confirm(verifiedLsn);
   }
 
   private published(transaction: StreamedTransaction): void {
@@ -252,13 +338,8 @@ export class Readers {
       const relations = change.kind === 'truncate' ? change.relations : [change.relation];
       for (const { oid, schema, name } of relations) tables.set(oid, { schema, table: name, lsn });
     }
-    if (tables.size > 0 || transaction.overflow) this.localWrites.set(transaction.xid, [...tables.values()]);
+    if (tables.size > 0 || transaction.overflow) this.localWrites.add(transaction.xid, [...tables.values()]);
   }
-}
-
-/** As JSON, without values: rows do not belong into problems and logs; the verification lists them. */
-function presented({ schema, table, kind, key, publisherLsn }: Difference): Record<string, unknown> {
-  return { schema, table, kind, key, publisherLsn: formatLsn(publisherLsn) };
 }
 
 function publisherOf(direction: Direction): Side {
@@ -303,17 +384,4 @@ async function forgetVerificationWithoutSlot(context: StepContext, direction: Di
   // Forgotten before the slots are made again: after a crash in between, slots that are there would speak for it.
   await context.forget(FACTS[direction].verifiedLsn, FACTS[direction].verdict);
   await dropLinkObjects(await endsOf(context, direction));
-}
-
-function notEqual(result: LinkVerification): Problem {
-  const tables = result.tables.filter(({ verdict }) => verdict !== 'equal');
-  const named = tables.slice(0, 10).map(({ schema, name, verdict, reason }) => {
-    return `${schema}.${name} ${verdict}${reason ? ` (${reason})` : ''}`;
-  });
-  return new Problem('CONFLICT', `the verification says ${result.verdict}: ${named.join('; ') || result.reason}`, {
-    hint: 'Look at the differences, repair or exclude, then retry.',
-    extra: {
-      differences: result.differences.slice(0, 50).map(presented),
-    },
-  });
 }

@@ -31,9 +31,14 @@ export class RollbackWorkflow implements Workflow<RollbackInput> {
   async run(context: WorkflowContext, { name, verification }: RollbackInput): Promise<void> {
     const run = await this.runs.open(name, context);
     try {
-      await context.step('rollback-asked', () => run.record({ rollbackVerification: verification }));
       const runner = new StepRunner(context, run, this.repository);
-      await this.fenced(context, run, runner);
+      // Both links are turned: there is only forward, with what was decided and shown on the way here.
+      if (!(await context.step('turned', () => this.isTurned(name)))) {
+        // What an earlier attempt could not take back is taken back first: the target may still be fenced.
+        await this.takeBack(context, run, runner, 0);
+        await context.step('rollback-asked', () => run.record({ rollbackVerification: verification }));
+        await this.fenced(context, run, runner);
+      }
       for (const step of ROLLBACK_OPEN_STEPS) await runner.step(step);
       await context.step('rolled-back', async () => {
         await this.repository.patch(name, { phase: 'rolled-back', problem: null, openingAt: null });
@@ -43,9 +48,8 @@ export class RollbackWorkflow implements Workflow<RollbackInput> {
       if (!(error instanceof OperationCancelled)) {
         await context.cleanup('rollback-failed', async () => {
           // Once both links are turned there is no going back to the target; another rollback goes on from here.
-          const turned = (await this.repository.stepState(name, 'rollback-turn')) === 'done';
-          const phase = turned ? 'rolling-back' : 'switched';
-          await this.repository.patch(name, { phase, problem: problemDocument(error) });
+          const phase = (await this.isTurned(name)) ? 'rolling-back' : 'switched';
+          await this.repository.patch(name, { phase, problem: problemDocument(error) }, context.operationId);
         });
       }
       throw error;
@@ -60,18 +64,26 @@ export class RollbackWorkflow implements Workflow<RollbackInput> {
       for (const step of ROLLBACK_FENCED_STEPS) await runner.step(step);
     } catch (error) {
       if (error instanceof OperationCancelled) throw error;
-      // The fence first: the back slot keeps whatever is written from then on.
-      const undone = [...ROLLBACK_FENCED_STEPS]
-        .reverse()
-        .sort((a, b) => Number(b.name === 'rollback-fence') - Number(a.name === 'rollback-fence'));
-      for (const step of undone) await runner.undo(step);
-      await context.cleanup('rollback-taken-back', () =>
-        this.repository.resetSteps(
-          run.name,
-          ROLLBACK_FENCED_STEPS.map((step) => step.name),
-        ),
-      );
+      await this.takeBack(context, run, runner, 1);
       throw error;
     }
+  }
+
+  private async takeBack(context: WorkflowContext, run: UpgradeRun, runner: StepRunner, pass: number): Promise<void> {
+    // The fence first: the back slot keeps whatever is written from then on.
+    const undone = [...ROLLBACK_FENCED_STEPS]
+      .reverse()
+      .sort((a, b) => Number(b.name === 'rollback-fence') - Number(a.name === 'rollback-fence'));
+    for (const step of undone) await runner.undo(step, pass);
+    await context.cleanup(`rollback-taken-back#${pass}`, () =>
+      this.repository.resetSteps(
+        run.name,
+        ROLLBACK_FENCED_STEPS.map((step) => step.name),
+      ),
+    );
+  }
+
+  private async isTurned(name: string): Promise<boolean> {
+    return (await this.repository.stepState(name, 'rollback-turn')) === 'done';
   }
 }

@@ -27,6 +27,7 @@ export class StepRunner {
   /** @param pass tells repetitions of the same step within one workflow apart */
   async step(step: UpgradeStep, pass = 1): Promise<void> {
     await this.context.step(pass === 1 ? step.name : `${step.name}#${pass}`, async () => {
+      await this.stillOurs();
       const before = await this.repository.stepState(this.run.name, step.name);
       if (before === 'done' || before === 'skipped') return;
       const upgrade = await this.repository.find(this.run.name);
@@ -40,6 +41,7 @@ export class StepRunner {
         await this.repository.setStep(this.run.name, step.name, 'skipped' in detail ? 'skipped' : 'done', detail);
       } catch (error) {
         if (this.run.signal.aborted) throw error;
+        await this.stillOurs();
         // A session ended under us may have been ended by whoever acts in our place now.
         if (!(await this.run.leaseHeld())) throw new LeaseLost();
         const problem = problemDocument(error);
@@ -52,21 +54,31 @@ export class StepRunner {
   }
 
   /** Undoes a step, finished or not. What had nothing to undo stays as it is. */
-  async undo(step: UpgradeStep, pass = 1): Promise<void> {
+  async undo(step: UpgradeStep, pass = 1, retryForMs = UNDO_RETRY_FOR_MS): Promise<void> {
     if (!step.undo) return;
     await this.context.cleanup(pass === 1 ? `undo-${step.name}` : `undo-${step.name}#${pass}`, async () => {
+      await this.stillOurs();
       if ((await this.repository.stepState(this.run.name, step.name)) === 'pending') return;
       await failpoint(`upgrade.undo-${step.name}.begin`);
       // Whatever stands in the way may pass; giving up would leave writers barred or objects behind.
-      const detail = await this.retrying(
-        UNDO_RETRY_FOR_MS,
-        () => this.bounded(step, () => step.undo!(this.run)),
-        isAny,
-      );
+      const undoing = this.retrying(retryForMs, () => this.bounded(step, () => step.undo!(this.run)), isAny);
+      const detail = await undoing.catch(async (error: unknown) => {
+        await this.stillOurs();
+        throw error;
+      });
       await failpoint(`upgrade.undo-${step.name}.acted`);
       await this.run.audit(`undo-${step.name}`, 'succeeded', detail ?? {});
       await this.repository.setStep(this.run.name, step.name, 'undone', detail);
     });
+  }
+
+  /**
+   * Another operation may have been begun on the upgrade while this one was cut off: it alone acts from then on, and this
+   * one ends without touching anything more.
+   */
+  private async stillOurs(): Promise<void> {
+    const upgrade = await this.repository.find(this.run.name);
+    if (upgrade?.operationId !== this.run.operationId) throw new OperationCancelled();
   }
 
   /**
@@ -116,8 +128,8 @@ function retryForMs(step: UpgradeStep): number {
   return step.retryForMs ?? (step.phase === 'switchover' ? 0 : RETRY_FOR_MS);
 }
 
-function isAny(): boolean {
-  return true;
+function isAny(error: unknown): boolean {
+  return !(error instanceof Problem && error.options.extra?.left !== undefined);
 }
 
 /** Connections that break and servers that restart come back; a refused statement does not change by itself. */

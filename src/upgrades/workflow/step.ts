@@ -23,6 +23,10 @@ export interface StepContext {
   /** Stores facts before anything else happens; `facts` shows them from then on. */
   record(facts: Partial<UpgradeFacts>): Promise<void>;
   forget(...facts: (keyof UpgradeFacts)[]): Promise<void>;
+  /** Whether an abort leaves that side as it is, lost or out of reach; `act` and `connection` reject for it. */
+  isLeft(side: Side): boolean;
+  /** As of the last look at the server, so also for one that is out of reach. */
+  systemIdentifier(side: Side): Promise<string>;
   /** The session that may change that side; see `openActSession`. */
   act(side: Side): Promise<Session>;
   /** Runs statements on that side's act session and audits them, secrets left out. */
@@ -38,6 +42,8 @@ export interface StepContext {
   writerPasswords(): ReadonlyMap<string, string>;
   /** Change streams of a link and the keys touched since its last verified LSN. `signal` ends the opening. */
   readers(direction: Direction, signal?: AbortSignal): Promise<Readers>;
+  /** Ends the streams; their slots stay, and the next `readers` opens them with the tables as they are then. */
+  closeReaders(direction: Direction): Promise<void>;
   /** Removes the readers' slots and publications from both servers. */
   dropReaders(direction: Direction): Promise<Record<string, unknown> | null>;
   /** What the preflight checks need to know. */

@@ -8,6 +8,7 @@ import { LeaseLost } from '../../engine/engine.js';
 import type { Lease, Leases } from '../../engine/lease.repository.js';
 import type { Operations } from '../../operations/operations.js';
 import type { RollbackVerification, UpgradeFacts } from '../facts.js';
+import { Problem } from '../../problems/problem.js';
 import { objectNames, type ObjectNames } from '../object-names.js';
 import type { PreflightResult } from '../preflight/check.js';
 import { type PreflightOptions, replicationAddress } from '../preflight/options.js';
@@ -43,6 +44,8 @@ export class UpgradeRun implements StepContext {
   private readonly sessions = new Map<Side, Promise<Session>>();
   private readonly openReaders = new Map<Direction, Promise<Readers>>();
   private lease: Lease | null = null;
+  /** The side that an abort leaves as it is. */
+  leave: Side | null = null;
   private readonly journal = new StatementJournal();
 
   constructor(
@@ -71,7 +74,16 @@ export class UpgradeRun implements StepContext {
     this.facts = facts;
   }
 
+  isLeft(side: Side): boolean {
+    return this.leave === side;
+  }
+
+  async systemIdentifier(side: Side): Promise<string> {
+    return (await this.services.servers.facts(this.request[side].server)).systemIdentifier;
+  }
+
   async act(side: Side): Promise<Session> {
+    if (this.isLeft(side)) throw sideIsLeft(side);
     const open = this.sessions.get(side);
     const session = open === undefined ? null : await open.catch(() => null);
     if (session?.alive) return session;
@@ -100,6 +112,7 @@ export class UpgradeRun implements StepContext {
   }
 
   async connection(side: Side): Promise<ConnectionTarget> {
+    if (this.isLeft(side)) throw sideIsLeft(side);
     const { server, database } = this.request[side];
     const target = await this.services.servers.target(server, database);
     return { ...target, onStatement: (sql) => this.journal.note(side, sql) };
@@ -249,7 +262,7 @@ export class UpgradeRun implements StepContext {
     await Promise.all([...this.openReaders.keys()].map((direction) => this.closeReaders(direction)));
   }
 
-  private async closeReaders(direction: Direction): Promise<void> {
+  async closeReaders(direction: Direction): Promise<void> {
     const open = this.openReaders.get(direction);
     this.openReaders.delete(direction);
     if (open) await open.then((readers) => readers.close()).catch(() => {});
@@ -265,4 +278,9 @@ export class UpgradeRun implements StepContext {
     if (!(await this.leaseHeld())) throw new LeaseLost();
     return await openActSession(await this.connection(side), this.name, this.lease.epoch);
   }
+}
+
+/** What an undo meets that would have to act on a side that is left as it is; never retried. */
+function sideIsLeft(side: Side): Problem {
+  return new Problem('PREREQUISITE_FAILED', `the ${side} is left as it is`, { extra: { left: side } });
 }

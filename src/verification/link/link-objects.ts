@@ -23,6 +23,8 @@ export interface LinkEnds {
   subscriber: ConnectionTarget;
 }
 
+type DroppedEnds = Pick<LinkEnds, 'readerId'> & Record<'publisher' | 'subscriber', ConnectionTarget | null>;
+
 export function publisherSlotName(readerId: string): string {
   return `lockstep_v_${readerId}`;
 }
@@ -52,15 +54,16 @@ export type PreparedSubscriber = { publications: string[] } | { publications: nu
 
 /**
  * Creates (or finds, and brings up to date) our publications and slot on the subscriber. Where it cannot have them,
- * says why; binding then goes by positions.
+ * says why; binding then goes by positions (unless the stream is needed: then it rejects).
  */
 export async function prepareSubscriber(
   ends: LinkEnds,
   tables: readonly TableName[],
-  options: { deadlineMs: number; signal?: AbortSignal },
+  options: { deadlineMs: number; signal?: AbortSignal; needsSubscriberStream?: boolean },
 ): Promise<PreparedSubscriber> {
   return withSession(ends.subscriber, { purpose: 'verification' }, async (session) => {
     const reason = await noStreamBecause(session);
+    if (reason !== null && options.needsSubscriberStream) throw new Problem('PREREQUISITE_FAILED', reason);
     if (reason !== null) return { publications: null, reason };
     try {
       const wanted = ownPublications(ends.readerId, await subscribedTables(session, tables));
@@ -70,6 +73,7 @@ export async function prepareSubscriber(
       return { publications: wanted.map(({ name }) => name) };
     } catch (error) {
       if (!(error instanceof Problem) || !FALLS_BACK.has(error.code) || options.signal?.aborted) throw error;
+      if (options.needsSubscriberStream) throw error;
       return { publications: null, reason: error.detail };
     }
   });
@@ -102,18 +106,20 @@ async function ensurePublication(session: Session, publication: OwnPublication):
 
 /**
  * Removes our slots and publications of that id from both ends, whoever left them there; nothing of it being there
- * is fine. Tries both ends before it rejects.
+ * is fine. Tries both ends before it rejects. An end that is null is left as it is.
  */
-export async function dropLinkObjects(ends: LinkEnds): Promise<void> {
+export async function dropLinkObjects({ readerId, publisher, subscriber }: DroppedEnds): Promise<void> {
+  const onPublisher = async (session: Session) => {
+    await dropLogicalSlot(session, publisherSlotName(readerId));
+  };
+  const onSubscriber = async (session: Session) => {
+    await dropLogicalSlot(session, subscriberSlotName(readerId));
+    await emptyPublications(session, ownPublicationNames(readerId));
+    await session.execute(dropOwnPublications(readerId));
+  };
   const outcomes = await Promise.allSettled([
-    withSession(ends.publisher, { purpose: 'verification' }, async (session) => {
-      await dropLogicalSlot(session, publisherSlotName(ends.readerId));
-    }),
-    withSession(ends.subscriber, { purpose: 'verification' }, async (session) => {
-      await dropLogicalSlot(session, subscriberSlotName(ends.readerId));
-      await emptyPublications(session, ownPublicationNames(ends.readerId));
-      await session.execute(dropOwnPublications(ends.readerId));
-    }),
+    publisher && withSession(publisher, { purpose: 'verification' }, onPublisher),
+    subscriber && withSession(subscriber, { purpose: 'verification' }, onSubscriber),
   ]);
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }

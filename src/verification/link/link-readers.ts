@@ -26,6 +26,8 @@ export interface OpenLinkReaders extends LinkEnds {
    * a restart, until `confirm`.
    */
   confirm: 'as-read' | 'by-caller';
+  /** Rejects where the subscriber cannot have a stream of its own, rather than binding by positions. */
+  needsSubscriberStream?: boolean;
   /** For creating the slots (which wait for running transactions) and connecting, in milliseconds. */
   deadlineMs: number;
   signal?: AbortSignal;

@@ -1,0 +1,28 @@
+import type { ReplicationSlot } from '../postgres/catalog/replication-slots.js';
+import type { WalSender } from '../postgres/catalog/wal-senders.js';
+import type { SlotOutlook } from './slot-outlook.js';
+import type { SlotOwner } from './slot-owners.js';
+
+/** A slot with whom it is for and what is to come of it. */
+export interface SlotView extends ReplicationSlot {
+  /** Null: none was found; `ownerReason` says where was looked. */
+  owner: SlotOwner | null;
+  ownerReason: string | null;
+  /** Nobody will read from it any more; null: that is not known. */
+  orphan: boolean | null;
+  /** Who streams from it now; null: nobody, or it may not be seen. */
+  reader: WalSender | null;
+  outlook: SlotOutlook;
+}
+
+/** What was found out about the owner of one slot. */
+export function ownership(
+  slot: ReplicationSlot,
+  owner: SlotOwner | null,
+  unanswered: readonly string[],
+): Pick<SlotView, 'owner' | 'ownerReason' | 'orphan'> {
+  if (owner) return { owner, ownerReason: null, orphan: slot.active ? false : !owner.live };
+  const away = unanswered.length > 0 ? `, and ${unanswered.join(', ')} did not answer` : '';
+  const ownerReason = `nothing that is registered here reads from it${away}; a reader that is not registered may`;
+  return { owner: null, ownerReason, orphan: slot.active ? false : null };
+}

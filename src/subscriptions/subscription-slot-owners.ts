@@ -1,0 +1,123 @@
+import { Injectable } from '@nestjs/common';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  isSynchronizing,
+  readSubscriptionSlots,
+  type SubscriptionSlot,
+} from '../postgres/catalog/subscription-slots.js';
+import { parseConninfo } from '../postgres/ddl/conninfo.js';
+import { Problem } from '../problems/problem.js';
+import { type FoundOwners, type OwnerSearch, type SlotOwner, SlotOwners } from '../replication-slots/slot-owners.js';
+import { ServersService } from '../servers/servers.service.js';
+import { PublisherEnds } from './publisher-ends.js';
+import { findPublisher, type ServerAddress } from './publisher-lookup.js';
+
+const SERVERS_AT_ONCE = 8;
+/** A server that is away must not hold up what is asked about another. */
+const ASK_MS = 4_000;
+/** Made by a table synchronization worker: subscription, table, and the subscriber's system identifier. */
+const TABLESYNC = /^pg_(\d+)_sync_(\d+)_(\d+)$/;
+
+/** Which slots of a server the subscriptions of the registered servers read from, the workers of single tables included. */
+@Injectable()
+export class SubscriptionSlotOwners {
+  constructor(
+    private readonly servers: ServersService,
+    private readonly ends: PublisherEnds,
+    owners: SlotOwners,
+  ) {
+    owners.register((search) => this.find(search));
+  }
+
+  private async find(search: OwnerSearch): Promise<FoundOwners> {
+    const logical = search.slots.filter(({ kind }) => kind === 'logical');
+    const found: FoundOwners = { owners: new Map(), unanswered: [] };
+    if (logical.length === 0) return found;
+    const addresses = await this.ends.addresses();
+    const publisher = addresses.filter(({ name }) => name === search.server);
+    const names = addresses.map(({ name }) => name);
+    const next = async () => {
+      for (let name = names.shift(); name !== undefined; name = names.shift()) {
+        try {
+          await within(ASK_MS, this.ask(name, { ...search, slots: logical }, publisher, found.owners));
+        } catch (error) {
+          if (!(error instanceof Problem)) throw error;
+          found.unanswered.push(name);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: SERVERS_AT_ONCE }, next));
+    return found;
+  }
+
+  private async ask(
+    server: string,
+    { slots }: OwnerSearch,
+    publisher: ServerAddress[],
+    owners: Map<string, SlotOwner>,
+  ): Promise<void> {
+    const subscriptions = await this.servers.withSession(server, undefined, readSubscriptionSlots);
+    for (const subscription of subscriptions) {
+      const slot = slots.find(({ name }) => name === subscription.slotName);
+      const reads = slot && readsFrom(subscription, publisher, slot.database);
+      if (!slot || reads === false) continue;
+      const { name, database } = subscription;
+      const doubt = reads === null ? '; by its name only, for the connection string may not be read' : '';
+      const detail = `subscription ${JSON.stringify(name)} of database ${JSON.stringify(database)} on ${server}${doubt}`;
+      owners.set(slot.name, { kind: 'subscription', name, server, database, live: true, detail });
+    }
+    const { systemIdentifier } = await this.servers.facts(server);
+    for (const slot of slots) {
+      const [, oid, table, subscriber] = TABLESYNC.exec(slot.name) ?? [];
+      if (subscriber !== systemIdentifier) continue;
+      owners.set(slot.name, await this.synchronization(server, oid!, table!, subscriptions));
+    }
+  }
+
+  /** One that is over left its slot behind: the worker ended between its work and its clean-up. */
+  private async synchronization(
+    server: string,
+    oid: string,
+    table: string,
+    subscriptions: SubscriptionSlot[],
+  ): Promise<SlotOwner> {
+    const subscription = subscriptions.find((each) => each.oid === oid);
+    const owner = { kind: 'table-synchronization' as const, server };
+    if (!subscription) {
+      const detail = `copied a table for a subscription that is not on ${server} any more`;
+      return { ...owner, name: oid, database: null, live: false, detail };
+    }
+    const { name, database } = subscription;
+    const live = await this.servers.withSession(server, database, (session) => isSynchronizing(session, oid, table));
+    const which = `table ${table} (oid) of subscription ${JSON.stringify(name)} on ${server}`;
+    return { ...owner, name, database, live, detail: live ? `copies ${which}` : `copied ${which}, which is over` };
+  }
+}
+
+/** Whether the subscription's connection leads to that server and database; null when it may not be read. */
+function readsFrom(
+  { conninfo }: SubscriptionSlot,
+  publisher: ServerAddress[],
+  database: string | null,
+): boolean | null {
+  if (conninfo === null) return null;
+  try {
+    return findPublisher(parseConninfo(conninfo), publisher)?.database === database;
+  } catch {
+    return null;
+  }
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const late = new AbortController();
+  work.catch(() => {});
+  try {
+    const timeout = delay(ms, undefined, { signal: late.signal }).then(() => {
+      throw new Problem('SERVER_TIMEOUT', `no answer within ${ms} ms`);
+    });
+    timeout.catch(() => {});
+    await Promise.race([work, timeout]);
+  } finally {
+    late.abort();
+  }
+}

@@ -1,0 +1,135 @@
+import { Injectable } from '@nestjs/common';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Operations } from '../operations/operations.js';
+import { Problem } from '../problems/problem.js';
+import { ServersService } from '../servers/servers.service.js';
+import { retireForwardStep } from './steps/open-target.step.js';
+import { proveBar } from './traffic/prove-bar.js';
+import type { UpgradeEntity } from './upgrade.entity.js';
+import { UpgradeRepository } from './upgrade.repository.js';
+import type { StepState, UpgradePhase } from './upgrade-request.js';
+import type { Side } from './workflow/step.js';
+
+export const ABORTABLE: UpgradePhase[] = [
+  ...(['preflight', 'blocked', 'prepare', 'copy', 'catch-up', 'verify', 'awaiting-approval'] as const),
+  // `rolling-back` only once the source is open again, when there is no point of no return behind it.
+  ...(['switchover', 'rolling-back', 'rolled-back', 'failed', 'aborting'] as const),
+];
+/** Callers may act from these; they show a moment, or a tidying up, before the operation that leads there has ended. */
+const RESTING: UpgradePhase[] = ['blocked', 'failed', 'switched', 'rolled-back'];
+const ENDS_WITHIN_MS = 10_000;
+const ENDED_POLL_MS = 50;
+
+/** What may be done with an upgrade as it stands; each refusal says what to do instead. */
+@Injectable()
+export class UpgradeReadiness {
+  constructor(
+    private readonly repository: UpgradeRepository,
+    private readonly operations: Operations,
+    private readonly servers: ServersService,
+  ) {}
+
+  /** Rejects with NOT_FOUND. */
+  async get(name: string): Promise<UpgradeEntity> {
+    const upgrade = await this.repository.find(name);
+    if (!upgrade) throw new Problem('NOT_FOUND', `there is no upgrade ${JSON.stringify(name)}`);
+    return upgrade;
+  }
+
+  async stepIs(name: string, ...wanted: StepState[]): Promise<(step: string) => boolean> {
+    const states = new Map((await this.repository.steps(name)).map((step) => [step.name, step.state]));
+    return (step) => wanted.some((state) => states.get(step) === state);
+  }
+
+  /** An abort that is at work is left to it, unless it waits for a side that is to be left as it is. */
+  async readyForAbort(name: string, leave: Side | null): Promise<UpgradeEntity> {
+    const upgrade = await this.get(name);
+    const { phase, openingAt, abortRequestedAt, operationId } = upgrade;
+    if (openingAt && (await this.isBarred(upgrade, leave))) return upgrade;
+    if (openingAt || !ABORTABLE.includes(phase)) throw notAbortable(upgrade);
+    if (abortRequestedAt && leave === null && !(await this.operations.hasEnded(operationId))) {
+      throw new Problem('WRONG_STATE', 'the upgrade is being aborted already', {
+        hint:
+          `Follow GET /v1/operations/${operationId}. Where it waits for a server that is lost, abort with ` +
+          '{"leave": "target"} (or "source"): nothing is done there then.',
+      });
+    }
+    return upgrade;
+  }
+
+  /**
+   * Whether an opening that failed has let nobody in on the target. One that is said to be lost is taken not to: its
+   * word is the caller's.
+   */
+  private async isBarred({ operationId, facts, request }: UpgradeEntity, leave: Side | null): Promise<boolean> {
+    if (facts.switchover?.openedAt || !facts.targetBar) return false;
+    if (!(await this.operations.hasEnded(operationId))) return false;
+    if (leave === 'target') return true;
+    const { server, database } = request.target;
+    return (await proveBar(await this.servers.target(server, database), facts.targetBar)).held;
+  }
+
+  async readyForRollback(name: string): Promise<UpgradeEntity> {
+    const upgrade = await this.atRest(name, 'rolled back');
+    const { phase, facts } = upgrade;
+    if (phase === 'switched' && !facts.switchover?.openedAt) {
+      throw new Problem('WRONG_STATE', 'the target was not opened yet, so there is nothing to roll back', {
+        hint: 'POST …/retry goes on with the opening; POST …/abort gives it up where nobody was let in yet.',
+      });
+    }
+    if (phase === 'switched' || phase === 'rolling-back') return upgrade;
+    throw new Problem('WRONG_STATE', `an upgrade in phase ${phase} cannot be rolled back`, {
+      hint: 'Only one that has been switched can. Before that, abort.',
+    });
+  }
+
+  async readyForFinalize(name: string): Promise<UpgradeEntity> {
+    const upgrade = await this.atRest(name, 'finalized');
+    if (upgrade.phase === 'switched' && upgrade.writeTo === 'target') return upgrade;
+    throw new Problem('WRONG_STATE', `an upgrade in phase ${upgrade.phase} cannot be finalized`, {
+      hint: 'Only one that has been switched, and is written to on the target, can.',
+    });
+  }
+
+  async readyForRetry(name: string): Promise<UpgradeEntity> {
+    const upgrade = await this.atRest(name, 'retried');
+    const { phase, problem, abortRequestedAt, facts } = upgrade;
+    // `preflight`: the process ended between storing the upgrade and starting its workflow.
+    const retriable: UpgradePhase[] = ['preflight', 'blocked', 'failed', 'rolled-back', 'switched'];
+    // A problem after that is of a rollback or a finalize, which are repeated as such.
+    const finished = phase === 'switched' && (await this.stepIs(name, 'done'))(retireForwardStep.name);
+    if (retriable.includes(phase) && !finished && !abortRequestedAt && !facts.rollbackFence) return upgrade;
+    throw new Problem('WRONG_STATE', `an upgrade in phase ${phase} cannot be retried`, {
+      ...(abortRequestedAt ? { hint: 'Its abort failed: POST …/abort again.' } : {}),
+      ...(facts.rollbackFence ? { hint: 'Its rollback failed: POST …/rollback again.' } : {}),
+      ...(finished && problem && !facts.rollbackFence
+        ? { hint: 'It is switched. What failed since, see `problem`, was a rollback or a finalize: repeat that.' }
+        : {}),
+    });
+  }
+
+  /** The upgrade once nothing is at work on it: two workflows on one upgrade would undo each other's work. */
+  private async atRest(name: string, what: string): Promise<UpgradeEntity> {
+    for (const deadline = Date.now() + ENDS_WITHIN_MS; ;) {
+      const { operationId, phase } = await this.get(name);
+      if (await this.operations.hasEnded(operationId)) {
+        const upgrade = await this.get(name);
+        if (upgrade.operationId === operationId) return upgrade;
+      } else if (!RESTING.includes(phase) || Date.now() > deadline) {
+        throw new Problem('WRONG_STATE', `the upgrade is at work (phase ${phase}) and cannot be ${what} now`, {
+          hint: `Follow GET /v1/operations/${operationId}.`,
+        });
+      }
+      await delay(ENDED_POLL_MS);
+    }
+  }
+}
+
+export function notAbortable({ phase, openingAt, facts }: UpgradeEntity): Problem {
+  const openingHint = facts.switchover?.openedAt
+    ? 'The target is open: the way back is POST …/rollback.'
+    : 'The target is about to be opened: POST …/retry goes on with it.';
+  return new Problem('WRONG_STATE', `an upgrade in phase ${phase} cannot be aborted`, {
+    ...(openingAt ? { hint: openingHint } : {}),
+  });
+}

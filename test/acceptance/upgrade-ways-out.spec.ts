@@ -1,0 +1,206 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { eventually } from '../support/eventually.js';
+import { Lockstep } from '../support/lockstep.js';
+import { catalogsOf, operationEnds, ours } from '../support/upgrade-proof.js';
+import { DATABASE, upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
+
+const NAME = 'out';
+const PATH = `/v1/upgrades/${NAME}`;
+
+interface Operation {
+  state: string;
+  result: { leftovers: string[] } | null;
+}
+
+/** Whatever fails, twice over or for good: from everywhere there is a way on over the API, and its hints are true. */
+describe('ways out of an upgrade', () => {
+  let lockstep: Lockstep;
+  let scene: UpgradeScene;
+  let before: { source: unknown; target: unknown };
+
+  beforeEach(async () => {
+    [lockstep, scene] = await Promise.all([Lockstep.start(), UpgradeScene.set(17, 18, 500)]);
+    await scene.register(lockstep);
+    before = { source: await catalogsOf(scene.source), target: await catalogsOf(scene.target) };
+  }, 60_000);
+  afterEach(async () => {
+    await lockstep.dispose();
+    await scene.dispose();
+  }, 60_000);
+
+  const view = () => lockstep.ok<UpgradeView>('GET', PATH);
+  const operation = (id: string) => lockstep.ok<Operation>('GET', `/v1/operations/${id}`);
+
+  async function relaunch(...failpoints: string[]): Promise<void> {
+    await lockstep.kill();
+    await lockstep.launch({ LOCKSTEP_FAILPOINTS: failpoints.map((name) => `${name}=throw`).join(',') });
+  }
+
+  async function ended(id: string, state: string): Promise<Operation> {
+    return await eventually(
+      async () => {
+        const now = await operation(id);
+        expect(now.state).toBe(state);
+        return now;
+      },
+      { within: 90_000 },
+    );
+  }
+
+  /** Begins, approves what is asked, and lets the operation end as it may. */
+  async function switchOver(
+    gates: string[] = ['switchover'],
+    more: Record<string, unknown> = {},
+  ): Promise<UpgradeView> {
+    await scene.begin(lockstep, NAME, { gates, ...more });
+    for (const gate of gates) await approve(gate);
+    return await upgradeIn(lockstep, NAME, ['switched']);
+  }
+
+  async function approve(gate: string): Promise<void> {
+    await eventually(async () => (await view()).awaiting === gate, { within: 90_000 });
+    await lockstep.ok('POST', `${PATH}/approve`, { gate });
+  }
+
+  async function act(action: string, body?: unknown): Promise<UpgradeView> {
+    return await lockstep.ok<UpgradeView>('POST', `${PATH}/${action}`, body);
+  }
+
+  async function refused(action: string, body?: unknown): Promise<string> {
+    const { status, body: problem } = await lockstep.request<{ code: string; hint: string }>(
+      'POST',
+      `${PATH}/${action}`,
+      body,
+    );
+    expect([status, problem.code]).toEqual([409, 'WRONG_STATE']);
+    return problem.hint;
+  }
+
+  /** A writer's login that gets in, and writes. */
+  async function writes(side: 'source' | 'target'): Promise<boolean> {
+    return scene[side].withSession('postgres', async (session) => {
+      const rows = await session.rows<{ open: boolean }>(
+        `select rolcanlogin as open from pg_roles where rolname like 'orders_writer%'`,
+      );
+      expect(rows.length).toBeGreaterThan(0);
+      return rows.some(({ open }) => open);
+    });
+  }
+
+  it('an opening that fails is gone on with by retry, and nobody is asked again for what was approved', async () => {
+    await relaunch('upgrade.open-target.begin');
+    const { operationId } = await switchOver(['copy', 'switchover']);
+    await ended(operationId, 'failed');
+    expect(await view()).toMatchObject({ phase: 'switched', writeTo: null });
+    expect(await refused('rollback')).toContain('/retry');
+    expect(await refused('finalize')).toBeDefined();
+
+    await relaunch();
+    const retried = await act('retry');
+    await operationEnds(lockstep, retried.operationId);
+    expect(await view()).toMatchObject({ phase: 'switched', writeTo: 'target', problem: null });
+    expect(await refused('retry')).toBeUndefined();
+  }, 180_000);
+
+  it('an opening that fails before anybody was let in can be aborted', async () => {
+    await relaunch('upgrade.open-target.begin');
+    const { operationId } = await switchOver();
+    await ended(operationId, 'failed');
+    await relaunch();
+    await act('abort');
+    await upgradeIn(lockstep, NAME, ['aborted']);
+    expect(await ours(scene.source)).toEqual([]);
+    expect(await catalogsOf(scene.source)).toEqual(before.source);
+    expect(await catalogsOf(scene.target)).toEqual(before.target);
+  }, 180_000);
+
+  it('a fence that an earlier rollback could not lower is lowered by the next one first, whatever becomes of it', async () => {
+    await relaunch('upgrade.rollback-drain.begin', 'upgrade.undo-rollback-fence.begin');
+    await operationEnds(lockstep, (await switchOver()).operationId);
+    await ended((await act('rollback')).operationId, 'failed');
+    expect(await view()).toMatchObject({ phase: 'switched', writeTo: null });
+    expect(await writes('target')).toBe(false);
+
+    await relaunch('upgrade.rollback-schema.begin');
+    await ended((await act('rollback')).operationId, 'failed');
+    expect(await view()).toMatchObject({ phase: 'switched', writeTo: 'target' });
+    expect(await writes('target')).toBe(true);
+
+    await relaunch('upgrade.rollback-turn.acted', 'upgrade.undo-rollback-turn.begin');
+    await ended((await act('rollback')).operationId, 'failed');
+    await relaunch();
+    await operationEnds(lockstep, (await act('rollback')).operationId);
+    expect(await view()).toMatchObject({ phase: 'rolled-back', writeTo: 'source', problem: null });
+    expect(await writes('source')).toBe(true);
+  }, 240_000);
+
+  it('a rollback that has turned goes on where it stands, without doing what it had skipped', async () => {
+    await operationEnds(lockstep, (await switchOver()).operationId);
+    // Made on the target after the switch, so that only the rollback's fence knows it.
+    await scene.target.run(DATABASE, 'create role late_writer login; grant pg_write_all_data to late_writer');
+    await relaunch('upgrade.rollback-open.begin');
+    await ended((await act('rollback', { verification: 'after' })).operationId, 'failed');
+    const turned = await view();
+    expect(turned).toMatchObject({ phase: 'rolling-back', writeTo: null });
+    const stateOf = ({ steps }: UpgradeView, step: string) => steps.find(({ name }) => name === step)!.state;
+    expect(stateOf(turned, 'rollback-verification')).toBe('skipped');
+
+    await relaunch('upgrade.rollback-forward.begin');
+    await ended((await act('rollback')).operationId, 'failed');
+    const opened = await view();
+    expect(opened).toMatchObject({ phase: 'rolling-back', writeTo: 'source' });
+    expect(stateOf(opened, 'rollback-verification')).toBe('skipped');
+    expect(await writes('target')).toBe(false);
+
+    // Given up for good from here: also the role that only the rollback had barred is let in again.
+    await relaunch();
+    await act('abort');
+    await upgradeIn(lockstep, NAME, ['aborted']);
+    expect(await ours(scene.source)).toEqual([]);
+    expect(await ours(scene.target)).toEqual([]);
+    const { open } = await scene.target.withSession(DATABASE, (session) =>
+      session.row<{ open: boolean }>(`select rolcanlogin as open from pg_roles where rolname = 'late_writer'`),
+    );
+    expect(open).toBe(true);
+  }, 240_000);
+
+  it('a target that is lost keeps nothing on the source: the abort leaves it, also in the place of one that waits', async () => {
+    await scene.begin(lockstep, NAME);
+    await upgradeIn(lockstep, NAME, ['awaiting-approval']);
+    await scene.target.crash();
+    const waiting = await act('abort');
+    expect(waiting.phase).toBe('aborting');
+    expect(await refused('abort')).toContain('"leave": "target"');
+
+    const plan = await lockstep.request<{ steps: { sides: string[] }[] }>('POST', `${PATH}/abort?dryRun=true`, {
+      leave: 'target',
+    });
+    expect(plan.status).toBe(200);
+    expect(plan.body.steps.flatMap(({ sides }) => sides)).not.toContain('target');
+    const { operationId } = await act('abort', { leave: 'target' });
+    const { result } = await ended(operationId, 'succeeded');
+    expect((await operation(waiting.operationId)).state).toBe('cancelled');
+    expect(await view()).toMatchObject({ phase: 'aborted', writeTo: 'source', problem: null });
+    expect(await ours(scene.source)).toEqual([]);
+    expect(await catalogsOf(scene.source)).toEqual(before.source);
+    expect(result!.leftovers.join(' ')).toMatch(/target, database orders .* subscription lockstep_\w+/);
+  }, 180_000);
+
+  it('a stream of the target that cannot be had is said, not done without; a copy that was approved is not asked for again', async () => {
+    await scene.begin(lockstep, NAME, { gates: ['copy', 'switchover'], deadlines: { slotMs: 1500 } });
+    await eventually(async () => (await view()).awaiting === 'copy', { within: 60_000 });
+    const holder = await scene.target.open('postgres');
+    await holder.execute('begin');
+    await holder.execute('select pg_current_xact_id()');
+    await lockstep.ok('POST', `${PATH}/approve`, { gate: 'copy' });
+    const { problem } = await upgradeIn(lockstep, NAME, ['failed']);
+    expect(problem!.detail).toMatch(new RegExp(`lockstep_s_.*pid ${holder.backendPid}`));
+    await holder.close();
+
+    await act('retry');
+    const at = await upgradeIn(lockstep, NAME, ['awaiting-approval']);
+    expect(at).toMatchObject({ awaiting: 'switchover', verification: { verdict: 'equal' } });
+    const verification = await lockstep.ok<{ method: string }>('GET', `/v1/verifications/${at.verification!.id}`);
+    expect(verification.method).toBe('own-slot');
+  }, 180_000);
+});
