@@ -1,4 +1,4 @@
-// Writes openapi/openapi.json and docs/errors.md from the code; with --check says whether the committed files are current.
+// Writes openapi/openapi.json, docs/errors.md and docs/options.md from the code; with --check says whether the committed files are current.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ensureBuild, ROOT } from './ensure-build.mjs';
@@ -6,10 +6,12 @@ import { ensureBuild, ROOT } from './ensure-build.mjs';
 ensureBuild();
 const { exportOpenApi } = await import('../dist/src/openapi.js');
 const { renderErrorDocs } = await import('../dist/src/problems/error-docs.js');
+const { renderOptionDocs } = await import('../dist/src/postgres/ddl/options/option-docs.js');
 
 const files = {
   'openapi/openapi.json': `${JSON.stringify(await exportOpenApi(), null, 2)}\n`,
   'docs/errors.md': renderErrorDocs(),
+  'docs/options.md': renderOptionDocs(),
 };
 let stale = false;
 for (const [name, content] of Object.entries(files)) {

@@ -1,4 +1,4 @@
-import type { PublicationTargetSpec } from '../postgres/ddl/publication.ddl.js';
+import type { PublicationTargetSpec } from '../postgres/ddl/publication-spec.js';
 import { type InputError, Problem } from '../problems/problem.js';
 import type { PublicationTargetDto } from './publications.dto.js';
 

@@ -4,10 +4,17 @@ import type { Response } from 'express';
 import { DryRun } from '../api/dry-run.js';
 import { ExampleBody } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
-import { ApiPage, type Page, PageQuery } from '../api/page.js';
+import { ApiPage, cursorKey, type Page, pageOf, PageQuery } from '../api/page.js';
 import { pageOfList } from '../changes/list-page.js';
 import { PlanDto } from '../changes/plan.dto.js';
-import { CreatePublicationDto, EffectiveTableDto, PatchPublicationDto, PublicationDto } from './publications.dto.js';
+import {
+  CreatePublicationDto,
+  EffectiveTableDto,
+  PatchPublicationDto,
+  PublicationDetailDto,
+  PublicationDto,
+  PublicationPlanDto,
+} from './publications.dto.js';
 import { targetOf } from './publication-target.js';
 import { PublicationsService } from './publications.service.js';
 
@@ -28,39 +35,47 @@ export class PublicationsController {
   }
 
   @Post()
-  @ApiOperation({ summary: 'Create a publication' })
+  @ApiOperation({
+    summary: 'Create a publication',
+    description:
+      'Refused with 409 when a row filter or column list would make every UPDATE and DELETE of its table fail on the publisher. Tables without replica identity are warned of, with the SQL that mends them. A dry run is the same, in a transaction that is rolled back. Which version takes what: docs/options.md.',
+  })
   @ExampleBody(CreatePublicationDto, {
     name: 'orders_pub',
     target: { kind: 'tables', tables: [{ schema: 'public', name: 'orders' }] },
   })
-  @ApiCreatedResponse({ type: PublicationDto })
+  @ApiCreatedResponse({ type: PublicationDetailDto })
   async create(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @Body() body: CreatePublicationDto,
-    @DryRun(PlanDto) dryRun: boolean,
+    @DryRun(PublicationPlanDto) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
-  ): Promise<PublicationDto | PlanDto> {
+  ): Promise<PublicationDetailDto | PublicationPlanDto> {
     const spec = { ...body, target: targetOf(body.target) };
-    const { statements, result } = await this.publications.create(server, database, spec, { dryRun });
-    if (result === null) return { statements };
+    const { statements, warnings, result } = await this.publications.create(server, database, spec, { dryRun });
+    if (result === null) return { statements, warnings };
     response.location(`${response.req.path}/${encodeURIComponent(result.name)}`);
     return result;
   }
 
   @Get(':publication')
   @ApiOperation({ summary: 'One publication' })
-  @ApiOkResponse({ type: PublicationDto })
+  @ApiOkResponse({ type: PublicationDetailDto })
   get(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('publication') publication: string,
-  ): Promise<PublicationDto> {
+  ): Promise<PublicationDetailDto> {
     return this.publications.get(server, database, publication);
   }
 
   @Get(':publication/tables')
-  @ApiOperation({ summary: 'The tables a publication really sends', description: 'As the server resolves it now.' })
+  @ApiOperation({
+    summary: 'The tables a publication really sends',
+    description:
+      'As the server resolves it now: columns, filter, operations, and whether UPDATE or DELETE fails on the publisher, why, and the SQL that mends it.',
+  })
   @ApiPage(EffectiveTableDto)
   async tables(
     @NameParam('server') server: string,
@@ -68,28 +83,35 @@ export class PublicationsController {
     @NameParam('publication') publication: string,
     @Query() query: PageQuery,
   ): Promise<Page<EffectiveTableDto>> {
-    const all = await this.publications.tables(server, database, publication);
-    return pageOfList(all, query, ({ schema, name }) => [schema, name], 2);
+    const [after, name] = cursorKey(query.cursor, 'text', 'text') ?? [];
+    const page = { limit: query.limit + 1, ...(after === undefined ? {} : { after: { schema: after, name: name! } }) };
+    const rows = await this.publications.tables(server, database, publication, page);
+    return pageOf(rows, query.limit, ({ schema, name }) => [schema, name]);
   }
 
   @Patch(':publication')
   @ApiOperation({
     summary: 'Change a publication',
-    description: 'Everything not named stays, row filters and column lists included. Never drops and creates anew.',
+    description:
+      'Everything not named stays, row filters and column lists included. Tables and schemas are added, set and taken out one by one, or `target` replaces the list; either way in one transaction that leaves the others as they are. Never drops and creates anew: what cannot be changed is refused with 409 and the alternative.',
   })
-  @ExampleBody(PatchPublicationDto, { publish: ['insert', 'update', 'delete'] })
-  @ApiOkResponse({ type: PublicationDto })
+  @ExampleBody(PatchPublicationDto, {
+    publish: ['insert', 'update', 'delete'],
+    addTables: [{ schema: 'public', name: 'customers' }],
+    removeTables: [{ schema: 'public', name: 'orders' }],
+  })
+  @ApiOkResponse({ type: PublicationDetailDto })
   async patch(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('publication') publication: string,
     @Body() body: PatchPublicationDto,
-    @DryRun(PlanDto) dryRun: boolean,
-  ): Promise<PublicationDto | PlanDto> {
-    const { target, ...rest } = body;
+    @DryRun(PublicationPlanDto) dryRun: boolean,
+  ): Promise<PublicationDetailDto | PublicationPlanDto> {
+    const { target, warnings: _answered, ...rest } = body;
     const patch = { ...rest, ...(target === undefined ? {} : { target: targetOf(target) }) };
-    const { statements, result } = await this.publications.patch(server, database, publication, patch, { dryRun });
-    return result ?? { statements };
+    const change = await this.publications.patch(server, database, publication, patch, { dryRun });
+    return change.result ?? { statements: change.statements, warnings: change.warnings };
   }
 
   @Delete(':publication')

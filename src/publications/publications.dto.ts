@@ -16,13 +16,19 @@ import {
   ValidateNested,
 } from 'class-validator';
 import { IsIdentifier } from '../api/name-param.js';
-import type { PublicationTargetSpec } from '../postgres/ddl/publication.ddl.js';
+import { PlanDto } from '../changes/plan.dto.js';
+import { COMBINATION_RULES, type RuleName } from '../postgres/ddl/options/combination-rules.js';
+import type { PublicationTargetSpec } from '../postgres/ddl/publication-spec.js';
+
+import type { EffectiveTable, PublicationWarning, WriteFailure } from './publication-warnings.js';
 
 const OPERATIONS = ['insert', 'update', 'delete', 'truncate'] as const;
 type Operation = (typeof OPERATIONS)[number];
 const GENERATED = ['none', 'stored'] as const;
 const REPLICA_IDENTITIES = ['default', 'full', 'index', 'nothing'] as const;
 const KINDS = ['allTables', 'schemas', 'tables'] as const;
+
+const RULES = Object.keys(COMBINATION_RULES) as RuleName[];
 
 /** Values given as null are refused where leaving the field out means "unchanged". */
 const present = (_object: unknown, value: unknown) => value !== undefined;
@@ -122,7 +128,75 @@ export class CreatePublicationDto extends PublicationOptionsDto {
   target: PublicationTargetDto;
 }
 
-export class PatchPublicationDto extends PublicationOptionsDto {
+export class PublicationTableNameDto {
+  @ApiProperty({ example: 'public' })
+  @IsIdentifier()
+  schema: string;
+
+  @ApiProperty({ example: 'orders' })
+  @IsIdentifier()
+  name: string;
+}
+
+/** Edits of the list: everything not named stays. All of a request in one transaction. */
+class PublicationEditsDto extends PublicationOptionsDto {
+  @ApiPropertyOptional({
+    type: [PublicationTableDto],
+    description:
+      'Tables to add. One that is listed already is refused with 409 unless it is listed with these columns and this filter.',
+  })
+  @ValidateIf(present)
+  @IsArray()
+  @ArrayMaxSize(10_000)
+  @ValidateNested({ each: true })
+  @Type(() => PublicationTableDto)
+  addTables?: PublicationTableDto[];
+
+  @ApiPropertyOptional({
+    type: [PublicationTableDto],
+    description:
+      'Tables to list with these columns and this filter, in place of what they are listed with now, if any.',
+  })
+  @ValidateIf(present)
+  @IsArray()
+  @ArrayMaxSize(10_000)
+  @ValidateNested({ each: true })
+  @Type(() => PublicationTableDto)
+  setTables?: PublicationTableDto[];
+
+  @ApiPropertyOptional({
+    type: [PublicationTableNameDto],
+    description: 'Tables to take out. One that is not listed is refused with 409.',
+  })
+  @ValidateIf(present)
+  @IsArray()
+  @ArrayMaxSize(10_000)
+  @ValidateNested({ each: true })
+  @Type(() => PublicationTableNameDto)
+  removeTables?: PublicationTableNameDto[];
+
+  @ApiPropertyOptional({ type: [String], example: ['sales'], description: 'Schemas to add (15 and newer).' })
+  @ValidateIf(present)
+  @IsArray()
+  @ArrayMaxSize(10_000)
+  @ArrayUnique()
+  @IsIdentifier({ each: true })
+  addSchemas?: string[];
+
+  @ApiPropertyOptional({
+    type: [String],
+    example: ['archive'],
+    description: 'Schemas to take out. One that is not listed is refused with 409.',
+  })
+  @ValidateIf(present)
+  @IsArray()
+  @ArrayMaxSize(10_000)
+  @ArrayUnique()
+  @IsIdentifier({ each: true })
+  removeSchemas?: string[];
+}
+
+export class PatchPublicationDto extends PublicationEditsDto {
   @ApiPropertyOptional({ example: 'orders_pub_2', description: 'A new name. Subscriptions must be told it.' })
   @ValidateIf(present)
   @IsIdentifier()
@@ -135,12 +209,21 @@ export class PatchPublicationDto extends PublicationOptionsDto {
 
   @ApiPropertyOptional({
     type: PublicationTargetDto,
-    description: 'The whole new list. Tables that stay the same are not touched.',
+    description: 'The whole new list; excludes the edits. Tables that stay the same are not touched.',
   })
   @ValidateIf(present)
   @ValidateNested()
   @Type(() => PublicationTargetDto)
   target?: PublicationTargetDto;
+
+  @ApiPropertyOptional({
+    type: 'array',
+    items: { type: 'object' },
+    description: 'Ignored: what was answered can be changed and sent back whole.',
+  })
+  @IsOptional()
+  @IsArray()
+  warnings?: unknown[];
 }
 
 @ApiExtraModels(PublicationTargetDto)
@@ -164,14 +247,57 @@ export class PublicationDto {
   generatedColumns: (typeof GENERATED)[number];
 }
 
-export class EffectiveTableDto {
+export class PublicationWarningDto implements PublicationWarning {
+  @ApiProperty({ enum: RULES, example: 'identity-usable', description: 'The rule of docs/options.md it is about.' })
+  rule: RuleName;
+
+  @ApiProperty({ example: 'UPDATE AND DELETE of "public"."events" fail on the publisher while they are published.' })
+  detail: string;
+
+  @ApiProperty({ example: 1, description: 'How many tables it is about.' })
+  tableCount: number;
+
+  @ApiProperty({ type: [PublicationTableNameDto], description: 'The first 100 of them.' })
+  tables: PublicationTableNameDto[];
+
+  @ApiProperty({
+    type: [String],
+    example: ['alter table "public"."events" replica identity full;'],
+    description: 'SQL for the publisher that mends it, the first 100 statements; empty where SQL alone does not.',
+  })
+  fix: string[];
+}
+
+export class PublicationDetailDto extends PublicationDto {
+  @ApiProperty({ type: [PublicationWarningDto], description: 'What should be known; nothing is refused for it.' })
+  warnings: PublicationWarningDto[];
+}
+
+/** The answer to `?dryRun=true`. */
+export class PublicationPlanDto extends PlanDto {
+  @ApiProperty({
+    type: [PublicationWarningDto],
+    description: 'Those of the publication as it would be. It was tried in a transaction that was rolled back.',
+  })
+  warnings: PublicationWarningDto[];
+}
+
+export class WriteFailureDto implements WriteFailure {
+  @ApiProperty({ enum: RULES, example: 'identity-usable', description: 'The rule of docs/options.md that is broken.' })
+  rule: RuleName;
+
+  @ApiProperty({ example: 'no replica identity: "public"."events"' })
+  detail: string;
+}
+
+export class EffectiveTableDto implements EffectiveTable {
   @ApiProperty({ example: 'public' })
   schema: string;
 
   @ApiProperty({ example: 'orders' })
   name: string;
 
-  @ApiProperty({ type: [String], description: 'Every column that is sent.' })
+  @ApiProperty({ type: [String], example: ['id', 'total'], description: 'Every column that is sent.' })
   columns: string[];
 
   @ApiProperty({ type: String, nullable: true, example: '(total > 0)' })
@@ -186,6 +312,27 @@ export class EffectiveTableDto {
   @ApiProperty({ description: 'Its UPDATEs and DELETEs can be published.' })
   replicaIdentityUsable: boolean;
 
-  @ApiProperty({ description: 'UPDATE and DELETE of this table fail on the publisher as things stand.' })
+  @ApiProperty({
+    type: [String],
+    example: ['id'],
+    description: 'Columns by which UPDATE and DELETE tell the row; of a partitioned table those of any partition.',
+  })
+  identityColumns: string[];
+
+  @ApiProperty({ description: 'UPDATE or DELETE of this table fails on the publisher as things stand.' })
   updatesFail: boolean;
+
+  @ApiProperty({ enum: ['update', 'delete'], isArray: true, description: 'What fails on the publisher.' })
+  failing: ('update' | 'delete')[];
+
+  @ApiProperty({ type: [WriteFailureDto], description: 'Why it fails; empty when nothing does.' })
+  failures: WriteFailureDto[];
+
+  @ApiProperty({
+    type: [String],
+    example: ['alter table "public"."orders" replica identity full;'],
+    description:
+      'SQL for the publisher after which its UPDATEs and DELETEs work; empty where nothing fails, or where no replica identity would do with the publication as it is.',
+  })
+  fix: string[];
 }

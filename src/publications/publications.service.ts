@@ -1,28 +1,45 @@
 import { Injectable } from '@nestjs/common';
-import { carryOut, type Change, type ChangeOptions, type Place, plan } from '../changes/change.js';
-import {
-  type Publication,
-  type PublishedTable,
-  readPublications,
-  readPublishedTables,
-} from '../postgres/catalog/publications.js';
+import { carryOut, type Change, type ChangeOptions, plan } from '../changes/change.js';
+import { readPublishingRights } from '../postgres/catalog/publication-objects.js';
+import { type Publication, readPublications } from '../postgres/catalog/publications.js';
+import { readPublishedTables } from '../postgres/catalog/published-tables.js';
+import type { TablePage } from '../postgres/catalog/tables.js';
 import {
   alterPublication,
   createPublication,
   dropPublication,
   emptyPublication,
-  type PublicationPatch,
-  type PublicationSpec,
 } from '../postgres/ddl/publication.ddl.js';
+import { checkPatch } from '../postgres/ddl/publication-edit.js';
+import { type PublicationPatch, type PublicationSpec, wantedTables } from '../postgres/ddl/publication-spec.js';
+import type { Statement } from '../postgres/ddl/statement.js';
 import { emptyPublications } from '../postgres/replication/empty-publications.js';
 import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
+import { explainRefusal } from './publication-refusal.js';
+import {
+  type EffectiveTable,
+  effectiveTables,
+  type PublicationWarning,
+  refuseFailingLists,
+  warningsForSubscribers,
+  warningsOf,
+} from './publication-warnings.js';
 
-/** A table a publication really sends, and whether the publisher would refuse to UPDATE or DELETE its rows. */
-export interface EffectiveTable extends PublishedTable {
-  operations: Publication['publish'];
-  updatesFail: boolean;
+/** A publication, and what should be known of it. */
+export interface PublicationDetail extends Publication {
+  warnings: PublicationWarning[];
+}
+
+/** What was, or in a dry run would be, done; the warnings are those of the result. */
+export interface PublicationChange extends Change<PublicationDetail> {
+  warnings: PublicationWarning[];
+}
+
+interface Seen {
+  publication: Publication;
+  tables: EffectiveTable[];
 }
 
 /** Publications of any database of any registered server. */
@@ -35,65 +52,74 @@ export class PublicationsService {
   }
 
   /** Rejects with NOT_FOUND. */
-  get(server: string, database: string, name: string): Promise<Publication> {
-    return this.servers.withSession(server, database, (session) => requirePublication(session, name));
-  }
-
-  /** What the publication sends, table by table. Rejects with NOT_FOUND. */
-  tables(server: string, database: string, name: string): Promise<EffectiveTable[]> {
+  get(server: string, database: string, name: string): Promise<PublicationDetail> {
     return this.servers.withSession(server, database, async (session) => {
-      const { publish } = await requirePublication(session, name);
-      const carriesOldRows = publish.includes('update') || publish.includes('delete');
-      const tables = await readPublishedTables(session, name);
-      return tables.map((table) => ({
-        ...table,
-        operations: publish,
-        updatesFail: carriesOldRows && !table.replicaIdentityUsable,
-      }));
+      const { publication, tables } = await look(session, name);
+      return { ...publication, warnings: await warningsNow(session, tables) };
     });
   }
 
-  create(
+  /** What the publication sends, table by table, by schema and name. Rejects with NOT_FOUND. */
+  tables(server: string, database: string, name: string, page: TablePage = {}): Promise<EffectiveTable[]> {
+    return this.servers.withSession(server, database, async (session) => (await look(session, name, page)).tables);
+  }
+
+  /**
+   * Rejects with CONFLICT where a filter or column list would make writes fail. What the version cannot do is refused
+   * before any connection is made. A dry run is the same statements in a transaction that is rolled back.
+   */
+  async create(
     server: string,
     database: string,
     spec: PublicationSpec,
     { dryRun = false }: ChangeOptions = {},
-  ): Promise<Change<Publication>> {
+  ): Promise<PublicationChange> {
+    createPublication(spec, await this.knownVersion(server));
     return this.servers.withSession(server, database, async (session) => {
       const statements = createPublication(spec, session.versionNum);
       const planned = plan({ server, database }, statements);
-      if (dryRun) {
-        await requireFree(session, spec.name);
-        return { statements: planned, result: null };
-      }
-      await carryOut(session, statements);
-      return { statements: planned, result: await requirePublication(session, spec.name) };
+      const work = async () => {
+        const seen = await changed(session, statements, spec.name, dryRun);
+        refuseFailingLists(wantedTables(spec), seen.tables);
+        return { ...seen, warnings: await warningsNow(session, seen.tables) };
+      };
+      const { publication, warnings } = await session.transaction(work).catch(async (error: unknown) => {
+        throw await explainRefusal(session, error, spec);
+      });
+      return { statements: planned, warnings, result: dryRun ? null : { ...publication, warnings } };
     });
   }
 
-  /** Changes what `patch` names and nothing else, in one transaction; never drops and creates anew. */
-  patch(
+  /** Changes what `patch` names and nothing else, in one transaction; never drops and creates anew. As `create`. */
+  async patch(
     server: string,
     database: string,
     name: string,
     patch: PublicationPatch,
     { dryRun = false }: ChangeOptions = {},
-  ): Promise<Change<Publication>> {
-    const place: Place = { server, database };
-    return this.servers.withSession(server, database, (session) =>
-      session.transaction(async () => {
+  ): Promise<PublicationChange> {
+    checkPatch(patch, await this.knownVersion(server));
+    return this.servers.withSession(server, database, async (session) => {
+      let current: Publication | null = null;
+      const work = async () => {
         // What is read must still hold when it is changed: two edits of one publication go one after the other.
         await session.rows(`select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))`, [
           `lockstep publication ${name}`,
         ]);
-        const current = await requirePublication(session, name);
+        const before = await look(session, name);
+        current = before.publication;
         const statements = alterPublication(current, patch, session.versionNum);
-        const planned = plan(place, statements);
-        if (dryRun) return { statements: planned, result: null };
-        await carryOut(session, statements, { inTransaction: true });
-        return { statements: planned, result: await requirePublication(session, patch.name ?? name) };
-      }),
-    );
+        const planned = plan({ server, database }, statements);
+        const after = statements.length === 0 ? before : await changed(session, statements, patch.name ?? name, dryRun);
+        refuseFailingLists(wantedTables(patch), after.tables, before.tables);
+        const warnings = [...(await warningsNow(session, after.tables)), ...warningsForSubscribers(before, after)];
+        return { after: after.publication, planned, warnings };
+      };
+      const { after, planned, warnings } = await session.transaction(work).catch(async (error: unknown) => {
+        throw await explainRefusal(session, error, patch, current);
+      });
+      return { statements: planned, warnings, result: dryRun ? null : { ...after, warnings } };
+    });
   }
 
   /** Empties it first, so that no writer of its tables fails; see `emptyPublications`. */
@@ -113,12 +139,35 @@ export class PublicationsService {
       return { statements: planned, result: { name } };
     });
   }
+
+  /** As it was last seen; a server of another major version is another cluster, so this one cannot have changed. */
+  private async knownVersion(server: string): Promise<number> {
+    return (await this.servers.facts(server)).versionNum;
+  }
 }
 
-/** What the server says of itself when the publication is really created. */
-async function requireFree(session: Session, name: string): Promise<void> {
-  const [existing] = await readPublications(session, name);
-  if (existing) throw new Problem('ALREADY_EXISTS', `there is a publication ${JSON.stringify(name)} already`);
+/** Runs the statements in the transaction that is open and looks at what came of them; a dry run then undoes them. */
+async function changed(
+  session: Session,
+  statements: readonly Statement[],
+  name: string,
+  dryRun: boolean,
+): Promise<Seen> {
+  if (dryRun) await session.execute('savepoint rehearsal');
+  await carryOut(session, statements, { inTransaction: true });
+  const seen = await look(session, name);
+  if (dryRun) await session.execute('rollback to savepoint rehearsal');
+  return seen;
+}
+
+async function look(session: Session, name: string, page: TablePage = {}): Promise<Seen> {
+  const publication = await requirePublication(session, name);
+  return { publication, tables: effectiveTables(publication, await readPublishedTables(session, name, page)) };
+}
+
+async function warningsNow(session: Session, tables: readonly EffectiveTable[]): Promise<PublicationWarning[]> {
+  const { walLevel } = await readPublishingRights(session);
+  return warningsOf(tables, walLevel, session.versionNum);
 }
 
 async function requirePublication(session: Session, name: string): Promise<Publication> {

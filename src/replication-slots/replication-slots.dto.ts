@@ -5,7 +5,15 @@ import { IsIdentifier } from '../api/name-param.js';
 
 const KINDS = ['logical', 'physical'] as const;
 const WAL_STATES = ['reserved', 'extended', 'unreserved', 'lost'] as const;
-const OWNER_KINDS = ['subscription', 'table-synchronization', 'standby', 'primary', 'upgrade', 'verification'] as const;
+const OWNER_KINDS = [
+  'subscription',
+  'table-synchronization',
+  'standby',
+  'primary',
+  'upgrade',
+  'verification',
+  'resync',
+] as const;
 const HEALTH = ['ok', 'warning', 'critical', 'lost', 'unknown'] as const;
 const LIMITS = ['max_slot_wal_keep_size', 'walBudgetBytes'] as const;
 const present = (_object: unknown, value: unknown) => value !== undefined;
@@ -93,7 +101,7 @@ class SlotOwnerDto {
   @ApiProperty({ type: String, nullable: true, description: 'Where a subscription or a standby is.' })
   server: string | null;
 
-  @ApiProperty({ type: String, nullable: true })
+  @ApiProperty({ type: String, nullable: true, description: 'Of the subscription.' })
   database: string | null;
 
   @ApiProperty({ description: 'False: it is over, and nothing of it will read from the slot any more.' })
@@ -104,16 +112,16 @@ class SlotOwnerDto {
 }
 
 class SlotReaderDto {
-  @ApiProperty()
+  @ApiProperty({ description: 'The server process.' })
   pid: number;
 
-  @ApiProperty({ type: String, nullable: true })
+  @ApiProperty({ type: String, nullable: true, description: 'Login; null: the own login may not see it.' })
   user: string | null;
 
   @ApiProperty({ type: String, nullable: true, description: 'application_name.' })
   application: string | null;
 
-  @ApiProperty({ type: String, nullable: true })
+  @ApiProperty({ type: String, nullable: true, description: 'Null: a local socket, or not to be seen.' })
   clientAddress: string | null;
 
   @ApiProperty({ type: String, nullable: true, example: 'streaming' })

@@ -61,6 +61,8 @@ export class ReplicationSlotsService {
     spec: ReplicationSlotSpec,
     { dryRun = false, deadlineMs = DEFAULT_SLOT_DEADLINE_MS }: CreateSlotOptions = {},
   ): Promise<Change<SlotView>> {
+    // What the version cannot do is refused before any connection is made.
+    createReplicationSlot(spec, (await this.servers.facts(server)).versionNum);
     const target = await this.servers.target(server, database ?? undefined);
     const limits = { purpose: 'slot creation', statementTimeoutMs: deadlineMs };
     return withSession(target, limits, async (session) => {

@@ -5,6 +5,8 @@ export const PG15 = 150000;
 export const PG16 = 160000;
 export const PG17 = 170000;
 export const PG18 = 180000;
+/** Not among the servers our tests run on: what is said of it comes from its documentation and sources. */
+export const PG19 = 190000;
 
 /** The oldest server Lockstep manages. */
 export const OLDEST_SUPPORTED = 130000;

@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { type FoundOwners, type OwnerSearch, SlotOwners } from '../replication-slots/slot-owners.js';
+import { Operations } from '../operations/operations.js';
+import { type FoundOwners, type OwnerSearch, type SlotOwner, SlotOwners } from '../replication-slots/slot-owners.js';
 import { publisherSlotName, readerIdOf, subscriberSlotName } from './link/link-objects.js';
+import { ResyncRepository } from './resync/resync.repository.js';
 import { VerificationRepository } from './verification.repository.js';
 
 const SLOT = /^lockstep_[vs]_([0-9a-f]{32})$/;
@@ -10,6 +12,8 @@ const SLOT = /^lockstep_[vs]_([0-9a-f]{32})$/;
 export class VerificationSlotOwners {
   constructor(
     private readonly repository: VerificationRepository,
+    private readonly resyncs: ResyncRepository,
+    private readonly operations: Operations,
     owners: SlotOwners,
   ) {
     owners.register((search) => this.find(search));
@@ -19,8 +23,13 @@ export class VerificationSlotOwners {
     const owners: FoundOwners['owners'] = new Map();
     for (const { name: slot } of slots) {
       const [, digits] = SLOT.exec(slot) ?? [];
-      const verification = digits === undefined ? null : await this.repository.find(uuidOf(digits));
-      if (!verification) continue;
+      if (digits === undefined) continue;
+      const verification = await this.repository.find(uuidOf(digits));
+      if (!verification) {
+        const resync = await this.resyncOf(server, uuidOf(digits));
+        if (resync) owners.set(slot, resync);
+        continue;
+      }
       const { id, state, publisherServer, subscriberServer } = verification;
       const [ofPublisher, ofSubscriber] = [publisherSlotName(readerIdOf(id)), subscriberSlotName(readerIdOf(id))];
       const theirs = slot === ofPublisher ? publisherServer : slot === ofSubscriber ? subscriberServer : null;
@@ -30,6 +39,14 @@ export class VerificationSlotOwners {
       owners.set(slot, { kind: 'verification', name: id, server: null, database: null, live, detail });
     }
     return { owners, unanswered: [] };
+  }
+
+  private async resyncOf(server: string, id: string): Promise<SlotOwner | null> {
+    const resync = await this.resyncs.find(id);
+    if (resync?.publisherServer !== server) return null;
+    const live = !(await this.operations.hasEnded(id));
+    const detail = `resync ${id} of ${resync.schema}.${resync.name}, ${live ? 'under way' : 'over'}`;
+    return { kind: 'resync', name: id, server: null, database: null, live, detail };
   }
 }
 

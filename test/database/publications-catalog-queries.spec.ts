@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { PUBLICATIONS, PUBLISHED_TABLES } from '../../src/postgres/catalog/publications.sql.js';
+import {
+  NAMED_RELATIONS,
+  PUBLISHING_RIGHTS,
+  NAMED_SCHEMAS,
+} from '../../src/postgres/catalog/publication-objects.sql.js';
+import { PUBLICATIONS } from '../../src/postgres/catalog/publications.sql.js';
+import { PUBLISHED_TABLES } from '../../src/postgres/catalog/published-tables-effective.sql.js';
 import { REPLICATION_SLOTS, SLOT_CREATION_BLOCKERS } from '../../src/postgres/catalog/replication-slots.sql.js';
 import { SEQUENCES } from '../../src/postgres/catalog/sequences-list.sql.js';
 import {
@@ -27,7 +33,10 @@ const NAME = [null];
 /** Every catalog query, with parameters that select everything. */
 const QUERIES: Record<string, { variants: readonly Variant[]; parameters: unknown[] }> = {
   publications: { variants: PUBLICATIONS, parameters: NAME },
-  'published tables': { variants: PUBLISHED_TABLES, parameters: ['none'] },
+  'published tables': { variants: PUBLISHED_TABLES, parameters: ['none', null, null, null] },
+  'publishing rights': { variants: [{ since: 130000, sql: PUBLISHING_RIGHTS }], parameters: NAME },
+  'named relations': { variants: [{ since: 130000, sql: NAMED_RELATIONS }], parameters: [['s'], ['t']] },
+  'named schemas': { variants: [{ since: 130000, sql: NAMED_SCHEMAS }], parameters: [['s']] },
   'replication slots': { variants: REPLICATION_SLOTS, parameters: NAME },
   'slot creation blockers': { variants: SLOT_CREATION_BLOCKERS, parameters: [] },
   sequences: { variants: SEQUENCES, parameters: [null, null, null] },

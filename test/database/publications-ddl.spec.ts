@@ -1,16 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import {
-  type Publication,
-  type PublicationTarget,
-  readPublications,
-  readPublishedTables,
-} from '../../src/postgres/catalog/publications.js';
-import {
-  alterPublication,
-  createPublication,
-  dropPublication,
-  type PublicationSpec,
-} from '../../src/postgres/ddl/publication.ddl.js';
+import { type Publication, type PublicationTarget, readPublications } from '../../src/postgres/catalog/publications.js';
+import { readPublishedTables } from '../../src/postgres/catalog/published-tables.js';
+import { alterPublication, createPublication, dropPublication } from '../../src/postgres/ddl/publication.ddl.js';
+import type { PublicationSpec } from '../../src/postgres/ddl/publication-spec.js';
 import { runStatements } from '../../src/postgres/ddl/run-statements.js';
 import type { Session } from '../../src/postgres/session.js';
 import type { Problem } from '../../src/problems/problem.js';

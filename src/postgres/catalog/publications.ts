@@ -1,6 +1,5 @@
 import type { Session } from '../session.js';
-import { PUBLICATIONS, PUBLISHED_TABLES } from './publications.sql.js';
-import { decodeReplicaIdentity, type ReplicaIdentityKind } from './replica-identity.js';
+import { PUBLICATIONS } from './publications.sql.js';
 import { variantFor } from './variant.js';
 
 export const PUBLISH_OPERATIONS = ['insert', 'update', 'delete', 'truncate'] as const;
@@ -32,18 +31,6 @@ export interface Publication {
   generatedColumns: GeneratedColumns;
 }
 
-/** A table that a publication really publishes (pg_publication_tables). */
-export interface PublishedTable {
-  schema: string;
-  name: string;
-  /** Every column that is sent. */
-  columns: string[];
-  where: string | null;
-  replicaIdentity: ReplicaIdentityKind;
-  /** False: the server refuses UPDATE and DELETE of the table while a publication publishes them. */
-  replicaIdentityUsable: boolean;
-}
-
 export interface PublicationRow {
   name: string;
   owner: string;
@@ -58,33 +45,10 @@ export interface PublicationRow {
   tables: PublicationTable[];
 }
 
-interface PublishedTableRow {
-  schema: string;
-  name: string;
-  columns: string[] | null;
-  where: string | null;
-  replica_identity: string;
-  replica_identity_usable: boolean;
-}
-
 /** All publications of the session's database, by name; only the one of that name where given. */
 export async function readPublications(session: Session, name: string | null = null): Promise<Publication[]> {
   const rows = await session.rows<PublicationRow>(variantFor(PUBLICATIONS, session.versionNum), [name]);
   return rows.map(decodePublication);
-}
-
-/** The tables the publication really publishes; empty also when there is no such publication. */
-export async function readPublishedTables(session: Session, publication: string): Promise<PublishedTable[]> {
-  const sql = variantFor(PUBLISHED_TABLES, session.versionNum);
-  const rows = await session.rows<PublishedTableRow>(sql, [publication]);
-  return rows.map((row) => ({
-    schema: row.schema,
-    name: row.name,
-    columns: row.columns ?? [],
-    where: row.where,
-    replicaIdentity: decodeReplicaIdentity(row.replica_identity),
-    replicaIdentityUsable: row.replica_identity_usable,
-  }));
 }
 
 function decodePublication(row: PublicationRow): Publication {

@@ -1,47 +1,20 @@
-import { Problem } from '../../problems/problem.js';
-import { PG15, PG18 } from '../../shared/server-version.js';
-import type {
-  GeneratedColumns,
-  Publication,
-  PublicationTable,
-  PublicationTarget,
-  PublishOperation,
-} from '../catalog/publications.js';
+import { PG18 } from '../../shared/server-version.js';
+import type { Publication, PublicationTarget } from '../catalog/publications.js';
 import { identifier, literal } from '../quoting.js';
-import { invalidInput, onOff, requireIdentifier, requireVersion } from './option-rules.js';
-import { requireSelfContainedExpression } from './row-filter.js';
+import { refusal } from './options/combination-rules.js';
+import { requireOption } from './options/option-rule.js';
+import { PUBLICATION_OPTIONS } from './options/publication-options.js';
+import { onOff, requireIdentifier } from './option-rules.js';
+import { checkTarget } from './publication-checks.js';
+import { editedTarget, sameTable, tableKey } from './publication-edit.js';
+import type {
+  PublicationOptions,
+  PublicationPatch,
+  PublicationSpec,
+  PublicationTableSpec,
+  PublicationTargetSpec,
+} from './publication-spec.js';
 import { statement, type Statement } from './statement.js';
-
-/** A table to publish: `columns` absent or null for all, `where` absent or null for every row. */
-export interface PublicationTableSpec {
-  schema: string;
-  name: string;
-  columns?: string[] | null;
-  where?: string | null;
-}
-
-export type PublicationTargetSpec =
-  | { kind: 'allTables' }
-  | { kind: 'schemas'; schemas: string[]; tables?: PublicationTableSpec[] }
-  | { kind: 'tables'; tables: PublicationTableSpec[] };
-
-export interface PublicationOptions {
-  publish?: PublishOperation[];
-  viaPartitionRoot?: boolean;
-  generatedColumns?: GeneratedColumns;
-}
-
-export interface PublicationSpec extends PublicationOptions {
-  name: string;
-  target: PublicationTargetSpec;
-}
-
-/** What a PATCH may change; a target replaces the list, and tables that stay the same are not touched. */
-export interface PublicationPatch extends PublicationOptions {
-  name?: string;
-  owner?: string;
-  target?: PublicationTargetSpec;
-}
 
 const TABLE_LOCK = 'SHARE UPDATE EXCLUSIVE on each listed table: does not block reads or writes';
 const CATALOG_LOCK = 'no table lock; the publication is locked against other changes';
@@ -63,14 +36,15 @@ export function createPublication(spec: PublicationSpec, versionNum: number): St
 export function alterPublication(current: Publication, patch: PublicationPatch, versionNum: number): Statement[] {
   const subject = `alter publication ${identifier(current.name)}`;
   const statements: Statement[] = [];
-  if (patch.target !== undefined) {
-    checkTarget(patch.target, versionNum);
-    statements.push(...alterTarget(subject, current.target, patch.target));
-  }
-  const options = changedOptions(current, patch);
-  if (Object.keys(options).length > 0) {
-    statements.push(statement(`${subject} set ${optionList(options, versionNum)}`, CATALOG_LOCK));
-  }
+  const target = editedTarget(current.target, patch, versionNum);
+  const lists = target === null ? [] : alterTarget(subject, current.target, target);
+  const changed = changedOptions(current, patch);
+  const options =
+    Object.keys(changed).length === 0
+      ? []
+      : [statement(`${subject} set ${optionList(changed, versionNum)}`, CATALOG_LOCK)];
+  // Lists of partitioned tables are taken only while their root is what is published.
+  statements.push(...(changed.viaPartitionRoot === true ? [...options, ...lists] : [...lists, ...options]));
   if (patch.owner !== undefined && patch.owner !== current.owner) {
     requireIdentifier(patch.owner, '/owner');
     statements.push(statement(`${subject} owner to ${identifier(patch.owner)}`, CATALOG_LOCK));
@@ -126,17 +100,16 @@ function tableClause(table: PublicationTableSpec): string {
 function alterTarget(subject: string, current: PublicationTarget, wanted: PublicationTargetSpec): Statement[] {
   if (current.kind === 'allTables' || wanted.kind === 'allTables') {
     if (current.kind === wanted.kind) return [];
-    throw new Problem('CONFLICT', 'a publication cannot be changed to or from all tables', {
-      hint: 'Create a second publication with the other target, add it to the subscriptions, then remove this one.',
-      errors: [{ pointer: '#/target/kind', detail: `is ${current.kind} and stays so` }],
-    });
+    throw refusal('all-tables-stays', 'CONFLICT', 'a publication cannot be changed to or from all tables', [
+      { pointer: '#/target/kind', detail: `is ${current.kind} and stays so` },
+    ]);
   }
-  const before = new Map(current.tables.map((table) => [key(table), table]));
+  const before = new Map(current.tables.map((table) => [tableKey(table), table]));
   const wantedTables = wanted.tables ?? [];
-  const after = new Map(wantedTables.map((table) => [key(table), table]));
+  const after = new Map(wantedTables.map((table) => [tableKey(table), table]));
   const stays = (id: string) => after.has(id) && sameTable(before.get(id)!, after.get(id)!);
-  const leaving = current.tables.filter((table) => !stays(key(table)));
-  const joining = wantedTables.filter((table) => !before.has(key(table)) || !stays(key(table)));
+  const leaving = current.tables.filter((table) => !stays(tableKey(table)));
+  const joining = wantedTables.filter((table) => !before.has(tableKey(table)) || !stays(tableKey(table)));
   const schemasBefore = current.kind === 'schemas' ? current.schemas : [];
   const schemasAfter = wanted.kind === 'schemas' ? wanted.schemas : [];
   const schemasLeaving = schemasBefore.filter((schema) => !schemasAfter.includes(schema));
@@ -149,19 +122,6 @@ function alterTarget(subject: string, current: PublicationTarget, wanted: Public
     ...(joining.length > 0 ? [`${subject} add ${tableList(joining)}`] : []),
     ...(schemasJoining.length > 0 ? [`${subject} add ${schemaList(schemasJoining)}`] : []),
   ].map((sql) => statement(sql, TABLE_LOCK));
-}
-
-function key(table: { schema: string; name: string }): string {
-  return identifier(table.schema, table.name);
-}
-
-function sameTable(before: PublicationTable, after: PublicationTableSpec): boolean {
-  const columns = after.columns ?? null;
-  const sameColumns =
-    before.columns === null || columns === null
-      ? before.columns === columns
-      : before.columns.length === columns.length && before.columns.every((column) => columns.includes(column));
-  return sameColumns && before.where === (after.where ?? null);
 }
 
 function changedOptions(current: Publication, patch: PublicationPatch): PublicationOptions {
@@ -182,54 +142,17 @@ function withClause(options: PublicationOptions, versionNum: number): string {
 
 function optionList(options: PublicationOptions, versionNum: number): string {
   const entries: string[] = [];
-  if (options.publish !== undefined) entries.push(`publish = ${literal(options.publish.join(', '))}`);
+  if (options.publish !== undefined)
+    entries.push(`${PUBLICATION_OPTIONS.publish.keyword} = ${literal(options.publish.join(', '))}`);
   if (options.viaPartitionRoot !== undefined) {
-    entries.push(`publish_via_partition_root = ${onOff(options.viaPartitionRoot)}`);
+    entries.push(`${PUBLICATION_OPTIONS.viaPartitionRoot.keyword} = ${onOff(options.viaPartitionRoot)}`);
   }
   if (options.generatedColumns === 'stored') {
-    const instead = 'Leave it out: before 18 generated columns are computed on the subscriber.';
-    requireVersion(versionNum, PG18, 'publishing generated columns', '/generatedColumns', instead);
+    requireOption(PUBLICATION_OPTIONS.generatedColumns, versionNum, '/generatedColumns');
   }
   // Before 18 "none" is what every server does, so there is nothing to say.
   if (options.generatedColumns !== undefined && versionNum >= PG18) {
-    entries.push(`publish_generated_columns = ${options.generatedColumns}`);
+    entries.push(`${PUBLICATION_OPTIONS.generatedColumns.keyword} = ${options.generatedColumns}`);
   }
   return entries.length === 0 ? '' : `(${entries.join(', ')})`;
-}
-
-function checkTarget(target: PublicationTargetSpec, versionNum: number): void {
-  if (target.kind === 'allTables') return;
-  if (target.kind === 'schemas') {
-    const instead = 'List the tables instead, or publish all tables.';
-    requireVersion(versionNum, PG15, 'publishing tables in a schema', '/target/kind', instead);
-    target.schemas.forEach((schema, index) => requireIdentifier(schema, `/target/schemas/${index}`));
-    if (target.schemas.length === 0) throw invalidInput('/target/schemas', 'at least one schema is needed');
-  }
-  const seen = new Set<string>();
-  (target.tables ?? []).forEach((table, index) => {
-    const pointer = `/target/tables/${index}`;
-    requireIdentifier(table.schema, `${pointer}/schema`);
-    requireIdentifier(table.name, `${pointer}/name`);
-    if (seen.has(key(table))) throw invalidInput(pointer, 'the table is listed twice');
-    seen.add(key(table));
-    checkColumns(table, pointer, target.kind === 'schemas', versionNum);
-    if (table.where === undefined || table.where === null) return;
-    const instead = 'Leave the row filter out: this server sends every row.';
-    requireVersion(versionNum, PG15, 'a row filter', `${pointer}/where`, instead);
-    requireSelfContainedExpression(table.where, `${pointer}/where`);
-  });
-}
-
-function checkColumns(table: PublicationTableSpec, pointer: string, withSchemas: boolean, versionNum: number): void {
-  if (table.columns === undefined || table.columns === null) return;
-  const instead = 'Leave the column list out: this server sends every column.';
-  requireVersion(versionNum, PG15, 'a column list', `${pointer}/columns`, instead);
-  if (table.columns.length === 0) throw invalidInput(`${pointer}/columns`, 'a column list needs a column');
-  table.columns.forEach((column, index) => requireIdentifier(column, `${pointer}/columns/${index}`));
-  if (new Set(table.columns).size < table.columns.length) {
-    throw invalidInput(`${pointer}/columns`, 'a column is listed twice');
-  }
-  if (!withSchemas) return;
-  const hint = 'Publish the schema and the tables with column lists in two publications.';
-  throw invalidInput(`${pointer}/columns`, 'column lists and schemas exclude each other in one publication', hint);
 }

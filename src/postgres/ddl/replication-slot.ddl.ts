@@ -1,8 +1,10 @@
 import { slotNameProblem } from '../../shared/identifier.js';
 import { formatLsn, type Lsn } from '../../shared/lsn.js';
-import { PG14, PG17 } from '../../shared/server-version.js';
 import { literal } from '../quoting.js';
-import { invalidInput, requireIdentifier, requireVersion } from './option-rules.js';
+import { refusal } from './options/combination-rules.js';
+import { requireOption } from './options/option-rule.js';
+import { RESERVED_SLOT_NAMES, SLOT_OPTIONS } from './options/slot-options.js';
+import { invalidInput, requireIdentifier } from './option-rules.js';
 import { statement, type Statement } from './statement.js';
 
 export interface LogicalSlotSpec {
@@ -36,14 +38,8 @@ export function createReplicationSlot(spec: ReplicationSlotSpec, versionNum: num
   const plugin = spec.plugin ?? 'pgoutput';
   requireIdentifier(plugin, '/plugin');
   const call = [literal(spec.name), literal(plugin), 'false'];
-  if (spec.twoPhase) {
-    const instead = 'Leave it out: prepared transactions are decoded when they commit.';
-    requireVersion(versionNum, PG14, 'a two-phase slot', '/twoPhase', instead);
-  }
-  if (spec.failover) {
-    const instead = 'Leave it out: protect the slot by other means (Patroni slots, pg_failover_slots).';
-    requireVersion(versionNum, PG17, 'a failover slot', '/failover', instead);
-  }
+  if (spec.twoPhase) requireOption(SLOT_OPTIONS.twoPhase, versionNum, '/twoPhase');
+  if (spec.failover) requireOption(SLOT_OPTIONS.failover, versionNum, '/failover');
   if (spec.twoPhase || spec.failover) call.push(String(spec.twoPhase ?? false));
   if (spec.failover) call.push('true');
   const sql = `select slot_name, lsn::text as lsn from pg_catalog.pg_create_logical_replication_slot(${call.join(', ')})`;
@@ -79,5 +75,7 @@ export function copyReplicationSlot(
 
 function requireSlotName(name: string, pointer: string): void {
   const problem = slotNameProblem(name);
-  if (problem) throw invalidInput(pointer, `the slot name ${problem}`);
+  if (problem === null && !RESERVED_SLOT_NAMES.has(name)) return;
+  const detail = problem === null ? `the name "${name}" has a meaning of its own` : `the slot name ${problem}`;
+  throw refusal('slot-name', 'INVALID_INPUT', detail, [{ pointer: `#${pointer}`, detail }]);
 }

@@ -1,7 +1,12 @@
-import { PG14, PG15, PG16, PG17, PG18 } from '../../shared/server-version.js';
+import { Problem } from '../../problems/problem.js';
 import { slotNameProblem } from '../../shared/identifier.js';
+import { majorOf } from '../../shared/server-version.js';
 import { literal } from '../quoting.js';
-import { invalidInput, onOff, requireVersion } from './option-rules.js';
+import { refusal } from './options/combination-rules.js';
+import { type OptionRule, requireAlterable, requireOption } from './options/option-rule.js';
+import { RESERVED_SLOT_NAMES } from './options/slot-options.js';
+import { STREAMING_PARALLEL, SUBSCRIPTION_OPTIONS } from './options/subscription-option-table.js';
+import { onOff } from './option-rules.js';
 
 /** Options of CREATE SUBSCRIPTION in PostgreSQL's meaning; absent: the server's default. */
 export interface SubscriptionOptions {
@@ -23,125 +28,142 @@ export interface SubscriptionOptions {
 
 export type SubscriptionOption = keyof SubscriptionOptions;
 
-interface OptionRule {
-  keyword: string;
-  /** First version whose CREATE SUBSCRIPTION takes it; absent: all. */
-  since?: number;
-  /** First version whose ALTER SUBSCRIPTION ... SET takes it; null: never; absent: as `since`. */
-  alterSince?: number | null;
-  /** What to do on an older server. */
-  instead: string;
-  /** Only while the subscription is disabled and its worker has ended. */
-  needsDisabled?: true;
-}
+const OPTION_NAMES = Object.keys(SUBSCRIPTION_OPTIONS) as SubscriptionOption[];
+const RULES: Record<SubscriptionOption, OptionRule> = SUBSCRIPTION_OPTIONS;
 
-const ONLY_AT_CREATION = 'It takes effect only when the subscription is created.';
+/** Which options are changed only while the subscription is disabled and its worker has ended (slotName: to null). */
+export const SUBSCRIPTION_OPTION_RULES = Object.fromEntries(
+  OPTION_NAMES.map((name) => [name, { needsDisabled: RULES[name].alterWhile !== undefined }]),
+) as Record<SubscriptionOption, { needsDisabled: boolean }>;
 
-/** Where each option may be used, 13 to 18. */
-export const SUBSCRIPTION_OPTION_RULES: Record<SubscriptionOption, OptionRule> = {
-  enabled: { keyword: 'enabled', alterSince: null, instead: 'Use enable or disable.' },
-  copyData: { keyword: 'copy_data', alterSince: null, instead: ONLY_AT_CREATION },
-  createSlot: { keyword: 'create_slot', alterSince: null, instead: ONLY_AT_CREATION },
-  slotName: { keyword: 'slot_name', instead: '', needsDisabled: true },
-  synchronousCommit: { keyword: 'synchronous_commit', instead: '' },
-  binary: { keyword: 'binary', since: PG14, instead: 'Leave it out: values travel as text.' },
-  streaming: {
-    keyword: 'streaming',
-    since: PG14,
-    instead: 'Leave it out: large transactions are sent when they commit.',
-  },
-  twoPhase: {
-    keyword: 'two_phase',
-    since: PG15,
-    alterSince: PG18,
-    needsDisabled: true,
-    instead: 'Leave it out: prepared transactions are replicated when they commit.',
-  },
-  disableOnError: {
-    keyword: 'disable_on_error',
-    since: PG15,
-    instead: 'Leave it out: the apply worker retries after an error.',
-  },
-  origin: {
-    keyword: 'origin',
-    since: PG16,
-    instead: 'Leave it out: changes of every origin are sent. Never enable two directions at once.',
-  },
-  passwordRequired: {
-    keyword: 'password_required',
-    since: PG16,
-    instead: 'Leave it out: only superusers create subscriptions there.',
-  },
-  runAsOwner: {
-    keyword: 'run_as_owner',
-    since: PG16,
-    instead: "Leave it out: changes are applied as the subscription's owner.",
-  },
-  failover: {
-    keyword: 'failover',
-    since: PG17,
-    needsDisabled: true,
-    instead: 'Leave it out: protect the slot by other means (Patroni slots, pg_failover_slots).',
-  },
-};
-
-const OPTION_NAMES = Object.keys(SUBSCRIPTION_OPTION_RULES) as SubscriptionOption[];
-
-/** The options given, in the order of the rules. */
+/** The options given, in the order of the table. */
 export function givenOptions(options: SubscriptionOptions): SubscriptionOption[] {
   return OPTION_NAMES.filter((name) => options[name] !== undefined);
 }
 
-/** Throws OPTION_NOT_SUPPORTED or INVALID_INPUT for what CREATE SUBSCRIPTION would refuse. */
-export function checkCreateOptions(options: SubscriptionOptions, versionNum: number): void {
+/**
+ * Throws OPTION_NOT_SUPPORTED or INVALID_INPUT for what CREATE SUBSCRIPTION would refuse, on the subscriber or, where
+ * its version is known, on the publisher.
+ */
+export function checkCreateOptions(options: SubscriptionOptions, versionNum: number, publisherVersion?: number): void {
   checkValues(options, versionNum);
-  for (const name of givenOptions(options)) {
-    const rule = SUBSCRIPTION_OPTION_RULES[name];
-    requireVersion(versionNum, rule.since ?? 0, `the option ${name}`, `/options/${name}`, rule.instead);
-  }
+  for (const name of givenOptions(options)) requireOption(RULES[name], versionNum, `/options/${name}`);
+  if (publisherVersion !== undefined) requirePublisher(options, publisherVersion);
   if (options.slotName !== null) return;
-  const hint = 'Create it disabled and without a slot, set slotName later, then enable it.';
   if (options.enabled !== false) {
-    throw invalidInput('/options/enabled', 'a subscription without a slot must be created disabled', hint);
+    throw refusedInput(
+      'no-slot-disabled',
+      '/options/enabled',
+      'a subscription without a slot must be created disabled',
+    );
   }
   if (options.createSlot !== false) {
-    throw invalidInput('/options/createSlot', 'a subscription without a slot cannot create one', hint);
+    throw refusedInput('no-slot-not-created', '/options/createSlot', 'a subscription without a slot cannot create one');
   }
 }
 
 /** Throws for what ALTER SUBSCRIPTION ... SET would refuse whatever the subscription's state. */
-export function checkAlterOptions(options: SubscriptionOptions, versionNum: number): void {
+export function checkAlterOptions(options: SubscriptionOptions, versionNum: number, publisherVersion?: number): void {
   checkValues(options, versionNum);
-  for (const name of givenOptions(options)) {
-    const { since = 0, alterSince = since, instead } = SUBSCRIPTION_OPTION_RULES[name];
-    const pointer = `/options/${name}`;
-    if (alterSince === null) throw invalidInput(pointer, `the option ${name} cannot be changed later`, instead);
-    requireVersion(versionNum, since, `the option ${name}`, pointer, instead);
-    requireVersion(versionNum, alterSince, `changing the option ${name}`, pointer, ONLY_AT_CREATION);
+  for (const name of givenOptions(options)) requireAlterable(RULES[name], versionNum, `/options/${name}`);
+  if (publisherVersion !== undefined) {
+    requirePublisher(options, publisherVersion);
+    for (const { option, publisherSince } of slotChanges(options)) {
+      if (publisherVersion < publisherSince) throw olderPublisher(option, publisherSince, publisherVersion);
+    }
   }
   if (options.slotName !== undefined && options.twoPhase !== undefined) {
-    throw invalidInput('/options/twoPhase', 'slotName and twoPhase cannot be changed in one request');
+    const detail = 'slotName and twoPhase cannot be changed in one request';
+    throw refusedInput('slot-name-or-two-phase', '/options/twoPhase', detail);
   }
 }
 
-function checkValues(options: SubscriptionOptions, versionNum: number): void {
-  if (options.streaming === 'parallel') {
-    const instead = 'Use "on": large transactions are written to a file and applied when they commit.';
-    requireVersion(versionNum, PG16, 'streaming "parallel"', '/options/streaming', instead);
+/** Whether ALTER SUBSCRIPTION ... SET of these runs inside a transaction block. */
+export function altersInTransaction(options: SubscriptionOptions): boolean {
+  return slotChanges(options).length === 0;
+}
+
+/** The options whose change also changes the slot on the publisher, each with the version that needs. */
+function slotChanges(options: SubscriptionOptions): { option: SubscriptionOption; publisherSince: number }[] {
+  return givenOptions(options).flatMap((option) => {
+    const { altersSlot } = RULES[option];
+    if (altersSlot === undefined || (altersSlot.when === 'when false' && options[option] !== false)) return [];
+    return [{ option, publisherSince: altersSlot.publisherSince }];
+  });
+}
+
+/** An option that an older publisher does not know and silently ignores, and what comes of it. */
+export interface IgnoredOption {
+  option: SubscriptionOption;
+  /** Major version of the publisher that would heed it. */
+  publisherSince: number;
+  meaning: string;
+}
+
+/** What a publisher of that version ignores of the options: the subscription works, but not as it was asked to. */
+export function ignoredByPublisher(options: SubscriptionOptions, publisherVersion: number): IgnoredOption[] {
+  return publisherRules(options)
+    .filter(({ publisher }) => publisher.older === 'ignored' && publisherVersion < publisher.since)
+    .map(({ option, publisher }) => ({
+      option,
+      publisherSince: majorOf(publisher.since),
+      meaning: publisher.meaning,
+    }));
+}
+
+function requirePublisher(options: SubscriptionOptions, publisherVersion: number): void {
+  // Without a copy to wait for, the slot itself is created for two phases, which an older publisher cannot.
+  const twoPhaseSlot = options.twoPhase === true && options.createSlot !== false && options.copyData === false;
+  if (twoPhaseSlot && publisherVersion < SUBSCRIPTION_OPTIONS.twoPhase.publisher.since) {
+    throw olderPublisher('twoPhase', SUBSCRIPTION_OPTIONS.twoPhase.publisher.since, publisherVersion);
   }
+  for (const { option, publisher } of publisherRules(options)) {
+    if (publisher.older === 'ignored' || publisherVersion >= publisher.since) continue;
+    throw olderPublisher(option, publisher.since, publisherVersion);
+  }
+}
+
+function olderPublisher(option: SubscriptionOption, since: number, publisherVersion: number): Problem {
+  const minimumVersion = majorOf(since);
+  const serverVersion = majorOf(publisherVersion);
+  return refusal(
+    'older-publisher',
+    'OPTION_NOT_SUPPORTED',
+    `${option} needs PostgreSQL ${minimumVersion} on the publisher, which is ${serverVersion}`,
+    [{ pointer: `#/options/${option}`, detail: `needs PostgreSQL ${minimumVersion} on the publisher` }],
+    { hint: RULES[option].instead, extra: { option, minimumVersion, serverVersion } },
+  );
+}
+
+/** The rules of the options that ask something of the publisher; "off" asks nothing. */
+function publisherRules(options: SubscriptionOptions) {
+  return givenOptions(options).flatMap((option) => {
+    const rule: OptionRule =
+      option === 'streaming' && options.streaming === 'parallel' ? STREAMING_PARALLEL : RULES[option];
+    const value = options[option];
+    if (rule.publisher === undefined || value === false || value === 'off' || value === 'any') return [];
+    return [{ option, publisher: rule.publisher }];
+  });
+}
+
+function checkValues(options: SubscriptionOptions, versionNum: number): void {
+  if (options.streaming === 'parallel') requireOption(STREAMING_PARALLEL, versionNum, '/options/streaming');
   if (typeof options.slotName !== 'string') return;
   const problem = slotNameProblem(options.slotName);
-  if (problem) throw invalidInput('/options/slotName', `the slot name ${problem}`);
-  // libpq and CREATE SUBSCRIPTION read the word as "no slot".
-  if (options.slotName === 'none') {
-    throw invalidInput('/options/slotName', 'the server reads the name "none" as no slot', 'Use null for no slot.');
+  if (problem) throw refusedInput('slot-name', '/options/slotName', `the slot name ${problem}`);
+  if (RESERVED_SLOT_NAMES.has(options.slotName)) {
+    throw refusedInput('slot-name', '/options/slotName', `the name "${options.slotName}" has a meaning of its own`);
   }
+}
+
+function refusedInput(rule: Parameters<typeof refusal>[0], pointer: string, detail: string): Problem {
+  return refusal(rule, 'INVALID_INPUT', detail, [{ pointer: `#${pointer}`, detail }]);
 }
 
 /** `(keyword = value, ...)` of the options given. */
 export function optionList(options: SubscriptionOptions): string {
   return `(${givenOptions(options)
-    .map((name) => `${SUBSCRIPTION_OPTION_RULES[name].keyword} = ${optionValue(options[name])}`)
+    .map((name) => `${RULES[name].keyword} = ${optionValue(options[name])}`)
     .join(', ')})`;
 }
 

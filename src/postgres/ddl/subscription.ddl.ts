@@ -1,10 +1,13 @@
-import { PG15 } from '../../shared/server-version.js';
 import { formatLsn, type Lsn } from '../../shared/lsn.js';
 import { identifier, literal } from '../quoting.js';
 import { buildConninfo, parseConninfo, redactConninfo } from './conninfo.js';
-import { invalidInput, requireIdentifier, requireVersion } from './option-rules.js';
+import { refusal } from './options/combination-rules.js';
+import { requireOption } from './options/option-rule.js';
+import { SUBSCRIPTION_ACTIONS } from './options/subscription-option-table.js';
+import { invalidInput, requireIdentifier } from './option-rules.js';
 import { statement, type Statement } from './statement.js';
 import {
+  altersInTransaction,
   checkAlterOptions,
   checkCreateOptions,
   givenOptions,
@@ -44,10 +47,15 @@ export function createSubscription(spec: SubscriptionSpec, versionNum: number): 
 }
 
 /** ALTER SUBSCRIPTION ... SET (options). Failover, two_phase and slot_name need it disabled, its worker ended. */
-export function setSubscriptionOptions(name: string, options: SubscriptionOptions, versionNum: number): Statement[] {
-  checkAlterOptions(options, versionNum);
+export function setSubscriptionOptions(
+  name: string,
+  options: SubscriptionOptions,
+  versionNum: number,
+  publisherVersion?: number,
+): Statement[] {
+  checkAlterOptions(options, versionNum, publisherVersion);
   if (givenOptions(options).length === 0) return [];
-  const transactional = options.failover === undefined && options.twoPhase !== false;
+  const transactional = altersInTransaction(options);
   return [
     statement(`alter subscription ${identifier(name)} set ${optionList(options)}`, SUBSCRIPTION_LOCK, {
       transactional,
@@ -90,9 +98,7 @@ export function refreshSubscription(name: string, options: { copyData?: boolean 
 
 /** Skips the whole transaction that ends at `lsn` (null: take the wish back). 15 and newer. */
 export function skipTransaction(name: string, lsn: Lsn | null, versionNum: number): Statement[] {
-  const instead =
-    'Mend the row on the subscriber so that the change applies, or move the origin with pg_replication_origin_advance while it is disabled.';
-  requireVersion(versionNum, PG15, 'skipping a transaction', '/lsn', instead);
+  requireOption(SUBSCRIPTION_ACTIONS.skip, versionNum, '/lsn');
   if (lsn === 0n) throw invalidInput('/lsn', 'the LSN must be that of a transaction, not 0/0');
   const value = lsn === null ? 'none' : literal(formatLsn(lsn));
   return [statement(`alter subscription ${identifier(name)} skip (lsn = ${value})`, SUBSCRIPTION_LOCK)];
@@ -126,9 +132,10 @@ export function dropSubscriptionKeepingSlot(name: string): Statement[] {
 }
 
 function publicationList(publications: string[]): string {
-  if (publications.length === 0) throw invalidInput('/publications', 'at least one publication is needed');
-  if (new Set(publications).size < publications.length) {
-    throw invalidInput('/publications', 'a publication is listed twice');
+  const twice = new Set(publications).size < publications.length;
+  if (publications.length === 0 || twice) {
+    const detail = twice ? 'a publication is listed twice' : 'at least one publication is needed';
+    throw refusal('publications-listed', 'INVALID_INPUT', detail, [{ pointer: '#/publications', detail }]);
   }
   publications.forEach((publication, index) => requireIdentifier(publication, `/publications/${index}`));
   return publications.map((publication) => identifier(publication)).join(', ');

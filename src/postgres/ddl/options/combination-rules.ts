@@ -1,0 +1,245 @@
+import { Problem } from '../../../problems/problem.js';
+import type { ErrorCode } from '../../../problems/error-codes.js';
+import type { InputError } from '../../../problems/problem.js';
+
+/** What must hold beyond the version of a single option, and what to do where it does not. Plain data. */
+export interface CombinationRule {
+  on: 'publication' | 'subscription' | 'slot';
+  says: string;
+  instead: string;
+  /**
+   * When it shows. `request`: from the request alone, before any connection. `state`: from what is on the server,
+   * before anything is changed. `server`: the server says it. `note`: nothing is refused, but it should be known.
+   */
+  seen: 'request' | 'state' | 'server' | 'note';
+}
+
+/** The rules that refusals name (`rule` of the problem), and what is worth knowing although nothing is refused. */
+export const COMBINATION_RULES = {
+  version: {
+    on: 'publication',
+    says: 'An option needs the version that brought it; the problem names it as `minimumVersion`. So for subscriptions and slots.',
+    instead: 'What the table above says for the option.',
+    seen: 'request',
+  },
+  'all-tables-stays': {
+    on: 'publication',
+    says: 'A publication of all tables stays one, and one of a list never becomes one.',
+    instead:
+      'Create a second publication with the other target, add it to the subscriptions, then take this one out of them.',
+    seen: 'state',
+  },
+  'columns-exclude-schemas': {
+    on: 'publication',
+    says: 'Column lists and schemas exclude each other in one publication.',
+    instead: 'Publish the schema and the tables with column lists in two publications.',
+    seen: 'request',
+  },
+  'table-listed': {
+    on: 'publication',
+    says: 'What is taken out must be listed, and what is added must not be listed with other columns or another filter.',
+    instead: 'Give it as setTables to replace its columns and filter.',
+    seen: 'state',
+  },
+  publishable: {
+    on: 'publication',
+    says: 'Only permanent tables and partitioned tables can be published: no view, foreign, unlogged, temporary or system table.',
+    instead: 'Leave it out, or make it a permanent table: alter table ... set logged.',
+    seen: 'state',
+  },
+  'known-objects': {
+    on: 'publication',
+    says: 'Every table, schema and column that is named must exist.',
+    instead: 'Names are case-sensitive and taken as they are, without quotes.',
+    seen: 'state',
+  },
+  'columns-can-be-sent': {
+    on: 'publication',
+    says: 'A column list names no generated column before 18, and no virtual one ever.',
+    instead: 'Leave the column out: the subscriber computes it.',
+    seen: 'state',
+  },
+  'root-lists-need-via-root': {
+    on: 'publication',
+    says: 'The column list or row filter of a partitioned table needs viaPartitionRoot.',
+    instead: 'Set viaPartitionRoot to true, or list the partitions with columns and filter of their own.',
+    seen: 'state',
+  },
+  'filter-within-identity': {
+    on: 'publication',
+    says: 'Where updates or deletes are published, a row filter uses columns of the replica identity only: else each of them fails on the publisher.',
+    instead:
+      'Filter by columns of the replica identity, set the replica identity to full, or publish inserts and truncates only.',
+    seen: 'state',
+  },
+  'columns-hold-identity': {
+    on: 'publication',
+    says: 'Where updates or deletes are published, a column list holds every column of the replica identity: else each of them fails on the publisher. With replica identity full, none can.',
+    instead:
+      'Add the columns of the replica identity to the list, use a smaller replica identity, or publish inserts and truncates only.',
+    seen: 'state',
+  },
+  'identity-is-published': {
+    on: 'publication',
+    says: 'From 18 on, a generated column of the replica identity must be published where updates or deletes are.',
+    instead: 'Set generatedColumns to stored, name the column in a column list, or use another replica identity.',
+    seen: 'state',
+  },
+  'identity-usable': {
+    on: 'publication',
+    says: 'Where updates or deletes are published, they fail on the publisher for each table without replica identity. Not refused: such a table may take inserts only.',
+    instead: 'Set a replica identity before: the warning shows the SQL.',
+    seen: 'note',
+  },
+  'superuser-owns-all': {
+    on: 'publication',
+    says: 'Only superusers create a publication of all tables or of schemas, or give one to a role that is none.',
+    instead: 'List the tables, or let a superuser do it.',
+    seen: 'state',
+  },
+  'owner-of-tables': {
+    on: 'publication',
+    says: 'Only an owner of a table can publish it.',
+    instead: "Grant membership in the table's owner, as the hint shows.",
+    seen: 'state',
+  },
+  'create-on-database': {
+    on: 'publication',
+    says: 'Whoever creates a publication, or becomes its owner, needs CREATE on the database.',
+    instead: 'Grant it, as the hint shows.',
+    seen: 'state',
+  },
+  'filter-expression': {
+    on: 'publication',
+    says: "A row filter is one expression of the table's own columns and built-in immutable functions: no user-defined functions, operators, types or collations, no system columns, no subqueries.",
+    instead: 'Filter by a column that holds what the expression computes.',
+    seen: 'server',
+  },
+  'filters-are-ored': {
+    on: 'publication',
+    says: 'Row filters of several publications of one subscription are ORed, and vanish where one of them has none for the table. TRUNCATE knows no filter.',
+    instead: 'Subscribe to one publication per table.',
+    seen: 'note',
+  },
+  'subscribers-refresh': {
+    on: 'publication',
+    says: 'A subscriber learns of tables that join only when its subscription is refreshed.',
+    instead: 'POST .../subscriptions/{subscription}/refresh on each subscriber.',
+    seen: 'note',
+  },
+  'subscribers-know-names': {
+    on: 'publication',
+    says: 'Subscriptions name publications: one that is renamed or dropped stops them with an error.',
+    instead: 'Give the subscriptions the new name first thing afterwards.',
+    seen: 'note',
+  },
+  'wal-level': {
+    on: 'publication',
+    says: 'A publication can be made with any wal_level, but up to 18 nothing is sent unless it is logical.',
+    instead: 'alter system set wal_level = logical, and restart the server.',
+    seen: 'note',
+  },
+  'no-slot-disabled': {
+    on: 'subscription',
+    says: 'A subscription without a slot is created disabled.',
+    instead: 'Create it disabled and without a slot, set slotName later, then enable it.',
+    seen: 'request',
+  },
+  'no-slot-not-created': {
+    on: 'subscription',
+    says: 'A subscription without a slot cannot create one.',
+    instead: 'Give createSlot false, or a slotName.',
+    seen: 'request',
+  },
+  'slot-name': {
+    on: 'slot',
+    says: 'A slot name is 1 to 63 characters of a-z, 0-9 and _; "none" means no slot to a subscription, and "pg_conflict_detection" is the server\'s own.',
+    instead: 'Choose another name. Null for a subscription without a slot.',
+    seen: 'request',
+  },
+  'slot-name-or-two-phase': {
+    on: 'subscription',
+    says: 'slotName and twoPhase cannot be changed in one request.',
+    instead: 'Change one after the other.',
+    seen: 'request',
+  },
+  'only-at-creation': {
+    on: 'subscription',
+    says: 'enabled, copyData and createSlot are of the creation only.',
+    instead: 'Enable and disable; refresh with copyData; create a slot by itself.',
+    seen: 'request',
+  },
+  'publications-listed': {
+    on: 'subscription',
+    says: 'A subscription keeps at least one publication, and names none twice.',
+    instead: 'Drop the subscription to end it.',
+    seen: 'request',
+  },
+  'older-publisher': {
+    on: 'subscription',
+    says: 'An option also needs a publisher that knows it; the table above says what an older one makes of it.',
+    instead: 'What the table above says for the option.',
+    seen: 'request',
+  },
+  'changed-while-disabled': {
+    on: 'subscription',
+    says: 'failover, twoPhase, and slotName null are changed only while the subscription is disabled and its worker has ended.',
+    instead: 'Disable it, change it, enable it again.',
+    seen: 'state',
+  },
+  'enabled-to-refresh': {
+    on: 'subscription',
+    says: 'Only an enabled subscription can be refreshed, and only one with a slot can be enabled.',
+    instead: 'Set slotName, enable it, then refresh it.',
+    seen: 'state',
+  },
+  'skip-forward': {
+    on: 'subscription',
+    says: 'The LSN to skip lies past what is applied; the whole transaction that ends there is skipped.',
+    instead: "Take the finish LSN from the subscriber's log.",
+    seen: 'state',
+  },
+  'password-for-others': {
+    on: 'subscription',
+    says: 'passwordRequired false is for superusers. Up to 15 only superusers create subscriptions; from 16 on members of pg_create_subscription with CREATE on the database and a password in the connection string.',
+    instead: 'grant pg_create_subscription to the login.',
+    seen: 'server',
+  },
+  'slot-of-same-cluster': {
+    on: 'subscription',
+    says: 'CREATE SUBSCRIPTION that creates a slot in its own cluster waits for itself.',
+    instead: 'Name the publisher as a registered server: the slot is then created first.',
+    seen: 'state',
+  },
+  'slot-as-it-was-made': {
+    on: 'subscription',
+    says: 'With createSlot false, failover and twoPhase of the slot must already be as the subscription wants them.',
+    instead: 'Create the slot with the same failover and twoPhase.',
+    seen: 'server',
+  },
+  'same-columns-everywhere': {
+    on: 'subscription',
+    says: 'A table must have the same column list in all publications of one subscription.',
+    instead: 'Subscribe to them in two subscriptions, or publish the same columns.',
+    seen: 'server',
+  },
+  'outside-transactions': {
+    on: 'subscription',
+    says: 'What talks to the publisher cannot run in a transaction: CREATE with createSlot, DROP with a slot, refreshing, SET of failover and of twoPhase false.',
+    instead: 'Dry runs show which statements (`transactional`).',
+    seen: 'note',
+  },
+} as const satisfies Record<string, CombinationRule>;
+
+export type RuleName = keyof typeof COMBINATION_RULES;
+
+/** A refusal that names its rule and says what to do instead. */
+export function refusal(
+  rule: RuleName,
+  code: ErrorCode,
+  detail: string,
+  errors: InputError[],
+  { hint = COMBINATION_RULES[rule].instead, extra = {} }: { hint?: string; extra?: Record<string, unknown> } = {},
+): Problem {
+  return new Problem(code, detail, { hint, errors, extra: { rule, ...extra } });
+}

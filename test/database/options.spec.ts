@@ -1,0 +1,333 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { readPublications } from '../../src/postgres/catalog/publications.js';
+import { readSubscriptions } from '../../src/postgres/catalog/subscriptions.js';
+import { buildConninfo } from '../../src/postgres/ddl/conninfo.js';
+import { OPTION_TABLES } from '../../src/postgres/ddl/options/option-docs.js';
+import type { OptionRule } from '../../src/postgres/ddl/options/option-rule.js';
+import { PUBLICATION_OPTIONS } from '../../src/postgres/ddl/options/publication-options.js';
+import { SUBSCRIPTION_OPTIONS } from '../../src/postgres/ddl/options/subscription-option-table.js';
+import { createReplicationSlot, dropReplicationSlot } from '../../src/postgres/ddl/replication-slot.ddl.js';
+import { runStatements } from '../../src/postgres/ddl/run-statements.js';
+import {
+  ignoredByPublisher,
+  checkCreateOptions,
+  type SubscriptionOption,
+  type SubscriptionOptions,
+} from '../../src/postgres/ddl/subscription-options.js';
+import {
+  createSubscription,
+  dropSubscriptionKeepingSlot,
+  setSubscriptionOptions,
+} from '../../src/postgres/ddl/subscription.ddl.js';
+import type { Session } from '../../src/postgres/session.js';
+import { sqlstateOf } from '../../src/postgres/translate-error.js';
+import { Problem } from '../../src/problems/problem.js';
+import { PG18 } from '../../src/shared/server-version.js';
+import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
+
+const DATABASE = 'options';
+/** How a server says that it does not know something: syntax, parameter value, function. */
+const UNKNOWN = new Set(['42601', '22023', '42883']);
+const RUNS = Number(process.env.LOCKSTEP_SOAK_RUNS ?? 14);
+
+const servers = new Map<number, TestServer>();
+
+beforeAll(async () => {
+  for (const major of AVAILABLE_MAJORS) {
+    const server = await TestServer.shared(major);
+    servers.set(major, server);
+    await server.freshDatabase(DATABASE);
+    await server.run(DATABASE, 'create table t (id int primary key, n int); create publication "all" for table t');
+  }
+});
+afterAll(async () => {
+  for (const server of servers.values()) await server.stop();
+});
+
+/** Whether the server knows what the statement says, whatever else it has against it. */
+async function knows(session: Session, sql: string): Promise<boolean> {
+  const state = await session.execute(sql).then(() => null, sqlstateOf);
+  return state === null || !UNKNOWN.has(state ?? '');
+}
+
+describe.each(AVAILABLE_MAJORS)('the option table on PostgreSQL %i', (major) => {
+  let session: Session;
+
+  beforeAll(async () => {
+    session = await servers.get(major)!.open(DATABASE);
+  });
+  afterAll(async () => {
+    await session?.close();
+  });
+
+  const expected = (since: number | null) => since !== null && session.versionNum >= since;
+  const each = (title: string) => OPTION_TABLES[title]!.map((rule): [string, OptionRule] => [rule.example, rule]);
+
+  it.each(each('Publications'))('publication %s', async (example, { since, alterSince = since }) => {
+    try {
+      expect(await knows(session, `create publication p ${example}`)).toBe(expected(since));
+      if (alterSince === null) return;
+      await session.execute('drop publication if exists p; create publication p');
+      const change = example.startsWith('with') ? example.replace('with', 'set') : example.replace('for', 'add');
+      expect(await knows(session, `alter publication p ${change}`)).toBe(expected(alterSince));
+    } finally {
+      await session.execute('drop publication if exists p');
+    }
+  });
+
+  /** What CREATE SUBSCRIPTION needs beside the example to make no connection. */
+  const unconnected = (example: string) =>
+    [
+      ...(example.startsWith('connect') ? [] : ['connect = false']),
+      ...(example.startsWith('slot_name') ? [] : ['slot_name = none']),
+    ].join(', ');
+  const create = (list: string) => `create subscription s connection 'port=1' publication p with (${list})`;
+  const forget = () =>
+    session
+      .execute('alter subscription s set (slot_name = none); drop subscription s')
+      .catch((error: unknown) => expect(sqlstateOf(error)).toBe('42704'));
+
+  it.each(each('Subscriptions'))('subscription %s', async (example, { since, alterSince = since }) => {
+    expect(await knows(session, create(`${unconnected(example)}, ${example}`))).toBe(expected(since));
+    await forget();
+    await session.execute(create(unconnected('')));
+    try {
+      expect(await knows(session, `alter subscription s set (${example})`)).toBe(expected(alterSince));
+    } finally {
+      await forget();
+    }
+  });
+
+  it.each(each('Subscriptions: actions'))('%s', async (example, { since }) => {
+    await session.execute(create(unconnected('')));
+    try {
+      expect(await knows(session, example)).toBe(expected(since));
+    } finally {
+      await forget();
+    }
+  });
+
+  it.each(each('Replication slots'))('select %s', async (example, { since }) => {
+    expect(await knows(session, `select ${example.replace('s_slot', `options_${major}`)}`)).toBe(expected(since));
+    await session.execute(
+      `select pg_catalog.pg_drop_replication_slot(slot_name) from pg_catalog.pg_replication_slots
+        where slot_name = 'options_${major}'`,
+    );
+  });
+
+  /** The default of that version, where it has the option. */
+  function defaultOf({ since, defaults }: OptionRule): string | null {
+    if (session.versionNum < since) return null;
+    return defaults.filter((each) => each.since <= session.versionNum).at(-1)!.value;
+  }
+
+  it('has the defaults of the table', async () => {
+    await session.execute(create(unconnected('')));
+    await session.execute('create publication p');
+    try {
+      const [created] = await readSubscriptions(session, 's');
+      const settings: Record<string, unknown> = { ...created!.settings };
+      const options = ['synchronousCommit', 'binary', 'streaming', 'twoPhase', 'disableOnError', 'origin'] as const;
+      for (const option of [...options, 'passwordRequired', 'runAsOwner', 'failover'] as const) {
+        const value = defaultOf(SUBSCRIPTION_OPTIONS[option]);
+        if (value !== null) expect([option, String(settings[option])]).toEqual([option, value]);
+      }
+      const [publication] = await readPublications(session, 'p');
+      expect(publication!.publish.join(', ')).toBe(defaultOf(PUBLICATION_OPTIONS.publish));
+      expect(String(publication!.viaPartitionRoot)).toBe(defaultOf(PUBLICATION_OPTIONS.viaPartitionRoot));
+      expect(publication!.generatedColumns).toBe(PUBLICATION_OPTIONS.generatedColumns.defaults[0].value);
+    } finally {
+      await forget();
+      await session.execute('drop publication p');
+    }
+  });
+});
+
+const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
+const flag = maybe(fc.boolean());
+/** Any options that are given with a slot, valid somewhere; never enabled, so that nothing starts. */
+const someOptions: fc.Arbitrary<SubscriptionOptions> = fc
+  .record({
+    copyData: flag,
+    createSlot: flag,
+    binary: flag,
+    streaming: maybe(fc.constantFrom('off' as const, 'on' as const, 'parallel' as const)),
+    twoPhase: flag,
+    disableOnError: flag,
+    origin: maybe(fc.constantFrom('any' as const, 'none' as const)),
+    failover: flag,
+    synchronousCommit: maybe(fc.constantFrom('on' as const, 'local' as const, 'remote_apply' as const)),
+    passwordRequired: flag,
+    runAsOwner: flag,
+  })
+  .map(
+    (options) =>
+      Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as SubscriptionOptions,
+  );
+
+/** Options by which ALTER is tried one at a time. */
+const ALTERED: SubscriptionOptions[] = [
+  { synchronousCommit: 'local' },
+  { binary: true },
+  { streaming: 'on' },
+  { streaming: 'parallel' },
+  { twoPhase: true },
+  { twoPhase: false },
+  { disableOnError: true },
+  { origin: 'none' },
+  { passwordRequired: false },
+  { runAsOwner: true },
+  { failover: true },
+  { failover: false },
+  { copyData: false },
+];
+
+const PUBLISHERS = [AVAILABLE_MAJORS[0]!, AVAILABLE_MAJORS.at(-1)!];
+const PAIRS: [number, number][] = [
+  ...AVAILABLE_MAJORS.slice(1).flatMap((to) => PUBLISHERS.map((from): [number, number] => [from, to])),
+  [17, 18],
+];
+
+describe.each(PAIRS)('subscription options, publisher %i and subscriber %i', (from, to) => {
+  const name = `options_${from}_${to}`;
+  let publisher: Session;
+  let subscriber: Session;
+  let connection: string;
+
+  beforeAll(async () => {
+    const { host, port, user, password } = servers.get(from)!;
+    connection = buildConninfo({ host, port: String(port), user, password, dbname: DATABASE });
+    publisher = await servers.get(from)!.open(DATABASE);
+    subscriber = await servers.get(to)!.open(DATABASE);
+  });
+  afterAll(async () => {
+    for (const session of [publisher, subscriber]) await session?.close();
+  });
+
+  const spec = (options: SubscriptionOptions) => ({ name, connection, publications: ['all'], options });
+  const dropSlot = () =>
+    publisher.execute(
+      `select pg_catalog.pg_drop_replication_slot(slot_name) from pg_catalog.pg_replication_slots
+        where slot_name = '${name}' and not active`,
+    );
+
+  async function drop(): Promise<void> {
+    if ((await readSubscriptions(subscriber, name)).length === 0) return;
+    await runStatements(subscriber, dropSubscriptionKeepingSlot(name));
+    await dropSlot();
+  }
+
+  /** A slot as the options want it, where the subscription is not to create one. */
+  async function prepareSlot({ createSlot, failover }: SubscriptionOptions): Promise<void> {
+    await dropSlot();
+    if (createSlot !== false) return;
+    const slot = { name, kind: 'logical' as const, ...(failover && from >= 17 ? { failover } : {}) };
+    await runStatements(publisher, createReplicationSlot(slot, publisher.versionNum));
+  }
+
+  it('what is accepted is created, and what is refused the servers refuse', async () => {
+    const property = fc.asyncProperty(someOptions, async (given) => {
+      // In one cluster CREATE SUBSCRIPTION would wait for itself.
+      const options = { ...given, enabled: false, slotName: name, ...(from === to ? { createSlot: false } : {}) };
+      await prepareSlot(options);
+      const refusal = refusalOf(() => checkCreateOptions(options, subscriber.versionNum, publisher.versionNum));
+      try {
+        if (refusal === null) {
+          await runStatements(subscriber, createSubscription(spec(options), subscriber.versionNum));
+          const [created] = await readSubscriptions(subscriber, name);
+          const { copyData: _once, createSlot: _too, enabled: _never, ...settings } = options;
+          expect(created).toMatchObject({ enabled: false, settings });
+          return;
+        }
+        expect(refusal).toMatchObject({ code: 'OPTION_NOT_SUPPORTED', hint: expect.any(String) });
+        expect(typeof refusal.minimumVersion).toBe('number');
+        const asOnNewest = createSubscription(spec(options), PG18);
+        // With a slot of its own the server takes this, and the slot could never be what the subscription says it is.
+        if (refusal.rule === 'older-publisher' && options.createSlot === false) return;
+        await expect(runStatements(subscriber, asOnNewest)).rejects.toMatchObject({ name: 'Problem' });
+      } finally {
+        await drop();
+      }
+    });
+    await fc.assert(property, { numRuns: RUNS, seed: from * 100 + to });
+  });
+
+  it('what can be altered is, and what is refused the servers refuse', async () => {
+    await prepareSlot({ createSlot: false });
+    const unaltered = { enabled: false, createSlot: false, copyData: false, slotName: name };
+    await runStatements(subscriber, createSubscription(spec(unaltered), subscriber.versionNum));
+    try {
+      for (const options of ALTERED) {
+        const alter = () => setSubscriptionOptions(name, options, subscriber.versionNum, publisher.versionNum);
+        const refusal = refusalOf(alter);
+        if (refusal === null) {
+          const problem = await runStatements(subscriber, alter()).then(
+            () => null,
+            (error: Problem) => error.message,
+          );
+          expect([options, problem]).toEqual([options, null]);
+          expect((await readSubscriptions(subscriber, name))[0]!.settings).toMatchObject(options);
+        } else {
+          expect([options, refusal]).toEqual([options, expect.objectContaining({ rule: expect.any(String) })]);
+          const [option] = Object.entries(options)[0] as [SubscriptionOption, unknown];
+          const { keyword } = SUBSCRIPTION_OPTIONS[option];
+          const sql = `alter subscription "${name}" set (${keyword} = ${String(options[option])})`;
+          const answer = await subscriber.execute(sql).then(
+            () => 'taken',
+            () => 'refused',
+          );
+          expect([options, answer]).toEqual([options, 'refused']);
+        }
+      }
+    } finally {
+      await drop();
+    }
+  });
+
+  it('says what the publisher would ignore', () => {
+    const ignored = ignoredByPublisher({ origin: 'none', binary: true, streaming: 'on' }, publisher.versionNum);
+    expect(ignored.map(({ option }) => option)).toEqual(from < 14 ? ['binary', 'streaming', 'origin'] : []);
+  });
+});
+
+describe.each(AVAILABLE_MAJORS)('slots on PostgreSQL %i', (major) => {
+  it('what is accepted is created, and what is refused the server refuses', async () => {
+    await servers.get(major)!.withSession(DATABASE, async (session) => {
+      const name = `options_slot_${major}`;
+      for (const twoPhase of [false, true]) {
+        for (const failover of [false, true]) {
+          const slot = { name, kind: 'logical' as const, twoPhase, failover };
+          const refusal = refusalOf(() => createReplicationSlot(slot, session.versionNum));
+          if (refusal === null) {
+            await runStatements(session, createReplicationSlot(slot, session.versionNum));
+            await runStatements(session, dropReplicationSlot(name));
+          } else {
+            expect(refusal).toMatchObject({ code: 'OPTION_NOT_SUPPORTED', rule: 'version' });
+            const asOnNewest = createReplicationSlot(slot, PG18);
+            await expect(runStatements(session, asOnNewest)).rejects.toMatchObject({
+              options: { sqlstate: '42883' },
+            });
+          }
+        }
+      }
+    });
+  });
+
+  it.each(['none', 'pg_conflict_detection', 'Slot', 'a b', ''])('no slot is named %j', (name) => {
+    expect(refusalOf(() => createReplicationSlot({ name, kind: 'physical' }, PG18))).toMatchObject({
+      code: 'INVALID_INPUT',
+      rule: 'slot-name',
+    });
+  });
+});
+
+function refusalOf(check: () => unknown): ReturnType<Problem['toDocument']> | null {
+  try {
+    check();
+    return null;
+  } catch (error) {
+    if (error instanceof Problem) return error.toDocument();
+    throw error;
+  }
+}
