@@ -6,3 +6,12 @@ export async function flushedNow(session: Session): Promise<string> {
   await session.execute(FLUSH_WAL);
   return (await session.row<{ lsn: string }>(FLUSHED_WAL)).lsn;
 }
+
+/**
+ * Has a primary write out what was committed without waiting for it (synchronous_commit off): a walsender sends only
+ * what is flushed. A standby has no other WAL.
+ */
+export async function flushCommits(session: Session): Promise<void> {
+  const { standby } = await session.row<{ standby: boolean }>('select pg_catalog.pg_is_in_recovery() as standby');
+  if (!standby) await session.execute(FLUSH_WAL);
+}

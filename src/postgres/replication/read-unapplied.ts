@@ -1,3 +1,5 @@
+import { flushCommits } from '../flushed-now.js';
+import { withSession } from '../session.js';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Problem } from '../../problems/problem.js';
@@ -75,6 +77,7 @@ class Reading {
     const { target, slotName, publications, origin, position } = this.request;
     const deadline = Date.now() + this.request.deadlineMs;
     const copy = newCopyName();
+    await withSession(target, { purpose: `read of slot ${slotName}` }, flushCommits);
     const connection = await ReplicationConnection.open({
       target,
       slotName: copy,
