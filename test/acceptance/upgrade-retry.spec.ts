@@ -11,7 +11,7 @@ import { DATABASE, upgradeIn, UpgradeScene, type UpgradeView } from '../support/
 const NAME = 'again';
 const PATH = `/v1/upgrades/${NAME}`;
 /** Which statements are died before. */
-const EVERY = process.env.LOCKSTEP_SOAK === undefined ? 4 : 1;
+const EVERY = process.env.LOCKSTEP_SOAK === undefined ? 15 : 1;
 
 /** Where an upgrade goes on after something went wrong: by `retry`, by itself after a crash, or back. */
 describe('an upgrade that is taken up again', () => {
@@ -142,14 +142,14 @@ describe('an upgrade that is taken up again', () => {
     await abortLeavesNothing();
   }, 120_000);
 
-  it('kill -9 in each step of a rollback: completes every time, nothing lost; then an abort leaves nothing', async () => {
+  it('kill -9 in step after step of a rollback: completes every time, nothing lost; then an abort leaves nothing', async () => {
     await scene.workload.start();
     await scene.begin(lockstep, NAME);
     scene.follow(() => lockstep, NAME);
     await switchOver();
     await writesContinue(scene);
     const dieIn = (step: string) => `upgrade.${step}.acted=kill`;
-    const [first, ...rest] = ROLLBACK_STEPS.map(({ name }) => name);
+    const [first, ...rest] = ROLLBACK_STEPS.map(({ name }) => name).filter((_, i) => EVERY === 1 || i % 2 === 1);
     await relaunch(dieIn(first!));
     await lockstep.ok('POST', `${PATH}/rollback`);
     for (const step of rest) {
