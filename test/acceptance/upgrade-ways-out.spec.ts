@@ -87,9 +87,28 @@ describe('ways out of an upgrade', () => {
     });
   }
 
-  it('an opening that fails is gone on with by retry, and nobody is asked again for what was approved', async () => {
+  it('one failure after another, there and back: each is gone on from over the API, and nothing is asked twice', async () => {
+    // A stream of the target that cannot be had is said, not done without; a copy that was approved is not asked for again.
+    await scene.begin(lockstep, NAME, { gates: ['copy', 'switchover'], deadlines: { slotMs: 4000 } });
+    await eventually(async () => (await view()).awaiting === 'copy', { within: 60_000 });
+    const holder = await scene.target.open('postgres');
+    await holder.execute('begin');
+    await holder.execute('select pg_current_xact_id()');
+    await lockstep.ok('POST', `${PATH}/approve`, { gate: 'copy' });
+    const { problem } = await upgradeIn(lockstep, NAME, ['failed']);
+    expect(problem!.detail).toMatch(new RegExp(`lockstep_s_.*pid ${holder.backendPid}`));
+    await holder.close();
+
     await relaunch('upgrade.open-target.begin');
-    const { operationId } = await switchOver(['copy', 'switchover']);
+    await act('retry');
+    const at = await upgradeIn(lockstep, NAME, ['awaiting-approval']);
+    expect(at).toMatchObject({ awaiting: 'switchover', verification: { verdict: 'equal' } });
+    const verification = await lockstep.ok<{ method: string }>('GET', `/v1/verifications/${at.verification!.id}`);
+    expect(verification.method).toBe('own-slot');
+
+    // An opening that fails is gone on with by retry.
+    await lockstep.ok('POST', `${PATH}/approve`, { gate: 'switchover' });
+    const { operationId } = await upgradeIn(lockstep, NAME, ['switched']);
     await ended(operationId, 'failed');
     expect(await view()).toMatchObject({ phase: 'switched', writeTo: null });
     expect(await refused('rollback')).toContain('/retry');
@@ -100,23 +119,9 @@ describe('ways out of an upgrade', () => {
     await operationEnds(lockstep, retried.operationId);
     expect(await view()).toMatchObject({ phase: 'switched', writeTo: 'target', problem: null });
     expect(await refused('retry')).toBeUndefined();
-  }, 180_000);
 
-  it('an opening that fails before anybody was let in can be aborted', async () => {
-    await relaunch('upgrade.open-target.begin');
-    const { operationId } = await switchOver();
-    await ended(operationId, 'failed');
-    await relaunch();
-    await act('abort');
-    await upgradeIn(lockstep, NAME, ['aborted']);
-    expect(await ours(scene.source)).toEqual([]);
-    expect(await catalogsOf(scene.source)).toEqual(before.source);
-    expect(await catalogsOf(scene.target)).toEqual(before.target);
-  }, 180_000);
-
-  it('a fence that an earlier rollback could not lower is lowered by the next one first, whatever becomes of it', async () => {
+    // A fence that an earlier rollback could not lower is lowered by the next one first, whatever becomes of it.
     await relaunch('upgrade.rollback-drain.begin', 'upgrade.undo-rollback-fence.begin');
-    await operationEnds(lockstep, (await switchOver()).operationId);
     await ended((await act('rollback')).operationId, 'failed');
     expect(await view()).toMatchObject({ phase: 'switched', writeTo: null });
     expect(await writes('target')).toBe(false);
@@ -132,10 +137,11 @@ describe('ways out of an upgrade', () => {
     await operationEnds(lockstep, (await act('rollback')).operationId);
     expect(await view()).toMatchObject({ phase: 'rolled-back', writeTo: 'source', problem: null });
     expect(await writes('source')).toBe(true);
-  }, 240_000);
 
-  it('a rollback that has turned goes on where it stands, without doing what it had skipped', async () => {
-    await operationEnds(lockstep, (await switchOver()).operationId);
+    // A rollback that has turned goes on where it stands, without doing what it had skipped.
+    await act('retry');
+    await approve('switchover');
+    await operationEnds(lockstep, (await upgradeIn(lockstep, NAME, ['switched'])).operationId);
     // Made on the target after the switch, so that only the rollback's fence knows it.
     await scene.target.run(DATABASE, 'create role late_writer login; grant pg_write_all_data to late_writer');
     await relaunch('upgrade.rollback-open.begin');
@@ -162,7 +168,19 @@ describe('ways out of an upgrade', () => {
       session.row<{ open: boolean }>(`select rolcanlogin as open from pg_roles where rolname = 'late_writer'`),
     );
     expect(open).toBe(true);
-  }, 240_000);
+  }, 420_000);
+
+  it('an opening that fails before anybody was let in can be aborted', async () => {
+    await relaunch('upgrade.open-target.begin');
+    const { operationId } = await switchOver();
+    await ended(operationId, 'failed');
+    await relaunch();
+    await act('abort');
+    await upgradeIn(lockstep, NAME, ['aborted']);
+    expect(await ours(scene.source)).toEqual([]);
+    expect(await catalogsOf(scene.source)).toEqual(before.source);
+    expect(await catalogsOf(scene.target)).toEqual(before.target);
+  }, 180_000);
 
   it('a target that is lost keeps nothing on the source: the abort leaves it, also in the place of one that waits', async () => {
     await scene.begin(lockstep, NAME);
@@ -184,23 +202,5 @@ describe('ways out of an upgrade', () => {
     expect(await ours(scene.source)).toEqual([]);
     expect(await catalogsOf(scene.source)).toEqual(before.source);
     expect(result!.leftovers.join(' ')).toMatch(/target, database orders .* subscription lockstep_\w+/);
-  }, 180_000);
-
-  it('a stream of the target that cannot be had is said, not done without; a copy that was approved is not asked for again', async () => {
-    await scene.begin(lockstep, NAME, { gates: ['copy', 'switchover'], deadlines: { slotMs: 1500 } });
-    await eventually(async () => (await view()).awaiting === 'copy', { within: 60_000 });
-    const holder = await scene.target.open('postgres');
-    await holder.execute('begin');
-    await holder.execute('select pg_current_xact_id()');
-    await lockstep.ok('POST', `${PATH}/approve`, { gate: 'copy' });
-    const { problem } = await upgradeIn(lockstep, NAME, ['failed']);
-    expect(problem!.detail).toMatch(new RegExp(`lockstep_s_.*pid ${holder.backendPid}`));
-    await holder.close();
-
-    await act('retry');
-    const at = await upgradeIn(lockstep, NAME, ['awaiting-approval']);
-    expect(at).toMatchObject({ awaiting: 'switchover', verification: { verdict: 'equal' } });
-    const verification = await lockstep.ok<{ method: string }>('GET', `/v1/verifications/${at.verification!.id}`);
-    expect(verification.method).toBe('own-slot');
   }, 180_000);
 });

@@ -1,4 +1,3 @@
-import type { WalPosition } from '../../postgres/catalog/preflight-activity.sql.js';
 import { MAY_SEE_ACTIVITY } from '../../postgres/catalog/fence.sql.js';
 import type { ConnectionTarget } from '../../postgres/connection.js';
 import type { Session } from '../../postgres/session.js';
@@ -37,8 +36,6 @@ export interface PreflightContext {
   /** How Lockstep reaches the databases, for what needs a session of its own. Hold passwords. */
   connections: Record<Side, ConnectionTarget>;
   signal: AbortSignal | undefined;
-  /** Where the source's WAL ended before the first check; null: it would not say. */
-  walBefore?: WalPosition | null;
 }
 
 export type Side = 'source' | 'target';

@@ -1,4 +1,3 @@
-import { WAL_POSITION, type WalPosition } from '../../postgres/catalog/preflight-activity.sql.js';
 import type { ConnectionTarget } from '../../postgres/connection.js';
 import { Session } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
@@ -35,7 +34,6 @@ export async function runPreflight({ source, target, options, signal }: Prefligh
       },
       connections: { source, target },
       signal,
-      walBefore: await sessions[0]!.row<WalPosition>(WAL_POSITION).catch(() => null),
     };
     const results = [...reached];
     for (const check of ALL_CHECKS) {

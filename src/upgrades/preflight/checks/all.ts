@@ -42,9 +42,8 @@ export const ALL_CHECKS: readonly Check[] = [
   ...typeChecks,
   ...nameChecks,
   ...settingChecks,
+  ...walRateChecks,
   ...configurationChecks,
   ...roleChecks,
   ...restorableChecks,
-  // Over the time that the others took.
-  ...walRateChecks,
 ];

@@ -8,18 +8,17 @@ import {
 import { SETTINGS } from '../../../postgres/catalog/preflight-server.sql.js';
 import type { Session } from '../../../postgres/session.js';
 import { parseLsn } from '../../../shared/lsn.js';
-import type { Check, PreflightContext } from '../check.js';
+import type { Check } from '../check.js';
 
 const SAMPLE_MS = 1000;
 /** A target that restarts, or a copy of one large table, takes longer than this to be seen to by somebody. */
 const LEAST_STANDSTILL_SECONDS = 3600;
 const MIB = 1024 * 1024;
 
-/** Bytes of WAL per second, since the preflight began; a sample of what happened to be written then. */
-async function walRate({ source: session, walBefore }: PreflightContext) {
-  const first = walBefore ?? (await session.row<WalPosition>(WAL_POSITION));
-  const { at } = walBefore ? await session.row<WalPosition>(WAL_POSITION) : first;
-  await delay(Math.max(0, SAMPLE_MS - (at - first.at) * 1000));
+/** Bytes of WAL per second, between two looks; a sample of what happened to be written then. */
+async function walRate(session: Session): Promise<{ bytesPerSecond: number; seconds: number }> {
+  const first = await session.row<WalPosition>(WAL_POSITION);
+  await delay(SAMPLE_MS);
   const second = await session.row<WalPosition>(WAL_POSITION);
   const seconds = second.at - first.at;
   return { bytesPerSecond: Number(parseLsn(second.lsn) - parseLsn(first.lsn)) / seconds, seconds };
@@ -46,9 +45,8 @@ export const walRateChecks: Check[] = [
     name: 'source-wal-rate',
     severity: 'warning',
     sql: () => WAL_POSITION,
-    judge: async (context) => {
-      const { source } = context;
-      const { bytesPerSecond, seconds } = await walRate(context);
+    judge: async ({ source }) => {
+      const { bytesPerSecond, seconds } = await walRate(source);
       const [limit] = await source.rows<{ setting: string }>(SETTINGS, [['max_slot_wal_keep_size']]);
       const limitBytes = Number(limit!.setting) * MIB;
       const sample = `${mib(bytesPerSecond)}/s of WAL in a sample of ${seconds.toFixed(1)} s; ${await walOnDisk(source)}`;
