@@ -70,7 +70,9 @@ export class SubscriptionSlotOwners {
     for (const slot of slots) {
       const [, oid, table, subscriber] = TABLESYNC.exec(slot.name) ?? [];
       if (subscriber !== systemIdentifier) continue;
-      owners.set(slot.name, await this.synchronization(server, oid!, table!, subscriptions));
+      // Members of one cluster, and servers restored from it, share an identifier: the one that still needs it counts.
+      const owner = await this.synchronization(server, oid!, table!, subscriptions);
+      if (owner.live || !owners.has(slot.name)) owners.set(slot.name, owner);
     }
   }
 

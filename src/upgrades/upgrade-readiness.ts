@@ -58,15 +58,20 @@ export class UpgradeReadiness {
   }
 
   /**
-   * Whether an opening that failed has let nobody in on the target. One that is said to be lost is taken not to: its
-   * word is the caller's.
+   * Whether an opening that failed has let nobody in on the target. Only where it does not answer is the caller's word,
+   * that it is lost, taken for that: a target that lives and is open must not be left with the source opened as well.
    */
   private async isBarred({ operationId, facts, request }: UpgradeEntity, leave: Side | null): Promise<boolean> {
     if (facts.switchover?.openedAt || !facts.targetBar) return false;
     if (!(await this.operations.hasEnded(operationId))) return false;
-    if (leave === 'target') return true;
     const { server, database } = request.target;
-    return (await proveBar(await this.servers.target(server, database), facts.targetBar)).held;
+    try {
+      return (await proveBar(await this.servers.target(server, database), facts.targetBar)).held;
+    } catch (error) {
+      const away = error instanceof Problem && ['SERVER_UNREACHABLE', 'SERVER_TIMEOUT'].includes(error.code);
+      if (away && leave === 'target') return true;
+      throw error;
+    }
   }
 
   async readyForRollback(name: string): Promise<UpgradeEntity> {

@@ -93,7 +93,8 @@ export class AbortWorkflow implements Workflow<AbortInput> {
     const leftovers = [...(run.facts.leftovers ?? []), ...(run.leave === null ? [] : leftBehind(run, run.leave))];
     await run.record({ leftovers: [...new Set(leftovers)] });
     const writeTo = run.leave === 'source' ? null : 'source';
-    await this.repository.patch(run.name, { phase: 'aborted', awaiting: null, writeTo, problem: null });
+    const patch = { phase: 'aborted' as const, awaiting: null, writeTo, problem: null } as const;
+    await this.repository.patch(run.name, patch, context.operationId);
     await this.operations.succeed(context.operationId, { name: run.name, phase: 'aborted', leftovers });
   }
 
