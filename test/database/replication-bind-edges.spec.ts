@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { bindPair } from '../../src/postgres/replication/bind.js';
+import { BindSessionPool } from '../../src/postgres/replication/bind-sessions.js';
 import type { BindRequest } from '../../src/postgres/replication/bind-request.js';
 import type { BoundPair } from '../../src/postgres/replication/bound-pair.js';
 import { dropLogicalSlot } from '../../src/postgres/replication/logical-slot.js';
@@ -20,11 +21,13 @@ describe('binding at the edges, 14 to 18', () => {
   let own: StreamFixture;
   let subscription: BindRequest['subscription'];
   let stream: ChangeStream;
+  let bindSessions: BindSessionPool;
   const sessions: Session[] = [];
   const pairs: BoundPair[] = [];
 
   beforeAll(async () => {
     [publisher, subscriber] = await Promise.all([TestServer.start(14, ABSENT_STANDBY), TestServer.shared(18)]);
+    bindSessions = new BindSessionPool(publisher.target('edges'), subscriber.target('edges'));
     source = new StreamFixture(publisher, 'edges');
     own = new StreamFixture(subscriber, 'edges');
     await Promise.all([source.create(), own.create()]);
@@ -56,6 +59,7 @@ describe('binding at the edges, 14 to 18', () => {
   });
 
   afterAll(async () => {
+    await bindSessions.close();
     await own.run('drop subscription edges');
     await Promise.all([publisher.stop(), subscriber.stop()]);
   });
@@ -66,8 +70,9 @@ describe('binding at the edges, 14 to 18', () => {
 
   async function bind(more: Partial<BindRequest> = {}): Promise<BoundPair> {
     const pair = await bindPair({
-      publisher: { target: publisher.target('edges'), stream },
-      subscriber: { target: subscriber.target('edges'), stream: null },
+      publisher: { stream },
+      subscriber: { stream: null },
+      sessions: bindSessions,
       subscription,
       tables: [{ schema: 'public', name: 't' }],
       deadlineMs: 10_000,
@@ -101,7 +106,7 @@ describe('binding at the edges, 14 to 18', () => {
       const ownStream = method === 'own-slot' ? (await own.open()).stream : null;
       const id = method === 'own-slot' ? 100 : 200;
       await commitUnseen(id);
-      const pair = await bind({ subscriber: { target: subscriber.target('edges'), stream: ownStream } });
+      const pair = await bind({ subscriber: { stream: ownStream } });
       expect(await idsIn(pair.publisher.session)).not.toContain(id);
       expect(await idsIn(pair.subscriber.session)).toContain(id);
       expect(insertedIds(pair.rollForward)).toEqual([id]);
@@ -175,18 +180,20 @@ describe('binding at the edges, 14 to 18', () => {
   it('names the privilege that is missing', async () => {
     await subscriber.run('postgres', 'drop role if exists edges_reader');
     await own.run(`create role edges_reader login password 'pw'; grant select on t to edges_reader`);
-    const target = { ...subscriber.target('edges'), user: 'edges_reader', password: 'pw' };
+    const reader = { ...subscriber.target('edges'), user: 'edges_reader', password: 'pw' };
+    const readers = new BindSessionPool(publisher.target('edges'), reader);
     try {
-      await expect(bind({ subscriber: { target, stream: null } })).rejects.toMatchObject({
+      await expect(bind({ sessions: readers })).rejects.toMatchObject({
         code: 'SERVER_PRIVILEGE_MISSING',
         options: { hint: expect.stringContaining('pg_replication_origin_progress') },
       });
       await own.run(
         'grant execute on function pg_catalog.pg_replication_origin_progress(text, boolean) to edges_reader',
       );
-      expect((await bind({ subscriber: { target, stream: null } })).method).toBe('positions');
+      expect((await bind({ sessions: readers })).method).toBe('positions');
     } finally {
       await Promise.all(pairs.splice(0).map((pair) => pair.release()));
+      await readers.close();
       await own.run('drop owned by edges_reader; drop role edges_reader');
     }
   });

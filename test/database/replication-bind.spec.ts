@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { bindPair } from '../../src/postgres/replication/bind.js';
+import { BindSessionPool } from '../../src/postgres/replication/bind-sessions.js';
 import type { BoundPair } from '../../src/postgres/replication/bound-pair.js';
 import { ChangeStream } from '../../src/postgres/replication/change-stream.js';
 import { createLogicalSlot, dropLogicalSlot } from '../../src/postgres/replication/logical-slot.js';
@@ -26,6 +27,7 @@ describe('binding a publisher snapshot to a subscriber snapshot, 14 to 18 under 
   let subscriberStream: ChangeStream;
   let subscription: { oid: number; name: string; slotName: string };
   const load = new AbortController();
+  let bindSessions: BindSessionPool;
   let writers: Promise<number>[] = [];
 
   beforeAll(async () => {
@@ -54,6 +56,7 @@ describe('binding a publisher snapshot to a subscriber snapshot, 14 to 18 under 
       const { oid } = await session.row<{ oid: number }>(`select oid from pg_subscription where subname = 'bind_sub'`);
       return { oid, name: 'bind_sub', slotName: 'bind_sub' };
     });
+    bindSessions = new BindSessionPool(publisher.target(DATABASE), subscriber.target(DATABASE));
     publisherStream = await stream(publisher, 'bind_verify', 'bind_pub');
     subscriberStream = await stream(subscriber, 'bind_own', 'bind_own');
     writers = [1, 2, 3].map((writer) =>
@@ -64,7 +67,7 @@ describe('binding a publisher snapshot to a subscriber snapshot, 14 to 18 under 
   afterAll(async () => {
     load.abort();
     const counts = await Promise.all(writers);
-    await Promise.all([publisherStream.close(), subscriberStream.close()]);
+    await Promise.all([publisherStream.close(), subscriberStream.close(), bindSessions.close()]);
     await subscriber.run(DATABASE, 'drop subscription bind_sub');
     await publisher.withSession(DATABASE, (session) => dropLogicalSlot(session, 'bind_verify'));
     await subscriber.withSession(DATABASE, (session) => dropLogicalSlot(session, 'bind_own'));
@@ -86,8 +89,9 @@ describe('binding a publisher snapshot to a subscriber snapshot, 14 to 18 under 
 
   function bind(method: 'own-slot' | 'positions') {
     return bindPair({
-      publisher: { target: publisher.target(DATABASE), stream: publisherStream },
-      subscriber: { target: subscriber.target(DATABASE), stream: method === 'own-slot' ? subscriberStream : null },
+      publisher: { stream: publisherStream },
+      subscriber: { stream: method === 'own-slot' ? subscriberStream : null },
+      sessions: bindSessions,
       subscription,
       tables: TABLES,
       deadlineMs: 20_000,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Session } from '../../src/postgres/session.js';
 import { describeTable } from '../../src/verification/at-rest/describe-table.js';
-import { readByKeys } from '../../src/verification/at-rest/point-read.js';
+import { readHashedByKeys } from '../../src/verification/at-rest/point-read.js';
 import { catalogTables } from '../../src/verification/at-rest/read-shapes.js';
 import { tableId, type TableShape } from '../../src/verification/at-rest/table-shape.js';
 import { tableTotal } from '../../src/verification/at-rest/table-hash.js';
@@ -133,7 +133,7 @@ describe('row hash', () => {
   async function hashes(major: number, index: number): Promise<string[]> {
     const shape = shapes.get(major)![index]!;
     const keys = [null, ...VALUES[types[index]!]!].map((_, n) => [String(n + 1)]);
-    const rows = await readByKeys(
+    const rows = await readHashedByKeys(
       sessions.get(major)!,
       { ...shape, columns: shape.columns.filter(({ name }) => name === 'v') },
       'publisher',
@@ -165,7 +165,7 @@ describe('row hash', () => {
       builtinType: 'text',
     });
     const two: TableShape = { ...shape!, name: 'two', columns: [column('a'), column('b')] };
-    const rows = await readByKeys(
+    const rows = await readHashedByKeys(
       session,
       two,
       'publisher',

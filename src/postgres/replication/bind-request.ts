@@ -1,4 +1,4 @@
-import type { ConnectionTarget } from '../connection.js';
+import type { BindSessionPool } from './bind-sessions.js';
 import type { ChangeStream } from './change-stream.js';
 
 export interface TableName {
@@ -8,12 +8,14 @@ export interface TableName {
 
 /** What `bindPair` binds. */
 export interface BindRequest {
-  publisher: { target: ConnectionTarget; stream: ChangeStream };
+  publisher: { stream: ChangeStream };
   /**
    * With a running stream on the subscriber's own slot the method is `own-slot`; with null it is `positions`. The
    * stream must publish every subscribed table with every operation its replica identity allows.
    */
-  subscriber: { target: ConnectionTarget; stream: ChangeStream | null };
+  subscriber: { stream: ChangeStream | null };
+  /** Of the same two databases. */
+  sessions: BindSessionPool;
   subscription: {
     /** `pg_subscription.oid`; the origin is `pg_<oid>`. */
     oid: number;

@@ -1,10 +1,11 @@
 import { Problem } from '../../problems/problem.js';
 import { maxLsn, parseLsn, type Lsn } from '../../shared/lsn.js';
-import { Session } from '../session.js';
+import type { Session } from '../session.js';
+import type { BindSessions } from './bind-sessions.js';
 import { applyIdleExpression, ApplyProgress } from './apply-progress.js';
 import { decide, nameApplied, type AppliedBounds, type BindDecision } from './bind-decision.js';
 import type { BindRequest } from './bind-request.js';
-import { BoundSnapshot, type TakenSnapshot } from './bound-snapshot.js';
+import type { TakenSnapshot } from './bound-snapshot.js';
 import type { BoundPair } from './bound-pair.js';
 import { originProgressExpression, subscriptionOrigin } from './origin-progress.js';
 import { takeAccountableSnapshot } from './publisher-snapshot.js';
@@ -34,48 +35,18 @@ export async function bindPair(request: BindRequest): Promise<BoundPair> {
   const published = request.publisher.stream.delivered.record(limits);
   const applied = request.subscriber.stream?.delivered.record(limits) ?? null;
   applied?.keepWhole(() => false);
-  const opened: { close(): Promise<void> }[] = [];
   try {
-    const sessions = await openSessions(request, opened);
-    const pair = await new Binding(request, sessions, published, applied, lastLost).run();
-    await Promise.all([sessions.publisherControl.close(), sessions.subscriberControl.close()]);
-    return pair;
-  } catch (error) {
-    await Promise.all(opened.map((session) => session.close()));
-    throw error;
+    const sessions = await request.sessions.lend(request.tables);
+    try {
+      return await new Binding(request, sessions, published, applied, lastLost).run();
+    } catch (error) {
+      await request.sessions.discard(sessions);
+      throw error;
+    }
   } finally {
     published.stop();
     applied?.stop();
   }
-}
-
-interface BindSessions {
-  publisher: BoundSnapshot;
-  publisherControl: Session;
-  subscriber: BoundSnapshot;
-  subscriberControl: Session;
-}
-
-/** All four or, when one fails, the others are in `opened` for the caller to close. */
-async function openSessions(request: BindRequest, opened: { close(): Promise<void> }[]): Promise<BindSessions> {
-  const { publisher, subscriber, tables } = request;
-  // An asynchronous commit would leave the nudge unflushed, and a walsender sends flushed WAL only; waiting for a
-  // synchronous standby is not needed.
-  const control = { purpose: 'bind control', settings: { synchronous_commit: 'local' } };
-  const keep = async <T extends { close(): Promise<void> }>(opening: Promise<T>): Promise<T> => {
-    const session = await opening;
-    opened.push(session);
-    return session;
-  };
-  const all = [
-    keep(BoundSnapshot.open(publisher.target, 'bind publisher', tables)),
-    keep(Session.open(publisher.target, control)),
-    keep(BoundSnapshot.open(subscriber.target, 'bind subscriber', tables)),
-    keep(Session.open(subscriber.target, control)),
-  ] as const;
-  await Promise.allSettled(all);
-  const [publisherHolder, publisherControl, subscriberHolder, subscriberControl] = await Promise.all(all);
-  return { publisher: publisherHolder, publisherControl, subscriber: subscriberHolder, subscriberControl };
 }
 
 class Binding {
@@ -178,9 +149,7 @@ class Binding {
       subscriber,
       ...decision,
       subscriberSees: (xid) => snapshot.visible(xid),
-      release: async () => {
-        await Promise.all([publisher.close(), subscriber.close()]);
-      },
+      release: once(() => this.request.sessions.giveBack(this.sessions)),
     };
   }
 
@@ -205,6 +174,11 @@ export async function nudge(session: Session): Promise<Lsn> {
     `select pg_catalog.pg_logical_emit_message(true, 'lockstep', '')::text as lsn`,
   );
   return parseLsn(lsn);
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => (done ??= work());
 }
 
 function lsnOrNull(value: unknown): Lsn | null {

@@ -29,6 +29,7 @@ interface SnapshotRow {
 export class BoundSnapshot implements BoundSide {
   private exported: string | null = null;
   private current: Snapshot | null = null;
+  private begun = false;
 
   /** Private at run time too: whoever prints a bound pair must not print a password. */
   readonly #target: ConnectionTarget;
@@ -36,7 +37,8 @@ export class BoundSnapshot implements BoundSide {
   private constructor(
     readonly session: Session,
     target: ConnectionTarget,
-    private readonly tables: readonly TableName[],
+    /** Locked with the next snapshot. */
+    public tables: readonly TableName[],
   ) {
     this.#target = target;
   }
@@ -79,12 +81,15 @@ export class BoundSnapshot implements BoundSide {
     ];
     // Each statement before needs its own transaction: activity views are frozen within one.
     const statements = [
-      'rollback',
+      // Nothing to roll back would be a warning in the server's log.
+      ...(this.begun ? ['rollback'] : []),
       ...before.flatMap((statement) => ['begin', statement, 'commit']),
       BEGIN,
       ...this.lockStatement(),
       `select ${columns.join(', ')}`,
     ];
+    const first = this.begun ? 1 : 0;
+    this.begun = true;
     const results = await this.batch(statements.join('; '));
     const row = results.at(-1)!.rows[0] as SnapshotRow;
     this.exported = row.exported;
@@ -92,7 +97,7 @@ export class BoundSnapshot implements BoundSide {
     return {
       snapshot: this.current,
       insertedLsn: parseLsn(row.inserted),
-      before: before.map((_, i) => results[2 + 3 * i]!.rows[0] as Record<string, unknown>),
+      before: before.map((_, i) => results[first + 3 * i + 1]!.rows[0] as Record<string, unknown>),
       within: row,
     };
   }
@@ -107,6 +112,19 @@ export class BoundSnapshot implements BoundSide {
       await session.close();
       throw error;
     }
+  }
+
+  get alive(): boolean {
+    return this.session.alive;
+  }
+
+  /** Ends the snapshot and its locks; the session stays, for the next one. */
+  async letGo(): Promise<void> {
+    this.exported = null;
+    this.current = null;
+    if (!this.begun) return;
+    await this.session.execute('rollback');
+    this.begun = false;
   }
 
   async close(): Promise<void> {

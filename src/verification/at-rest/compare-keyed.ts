@@ -2,7 +2,7 @@ import { comparePoints, type BoundTransactions, type ComparedPoints, type Snapsh
 import type { Differences } from './difference.js';
 import * as drill from './drill-down.js';
 import { readLocated } from './located-rows.js';
-import type { ReadRow } from './point-read.js';
+import { readHashedByKeys, type HashedRow } from './point-read.js';
 import { rowHash } from './row-hash.js';
 import { minus, publishedRows, sameTotal, tableTotal } from './table-hash.js';
 import { fromItem, type Side, type TableShape } from './table-shape.js';
@@ -24,7 +24,7 @@ export async function compareKeyed(
   bound: BoundTransactions,
   differences: Differences,
 ): Promise<ComparedTable> {
-  const points = await comparePoints(sessions, shape, bound, [], differences);
+  const points = await comparePoints(sessions, shape, bound, [], differences, readHashedByKeys);
   const [publisher, subscriber] = await Promise.all([
     tableTotal(sessions.publisher, shape, 'publisher'),
     tableTotal(sessions.subscriber, shape, 'subscriber'),
@@ -39,7 +39,7 @@ export async function compareKeyed(
   return { rows: Number(untouchedPublisher.rows) + points.expectedRows, doubtful: points.doubtful };
 }
 
-function hashes(rows: readonly ReadRow[]): bigint[] {
+function hashes(rows: readonly HashedRow[]): bigint[] {
   return rows.map((row) => row.hash);
 }
 
@@ -61,7 +61,7 @@ interface Suspect {
 async function locate(
   sessions: SnapshotSessions,
   shape: TableShape,
-  points: ComparedPoints,
+  points: ComparedPoints<HashedRow>,
   mostRows: bigint,
   differences: Differences,
 ): Promise<void> {
@@ -82,7 +82,7 @@ async function locate(
 async function findBadBuckets(
   sessions: SnapshotSessions,
   shape: TableShape,
-  points: ComparedPoints,
+  points: ComparedPoints<HashedRow>,
   mostRows: bigint,
 ): Promise<drill.BadBuckets> {
   const buckets = drill.bucketCount(mostRows);
@@ -97,7 +97,7 @@ async function findBadBuckets(
       buckets,
     );
   const [publisher, subscriber] = await Promise.all([totals('publisher'), totals('subscriber')]);
-  const grouped = (rows: readonly ReadRow[]) => rows.map(({ keyHash, hash }) => ({ groupHash: keyHash, hash }));
+  const grouped = (rows: readonly HashedRow[]) => rows.map(({ keyHash, hash }) => ({ groupHash: keyHash, hash }));
   drill.adjustBuckets(publisher, grouped(points.publisher.filter((row) => row.published)), buckets, -1n);
   drill.adjustBuckets(subscriber, grouped(points.subscriber), buckets, -1n);
   return drill.badBuckets(publisher, subscriber, buckets);

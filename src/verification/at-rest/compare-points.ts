@@ -1,7 +1,7 @@
 import type { StreamedTransaction } from '../../postgres/replication/streamed-transaction.js';
 import type { Session } from '../../postgres/session.js';
 import type { Differences } from './difference.js';
-import { readByKeys, type ReadRow, type TouchedKey } from './point-read.js';
+import type { PointReader, ReadRow, TouchedKey } from './point-read.js';
 import { replay, type BaseRow } from './replay.js';
 import { keyPositions, keysOf, keyText, rowChanges, type RowChange, type RowValues } from './row-changes.js';
 import { imagesOf, SubscriberForm } from './subscriber-form.js';
@@ -19,10 +19,10 @@ export interface BoundTransactions {
   readonly inDoubt: readonly StreamedTransaction[];
 }
 
-export interface ComparedPoints {
+export interface ComparedPoints<Row extends ReadRow> {
   /** Every row of a touched key, as found in the snapshots. */
-  publisher: ReadRow[];
-  subscriber: ReadRow[];
+  publisher: Row[];
+  subscriber: Row[];
   /** Rows the publisher has among the touched keys at the bound LSN, as far as known. */
   expectedRows: number;
   /** Keys that were not judged and need another bind, in the publisher's form. */
@@ -34,13 +34,14 @@ export interface ComparedPoints {
  * rolled forward against the subscriber's rows, text by text. Differences go to `differences`. Keys are in the
  * publisher's form.
  */
-export async function comparePoints(
+export async function comparePoints<Row extends ReadRow>(
   sessions: SnapshotSessions,
   shape: TableShape,
   bound: BoundTransactions,
   further: readonly string[][],
   differences: Differences,
-): Promise<ComparedPoints> {
+  read: PointReader<Row>,
+): Promise<ComparedPoints<Row>> {
   const positions = keyPositions(shape);
   const changes = rowChanges(bound.rollForward, shape);
   const doubts = rowChanges(bound.inDoubt, shape);
@@ -63,8 +64,8 @@ export async function comparePoints(
 
   const wanted = [...keys.values()];
   const [publisher, subscriber] = await Promise.all([
-    readByKeys(sessions.publisher, shape, 'publisher', wanted),
-    readByKeys(sessions.subscriber, shape, 'subscriber', wanted),
+    read(sessions.publisher, shape, 'publisher', wanted),
+    read(sessions.subscriber, shape, 'subscriber', wanted),
   ]);
   const base = new Map<string, BaseRow>(publisher.map((row) => [keyText(row.key), row]));
   const { expected, unresolved } = replay(

@@ -7,10 +7,13 @@ import { compareKeyed } from './compare-keyed.js';
 import { compareKeyless } from './compare-keyless.js';
 import { comparePoints, type SnapshotSessions } from './compare-points.js';
 import { Differences } from './difference.js';
+import { readByKeys } from './point-read.js';
 import { TableMoved } from './row-changes.js';
 import type { TableShape } from './table-shape.js';
 
 const LOCK_NOT_AVAILABLE = '55P03';
+/** So few keys are read sooner in the pair's own sessions than further ones are opened. */
+const FEW_KEYS = 10_000;
 
 /** What is to be done with one table in a bound pair: all of it, or only keys that an earlier pair left in doubt. */
 export interface TableTask {
@@ -52,7 +55,9 @@ export async function compareTables(
 ): Promise<TableFinding[]> {
   const queue = [...tasks].sort((a, b) => b.shape.bytes - a.shape.bytes);
   const findings: TableFinding[] = [];
-  const sessions = new PairSessions(pair, options);
+  const few = tasks.every(({ only }) => only) && keysOf(tasks) <= FEW_KEYS;
+  const sessions = few ? new OwnSessions(pair, options) : new FurtherSessions(pair, options);
+  const parallel = few ? 1 : Math.max(1, Math.min(options.maxParallel, tasks.length));
   const worker = async () => {
     for (let task = queue.shift(); task; task = queue.shift()) {
       options.signal?.throwIfAborted();
@@ -64,7 +69,7 @@ export async function compareTables(
   const stop = () => void sessions.terminate();
   options.signal?.addEventListener('abort', stop, { once: true });
   try {
-    const workers = Array.from({ length: Math.max(1, Math.min(options.maxParallel, tasks.length)) }, worker);
+    const workers = Array.from({ length: parallel }, worker);
     await Promise.all(workers).catch(async (error: unknown) => {
       // The other workers' statements are of no use any more.
       queue.length = 0;
@@ -83,10 +88,14 @@ export async function compareTables(
   }
 }
 
+function keysOf(tasks: readonly TableTask[]): number {
+  return tasks.reduce((sum, { only }) => sum + (only?.length ?? 0), 0);
+}
+
 async function compareTask(
   pair: BoundPair,
   { shape, only }: TableTask,
-  sessions: PairSessions,
+  sessions: SessionLender,
   options: CompareOptions,
 ): Promise<TableFinding> {
   const differences = new Differences(shape, pair.boundLsn, options.listLimit);
@@ -97,15 +106,14 @@ async function compareTask(
   const lent = await sessions.borrow();
   try {
     if (only) {
-      const { doubtful } = await comparePoints(lent, shape, pair, only, differences);
-      sessions.giveBack(lent);
+      const { doubtful } = await comparePoints(lent, shape, pair, only, differences, readByKeys);
+      await sessions.giveBack(lent);
       return { ...finding, doubtful };
     }
     const compared = await (shape.key ? compareKeyed : compareKeyless)(lent, shape, pair, differences);
-    sessions.giveBack(lent);
+    await sessions.giveBack(lent);
     return { ...finding, ...compared };
   } catch (error) {
-    // A failed statement ends its transaction, and with it the snapshot: the sessions are not used again.
     await sessions.discard(lent);
     const fresh = { ...finding, differences: new Differences(shape, pair.boundLsn, options.listLimit) };
     if (error instanceof TableMoved) return { ...fresh, moved: error.reason };
@@ -124,8 +132,66 @@ function isTablesOwn(error: unknown): error is Problem {
   return ['SERVER_FAILED', 'SERVER_PRIVILEGE_MISSING', 'NOT_FOUND', 'PREREQUISITE_FAILED'].includes(error.code);
 }
 
-/** Sessions inside the pair's snapshots, reused from table to table. */
-class PairSessions {
+/** Lends the two sessions in which one table is compared. */
+interface SessionLender {
+  borrow(): Promise<SnapshotSessions>;
+  giveBack(sessions: SnapshotSessions): Promise<void>;
+  /** Instead of `giveBack` where a statement failed. Never rejects. */
+  discard(sessions: SnapshotSessions): Promise<void>;
+  /** Ends running statements at once. */
+  terminate(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Compiling the long expressions costs more than it saves. */
+function settingsFor(options: CompareOptions): string {
+  return `set local statement_timeout = ${options.statementDeadlineMs}; set local jit = off`;
+}
+
+/** The sessions that hold the pair's snapshots, for one table at a time. */
+class OwnSessions implements SessionLender {
+  private isPrepared = false;
+
+  constructor(
+    private readonly pair: BoundPair,
+    private readonly options: CompareOptions,
+  ) {}
+
+  async borrow(): Promise<SnapshotSessions> {
+    const sessions = { publisher: this.pair.publisher.session, subscriber: this.pair.subscriber.session };
+    if (!this.isPrepared) {
+      // A failed statement must not end the transaction, and with it the snapshot.
+      await onBoth(sessions, `${settingsFor(this.options)}; savepoint lockstep`);
+      this.isPrepared = true;
+    }
+    return sessions;
+  }
+
+  giveBack(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async discard(sessions: SnapshotSessions): Promise<void> {
+    // Where even that fails the next statement says so.
+    await onBoth(sessions, 'rollback to savepoint lockstep').catch(() => {});
+  }
+
+  async terminate(): Promise<void> {
+    // Nobody else is in these snapshots, and whoever asks for this releases the pair.
+    this.pair.publisher.session.destroy();
+    this.pair.subscriber.session.destroy();
+    return Promise.resolve();
+  }
+
+  async close(): Promise<void> {}
+}
+
+async function onBoth({ publisher, subscriber }: SnapshotSessions, sql: string): Promise<void> {
+  await Promise.all([publisher.execute(sql), subscriber.execute(sql)]);
+}
+
+/** Further sessions inside the pair's snapshots, reused from table to table. */
+class FurtherSessions implements SessionLender {
   private readonly all = new Set<SnapshotSessions>();
   private readonly free: SnapshotSessions[] = [];
 
@@ -148,16 +214,18 @@ class PairSessions {
     }
   }
 
-  giveBack(sessions: SnapshotSessions): void {
+  giveBack(sessions: SnapshotSessions): Promise<void> {
     this.free.push(sessions);
+    return Promise.resolve();
   }
 
+  /** A failed statement ended its transaction, and with it the snapshot: the sessions are not used again. */
   async discard(sessions: SnapshotSessions): Promise<void> {
     this.all.delete(sessions);
     await Promise.all([sessions.publisher.close(), sessions.subscriber.close()]);
   }
 
-  /** Ends running statements at once: a server notices a closed connection only after the statement. */
+  /** A server notices a closed connection only after the statement. */
   async terminate(): Promise<void> {
     const sides = ['publisher', 'subscriber'] as const;
     await Promise.allSettled(
@@ -175,8 +243,7 @@ class PairSessions {
 
   private async open(side: 'publisher' | 'subscriber'): Promise<Session> {
     const session = await this.pair[side].openSession('verification');
-    // Compiling the long expressions costs more than it saves.
-    await session.execute(`set local statement_timeout = ${this.options.statementDeadlineMs}; set local jit = off`);
+    await session.execute(settingsFor(this.options));
     return session;
   }
 }

@@ -15,10 +15,14 @@ import {
 export interface ReadRow {
   key: string[];
   values: (string | null)[];
-  hash: bigint;
-  keyHash: bigint;
   /** False for a publisher's row that the row filter leaves out. */
   published: boolean;
+}
+
+/** A row with what it adds to its table's hash. */
+export interface HashedRow extends ReadRow {
+  hash: bigint;
+  keyHash: bigint;
 }
 
 /** One key in both forms: as the publisher prints it, and as the subscriber would. */
@@ -30,33 +34,48 @@ export interface TouchedKey {
 const KEYS_PER_STATEMENT = 10_000;
 
 /** Reads the rows with those keys through the table's index, in whatever snapshot the session holds. */
-export async function readByKeys(
+export type PointReader<Row extends ReadRow> = (
   session: Session,
   shape: TableShape,
   side: Side,
   keys: readonly TouchedKey[],
-): Promise<ReadRow[]> {
-  const rows: ReadRow[] = [];
+) => Promise<Row[]>;
+
+/** Without hashes, which cost the server more than the rest of such a statement. */
+export const readByKeys: PointReader<ReadRow> = async (session, shape, side, keys) => {
+  return inBatches(keys, (batch) =>
+    session.rows<Row<ReadRow>>(pointReadSql(shape, side), parameters(shape, side, batch)),
+  );
+};
+
+export const readHashedByKeys: PointReader<HashedRow> = async (session, shape, side, keys) => {
+  const sql = pointReadSql(shape, side, [
+    `(${rowHash(shape.columns, side, shape.transcode)})::text as hash`,
+    `(${rowHash(shape.key!, side, shape.transcode)})::text as "keyHash"`,
+  ]);
+  const rows = await inBatches(keys, (batch) =>
+    session.rows<Row<ReadRow & { hash: string; keyHash: string }>>(sql, parameters(shape, side, batch)),
+  );
+  return rows.map((row) => ({ ...row, hash: BigInt(row.hash), keyHash: BigInt(row.keyHash) }));
+};
+
+type Row<T> = T & Record<string, unknown>;
+
+async function inBatches<T>(keys: readonly TouchedKey[], read: (batch: TouchedKey[]) => Promise<T[]>): Promise<T[]> {
+  const rows: T[] = [];
   for (let start = 0; start < keys.length; start += KEYS_PER_STATEMENT) {
-    rows.push(...(await readBatch(session, shape, side, keys.slice(start, start + KEYS_PER_STATEMENT))));
+    for (const row of await read(keys.slice(start, start + KEYS_PER_STATEMENT))) rows.push(row);
   }
   return rows;
 }
 
-async function readBatch(session: Session, shape: TableShape, side: Side, keys: TouchedKey[]): Promise<ReadRow[]> {
+/** One array for each column of the key; a key that is asked for twice is read once. */
+function parameters(shape: TableShape, side: Side, keys: TouchedKey[]): (string | undefined)[][] {
   const wanted = new Map(keys.map((key) => [JSON.stringify(key[side]), key[side]]));
-  const parameters = shape.key!.map((_, position) => [...wanted.values()].map((key) => key[position]));
-  const rows = await session.rows<{
-    key: string[];
-    values: (string | null)[];
-    hash: string;
-    keyHash: string;
-    published: boolean;
-  }>(pointReadSql(shape, side), parameters);
-  return rows.map((row) => ({ ...row, hash: BigInt(row.hash), keyHash: BigInt(row.keyHash) }));
+  return shape.key!.map((_, position) => [...wanted.values()].map((key) => key[position]));
 }
 
-export function pointReadSql(shape: TableShape, side: Side): string {
+function pointReadSql(shape: TableShape, side: Side, further: readonly string[] = []): string {
   const key = shape.key!;
   const parameters = key.map((_, position) => `pg_catalog.unnest($${position + 1}::text[])`).join(', ');
   const aliases = key.map((_, position) => identifier(`lockstep key ${position}`));
@@ -71,10 +90,14 @@ export function pointReadSql(shape: TableShape, side: Side): string {
     );
   });
   const filter = side === 'publisher' && shape.rowFilter !== null ? `(${shape.rowFilter}) is true` : 'true';
+  const columns = [
+    `${textArray(key, side)} as key`,
+    `${textArray(shape.columns, side)} as "values"`,
+    `${filter} as published`,
+    ...further,
+  ];
   return (
-    `select ${textArray(key, side)} as key, ${textArray(shape.columns, side)} as "values", ` +
-    `(${rowHash(shape.columns, side, shape.transcode)})::text as hash, ` +
-    `(${rowHash(key, side, shape.transcode)})::text as "keyHash", ${filter} as published ` +
+    `select ${columns.join(', ')} ` +
     `from rows from (${parameters}) k(${aliases.join(', ')}) ` +
     `join ${fromItem(shape, side)} on ${conditions.join(' and ')}`
   );

@@ -1,4 +1,5 @@
 import { bindPair } from '../../postgres/replication/bind.js';
+import { BindSessionPool } from '../../postgres/replication/bind-sessions.js';
 import type { BoundPair } from '../../postgres/replication/bound-pair.js';
 import { ChangeStream } from '../../postgres/replication/change-stream.js';
 import type { StreamedTransaction } from '../../postgres/replication/streamed-transaction.js';
@@ -46,6 +47,7 @@ export type TransactionListener = (transaction: StreamedTransaction) => void;
  */
 export class LinkReaders {
   private readonly origins = new OriginPositions();
+  private readonly bindSessions: BindSessionPool;
   private readonly publisherStream: ChangeStream;
   private readonly subscriberStream: ChangeStream | null;
 
@@ -57,6 +59,7 @@ export class LinkReaders {
     readonly positionsReason: string | null,
   ) {
     const { readerId, publisher, subscriber } = request;
+    this.bindSessions = new BindSessionPool(publisher, subscriber);
     this.publisherStream = new ChangeStream({
       target: publisher,
       slotName: publisherSlotName(readerId),
@@ -144,8 +147,9 @@ export class LinkReaders {
   async bind(tables: readonly TableName[], options: { deadlineMs: number; signal?: AbortSignal }): Promise<BoundPair> {
     const { oid, name, slotName } = this.subscription;
     return bindPair({
-      publisher: { target: this.request.publisher, stream: this.publisherStream },
-      subscriber: { target: this.request.subscriber, stream: this.subscriberStream },
+      publisher: { stream: this.publisherStream },
+      subscriber: { stream: this.subscriberStream },
+      sessions: this.bindSessions,
       subscription: { oid, name, slotName: slotName! },
       tables,
       ...options,
@@ -161,7 +165,7 @@ export class LinkReaders {
 
   /** Ends both streams; slots and publications stay. Never rejects. */
   async close(): Promise<void> {
-    await Promise.all([this.publisherStream.close(), this.subscriberStream?.close()]);
+    await Promise.all([this.publisherStream.close(), this.subscriberStream?.close(), this.bindSessions.close()]);
   }
 
   /** Ends both streams and removes our slots and publications. */
