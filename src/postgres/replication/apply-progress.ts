@@ -31,11 +31,15 @@ interface Observation {
   errors: bigint | null;
 }
 
-/** SQL condition: no apply worker of the subscription, leader or parallel, has a transaction open that writes. */
+/**
+ * SQL condition: no apply worker of the subscription, leader or parallel, is committing anything. One that commits what
+ * was prepared before has no xid of its own meanwhile, but a snapshot (`apply_handle_commit_prepared` in worker.c): the
+ * origin has moved then while the transaction still counts as running, for as long as its WAL takes to be flushed.
+ */
 export function applyIdleExpression(subscriptionOid: number): string {
   return `(not exists (
     select from pg_catalog.pg_stat_subscription w join pg_catalog.pg_stat_activity a on a.pid = w.pid
-     where w.subid = ${subscriptionOid} and a.backend_xid is not null))`;
+     where w.subid = ${subscriptionOid} and (a.backend_xid is not null or a.backend_xmin is not null)))`;
 }
 
 /**

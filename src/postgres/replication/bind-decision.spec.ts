@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { toLsn } from '../../shared/lsn.js';
-import { decide, nameApplied } from './bind-decision.js';
+import { contradiction, decide, nameApplied } from './bind-decision.js';
 import { Snapshot } from './snapshot.js';
 import type { StreamedTransaction } from './streamed-transaction.js';
 
@@ -72,5 +72,20 @@ describe('placing transactions in a subscriber snapshot', () => {
       { endLsn: 10n, visible: true },
       { endLsn: 20n, visible: false },
     ]);
+  });
+});
+
+describe('what contradicts the bounds of a subscriber snapshot', () => {
+  const bounds = { throughLsn: lsn(20), beforeLsn: lsn(40), upToLsn: lsn(50) };
+  const named = (end: number, visible: boolean) => [{ endLsn: lsn(end), visible }];
+
+  it('is a transaction said to be in that it does not show', () => {
+    expect(contradiction(bounds, named(20, false))).toBe(20n);
+    expect(contradiction(bounds, [...named(10, true), ...named(30, false)])).toBe(30n);
+  });
+
+  it('is none that may be out, and none that is in', () => {
+    expect(contradiction(bounds, [...named(20, true), ...named(40, false)])).toBeNull();
+    expect(contradiction({ ...bounds, beforeLsn: null }, named(30, false))).toBeNull();
   });
 });

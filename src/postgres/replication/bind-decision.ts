@@ -18,6 +18,19 @@ export interface NamedTransaction {
   visible: boolean;
 }
 
+/**
+ * The end of a transaction that the snapshot does not see although the bounds say that it is in; null where there is
+ * none. Then nothing can be said: what the bounds rest on was read while that transaction was half way, or it was
+ * applied before and is applied again.
+ */
+export function contradiction(bounds: AppliedBounds, named: readonly NamedTransaction[]): Lsn | null {
+  const found = named.find(
+    ({ endLsn, visible }) =>
+      !visible && (endLsn <= bounds.throughLsn || (bounds.beforeLsn !== null && endLsn < bounds.beforeLsn)),
+  );
+  return found?.endLsn ?? null;
+}
+
 export interface BindDecision {
   boundLsn: Lsn;
   rollForward: StreamedTransaction[];

@@ -1,9 +1,10 @@
 import { Problem } from '../../problems/problem.js';
-import { maxLsn, parseLsn, type Lsn } from '../../shared/lsn.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import { formatLsn, maxLsn, parseLsn, type Lsn } from '../../shared/lsn.js';
 import type { Session } from '../session.js';
 import type { BindSessions } from './bind-sessions.js';
 import { applyIdleExpression, ApplyProgress } from './apply-progress.js';
-import { decide, nameApplied, type AppliedBounds, type BindDecision } from './bind-decision.js';
+import { contradiction, decide, nameApplied, type AppliedBounds, type BindDecision } from './bind-decision.js';
 import type { BindRequest } from './bind-request.js';
 import type { TakenSnapshot } from './bound-snapshot.js';
 import type { BoundPair } from './bound-pair.js';
@@ -14,6 +15,7 @@ import { isEmpty, type StreamedTransaction } from './streamed-transaction.js';
 
 const DEFAULT_MAX_CHANGES = 500_000;
 const MAX_RECORDED_BYTES = 256 * 1024 * 1024;
+const CONTRADICTED_PAUSE_MS = 20;
 
 /**
  * Takes a publisher snapshot, waits until the subscriber has applied everything in it, takes a subscriber snapshot,
@@ -94,13 +96,24 @@ class Binding {
     return last;
   }
 
-  private async bindSubscriber(
+  /** Takes subscriber snapshots until one agrees with all that is known of what it contains. */
+  private async bindSubscriber(...given: Parameters<Binding['tryToBindSubscriber']>): Promise<BindDecision> {
+    for (;;) {
+      const decision = await this.tryToBindSubscriber(...given);
+      if (!('contradicted' in decision)) return decision;
+      if (Date.now() + CONTRADICTED_PAUSE_MS > this.deadline) throw contradicted(decision.contradicted);
+      await delay(CONTRADICTED_PAUSE_MS);
+      if (this.request.signal?.aborted) throw new Problem('SERVER_TIMEOUT', 'binding two snapshots was cancelled');
+    }
+  }
+
+  private async tryToBindSubscriber(
     publisher: TakenSnapshot,
     inPublisher: Lsn,
     progress: ApplyProgress,
     originExpression: string,
     origin: string,
-  ): Promise<BindDecision> {
+  ): Promise<BindDecision | { contradicted: Lsn }> {
     const confirmed = await progress.confirmed();
     const taken = await this.sessions.subscriber.take(
       [`select ${originExpression} as origin`, `select ${applyIdleExpression(this.request.subscription.oid)} as idle`],
@@ -124,6 +137,8 @@ class Binding {
       bounds.throughLsn = maxLsn(bounds.throughLsn, before);
     }
     const named = await this.nameSubscriberTransactions(taken, origin);
+    const against = contradiction(bounds, named);
+    if (against !== null) return { contradicted: against };
     for (const { endLsn, visible } of named) if (visible) bounds.throughLsn = maxLsn(bounds.throughLsn, endLsn);
     await this.request.publisher.stream.waitUntil(maxLsn(after, bounds.throughLsn), this.patience());
     this.refuseExceeded();
@@ -183,6 +198,18 @@ function once(work: () => Promise<void>): () => Promise<void> {
 
 function lsnOrNull(value: unknown): Lsn | null {
   return typeof value === 'string' ? parseLsn(value) : null;
+}
+
+function contradicted(lsn: Lsn): Problem {
+  return new Problem(
+    'PREREQUISITE_FAILED',
+    `the subscriber does not show the transaction that ends at ${formatLsn(lsn)}, though its replication origin is past it`,
+    {
+      hint: 'A commit waits for a synchronous standby on the subscriber, or the origin was moved back by hand. Try again once that is over.',
+      retryable: true,
+      extra: { stalledAt: formatLsn(lsn) },
+    },
+  );
 }
 
 function tooMuch(): Problem {

@@ -35,7 +35,8 @@ export async function takeAccountableSnapshot(
 
 /**
  * Running transactions older than the stream that may have committed, as far as the WAL goes, before it began. One
- * that is idle in a transaction, prepared, or whose statement began later has not.
+ * that is idle in a transaction or whose statement began later has not; nor has one that is prepared, unless some
+ * session may be committing it since before.
  */
 async function deliveredToAnother(control: Session, stream: ChangeStream, snapshot: Snapshot): Promise<bigint[]> {
   const { firstXid, readAt } = stream.source;
@@ -45,7 +46,12 @@ async function deliveredToAnother(control: Session, stream: ChangeStream, snapsh
   const rows = await control.rows<{ xid: string }>(
     `select backend_xid::text as xid from pg_catalog.pg_stat_activity
       where backend_xid is not null and (state like 'idle in transaction%' or query_start > $1::timestamptz)
-     union all select transaction::text from pg_catalog.pg_prepared_xacts`,
+     union all
+     select transaction::text from pg_catalog.pg_prepared_xacts
+      where not exists (
+        select from pg_catalog.pg_stat_activity a
+         where a.backend_type = 'client backend' and a.pid <> pg_catalog.pg_backend_pid()
+           and (a.state is null or a.state = 'active' and a.query ~* 'prepared' and a.query_start <= $1::timestamptz))`,
     [readAt],
   );
   const harmless = new Set(rows.map((row) => snapshot.widen(Number(row.xid))));
