@@ -253,7 +253,8 @@ describe('an upgrade that is taken up again', () => {
     await upgradeIn(lockstep, NAME, ['awaiting-approval']);
     const gate = FORWARD_STEPS.findIndex(({ name }) => name === 'pre-switchover');
     const done = FORWARD_STEPS.slice(0, gate).filter((step) => step.undo !== undefined);
-    const [first, ...rest] = done.map(({ name }) => `upgrade.undo-${name}.acted=kill`).reverse();
+    const chosen = done.filter((_, index) => EVERY === 1 || index % 2 === 1);
+    const [first, ...rest] = chosen.map(({ name }) => `upgrade.undo-${name}.acted=kill`).reverse();
     await relaunch(first);
     await lockstep.ok('POST', `${PATH}/abort`);
     for (const failpoint of rest) {

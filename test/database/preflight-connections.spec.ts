@@ -31,6 +31,7 @@ describe('preflight of the connection that the subscription will make', () => {
       source: source.target('shop'),
       target: { ...target.target('shop'), ...login },
       options: { sourceAddress },
+      only: (check) => /reaches|encryption/.test(check),
     });
     return new Map(results.map((result) => [result.check, result]));
   }
