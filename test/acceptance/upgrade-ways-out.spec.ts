@@ -203,4 +203,29 @@ describe('ways out of an upgrade', () => {
     expect(await catalogsOf(scene.source)).toEqual(before.source);
     expect(result!.leftovers.join(' ')).toMatch(/target, database orders .* subscription lockstep_\w+/);
   }, 180_000);
+
+  it('a target that was opened, though the opening failed, is not left as it is by anybody’s word', async () => {
+    await relaunch('upgrade.open-target.acted');
+    const { operationId } = await switchOver();
+    await ended(operationId, 'failed');
+    expect(await writes('target')).toBe(true);
+    await relaunch();
+    for (const body of [undefined, { leave: 'target' }, { leave: 'source' }]) await refused('abort', body);
+    expect(await writes('source')).toBe(false);
+    await act('retry');
+    await operationEnds(lockstep, (await upgradeIn(lockstep, NAME, ['switched'])).operationId);
+    expect(await view()).toMatchObject({ writeTo: 'target', problem: null });
+  }, 180_000);
+
+  it('a source that is lost is left as it is: the target is cleaned, and nobody is said to be written to', async () => {
+    await scene.begin(lockstep, NAME);
+    await upgradeIn(lockstep, NAME, ['awaiting-approval']);
+    await scene.source.crash();
+    const { operationId } = await act('abort', { leave: 'source' });
+    const { result } = await ended(operationId, 'succeeded');
+    expect(await view()).toMatchObject({ phase: 'aborted', writeTo: null, problem: null });
+    expect(await ours(scene.target)).toEqual([]);
+    expect(await catalogsOf(scene.target)).toEqual(before.target);
+    expect(result!.leftovers.join(' ')).toMatch(/source, database orders .* replication slots lockstep_\w+/);
+  }, 180_000);
 });
