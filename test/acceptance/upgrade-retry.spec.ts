@@ -173,7 +173,12 @@ describe('an upgrade that is taken up again', () => {
       await lockstep.ok('POST', `${PATH}/${action}`);
       for (let died = 0; ; died++) {
         const phase = await eventually(
-          async () => (lockstep.exited ? 'dead' : [(await view()).phase].find((now) => now === done)),
+          async () => {
+            if (lockstep.exited) return 'dead';
+            const now = await view();
+            if (now.phase === done) return done;
+            throw new Error(`phase ${now.phase} after ${died} deaths: ${JSON.stringify(now.problem)}`);
+          },
           { within: 120_000 },
         );
         if (phase === done) return died;
