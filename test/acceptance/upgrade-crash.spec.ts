@@ -1,19 +1,24 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { FORWARD_STEPS } from '../../src/upgrades/steps/index.js';
 import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
 import { TestServer } from '../support/postgres-fleet.js';
 import { holds, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
-import { upgradeIn, UpgradeScene } from '../support/upgrade-scene.js';
+import { upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
 
-/** `acted`: the step's effect is there and nothing is recorded of it, which is the worst moment. */
 const SOAK = process.env.LOCKSTEP_SOAK !== undefined;
+/** `acted`: the step's effect is there and nothing is recorded of it, which is the worst moment. */
 const POINTS = SOAK ? ['begin', 'acted', 'done'] : ['acted'];
-const GATE = FORWARD_STEPS.findIndex(({ name }) => name === 'pre-switchover');
-/** Before the gate every other step, which has the same shape as the one after it. */
-const BEFORE = FORWARD_STEPS.slice(0, GATE).filter((_, index) => SOAK || index % 2 === 0);
-const STEPS = [...BEFORE, ...FORWARD_STEPS.slice(GATE)];
+/** Which statements are died before. */
+const EVERY = SOAK ? 1 : 80;
+const NAMES = FORWARD_STEPS.map(({ name }) => name);
+const GATE = NAMES.indexOf('pre-switchover');
+/** Before the gate every other step, which has the same shape as the one after it; and amid the verification. */
+const BEFORE = NAMES.slice(0, GATE)
+  .filter((_, index) => SOAK || index % 2 === 0)
+  .flatMap((name) => (name === 'verification' ? ['verifying', name] : [name]));
 const NAME = 'killed';
 
 describe('kill -9 in every step of an upgrade', () => {
@@ -27,8 +32,10 @@ describe('kill -9 in every step of an upgrade', () => {
         await scene.workload.start();
         // Armed for the first step from the start; each later life is armed for the next one.
         await lockstep.kill();
-        const dieIn = (step: string) => ({ LOCKSTEP_FAILPOINTS: `upgrade.${step}.${point}=kill` });
-        const [first, ...rest] = STEPS.map(({ name }) => name);
+        const dieIn = (step: string) => ({
+          LOCKSTEP_FAILPOINTS: step === 'verifying' ? 'upgrade.verifying=kill' : `upgrade.${step}.${point}=kill`,
+        });
+        const [first, ...rest] = [...BEFORE, ...NAMES.slice(GATE)];
         await lockstep.launch(dieIn(first!));
         await scene.begin(lockstep, NAME);
         scene.follow(() => lockstep, NAME);
@@ -59,6 +66,57 @@ describe('kill -9 in every step of an upgrade', () => {
     },
     600_000,
   );
+});
+
+describe('kill -9 amid the statements of an upgrade', () => {
+  it('it completes, nothing is lost, whatever it was in the middle of', async () => {
+    const scene = await UpgradeScene.set(15, 18);
+    const lockstep = await Lockstep.start();
+    try {
+      await scene.register(lockstep);
+      await scene.workload.start();
+      await lockstep.kill();
+      const failpoint = { LOCKSTEP_FAILPOINTS: `statement=every-${EVERY}:${join(lockstep.folder, 'statements')}` };
+      await lockstep.launch(failpoint);
+      await scene.begin(lockstep, NAME);
+      scene.follow(() => lockstep, NAME);
+      let deaths = 0;
+      /** Lives on through any number of deaths. */
+      const untilIn = async (phase: string): Promise<UpgradeView> => {
+        for (;;) {
+          const found = await eventually(
+            async () => (lockstep.exited ? 'dead' : await upgradeIn(lockstep, NAME, [phase], 0)),
+            { within: 120_000 },
+          );
+          if (found !== 'dead') return found;
+          expect(lockstep.signal).toBe('SIGKILL');
+          deaths++;
+          await lockstep.launch(failpoint);
+        }
+      };
+      await untilIn('awaiting-approval');
+      await eventually(
+        async () => {
+          if (lockstep.exited) await untilIn('awaiting-approval');
+          await lockstep.ok('POST', `/v1/upgrades/${NAME}/approve`, { gate: 'switchover' });
+          return true;
+        },
+        { within: 60_000 },
+      );
+      await untilIn('switched');
+      await lockstep.kill();
+      await lockstep.launch();
+      const switched = await upgradeIn(lockstep, NAME, ['switched']);
+      await operationEnds(lockstep, switched.operationId);
+      expect(deaths).toBeGreaterThan(2);
+      expect(switched).toMatchObject({ problem: null, switchover: { fenceProof: 'held' } });
+      await writesContinue(scene);
+      await holds(scene, 'target');
+    } finally {
+      await lockstep.dispose();
+      await scene.dispose();
+    }
+  }, 1_800_000);
 });
 
 describe('two instances on one state database', () => {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { failpoint } from '../../engine/failpoints.js';
 import { readReplicationSlots } from '../../postgres/catalog/replication-slots.js';
 import { SLOT_LAG } from '../../postgres/catalog/upgrade.sql.js';
 import type { BoundPair } from '../../postgres/replication/bound-pair.js';
@@ -156,6 +157,7 @@ export class Readers {
     const started = Date.now();
     let firstBound: BoundPair | null = null as BoundPair | null;
     await context.beginVerification(id, this.direction);
+    await failpoint('upgrade.verifying');
     const result = await verifyLink({
       readers: this.link,
       tables: null,
