@@ -1,4 +1,5 @@
 // One server of each major that has binaries here, for all specs of a test run to share.
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from './ensure-build.mjs';
@@ -15,6 +16,8 @@ export async function startFleet(folder) {
       if (packagedBinaries(major) === null) continue;
       const cluster = new PostgresCluster({ major, dataDir: join(folder, `pg${major}`), ...shape });
       await cluster.create();
+      // For further servers of a test's own.
+      execFileSync('cp', ['-a', join(folder, `pg${major}`), join(folder, `template${major}`)]);
       ports[major] = await freePort();
       await cluster.start({ port: ports[major], diesWithParent: true });
       clusters.push(cluster);

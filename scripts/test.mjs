@@ -30,7 +30,7 @@ jest = spawn(
   {
     cwd: ROOT,
     stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, LOCKSTEP_TEST_FLEET: JSON.stringify(fleet.ports) },
+    env: { ...process.env, LOCKSTEP_TEST_FLEET: JSON.stringify(fleet.ports), LOCKSTEP_TEST_TEMPLATES: folder },
   },
 );
 const status = await new Promise((resolve) => jest.once('close', (code) => resolve(code ?? 1)));

@@ -6,6 +6,7 @@ import { Session } from '../../src/postgres/session.js';
 import { identifier } from '../../src/postgres/quoting.js';
 import { packagedBinaries } from '../../src/storage/embedded/installation.js';
 import { freePort, PostgresCluster } from '../../src/storage/embedded/postgres-cluster.js';
+import { cloneCluster } from './clone-cluster.js';
 
 /** Durability is not under test, and short-lived servers should be cheap; scripts/fleet.mjs reads the same file. */
 const FLEET = JSON.parse(readFileSync(join(import.meta.dirname, 'fleet-settings.json'), 'utf8')) as {
@@ -43,7 +44,9 @@ export class TestServer {
       walSegmentMiB: FLEET.walSegmentMiB,
       settings: { ...FLEET.settings, ...settings },
     });
-    await cluster.create();
+    const templates = process.env.LOCKSTEP_TEST_TEMPLATES;
+    if (templates === undefined) await cluster.create();
+    else cloneCluster(join(templates, `template${major}`), join(folder, 'pg'), settings);
     for (let attempt = 1; ; attempt++) {
       const port = await freePort();
       try {
