@@ -1,10 +1,6 @@
 import type { BindSessionPool } from './bind-sessions.js';
+import type { TableName } from '../catalog/tables.js';
 import type { ChangeStream } from './change-stream.js';
-
-export interface TableName {
-  schema: string;
-  name: string;
-}
 
 /** What `bindPair` binds. */
 export interface BindRequest {

@@ -1,6 +1,6 @@
 import type { ConnectionTarget } from '../connection.js';
 import { Session } from '../session.js';
-import type { TableName } from './bind-request.js';
+import type { TableName } from '../catalog/tables.js';
 import { BoundSnapshot } from './bound-snapshot.js';
 
 /** Long enough for one bind to follow another; short enough that no firewall has dropped the connections meanwhile. */

@@ -6,7 +6,7 @@ import { DEFAULT_LOCK_TIMEOUT_MS, type ConnectionTarget } from '../connection.js
 import { identifier, literal } from '../quoting.js';
 import { Session } from '../session.js';
 import { sqlstateOf, translateError } from '../translate-error.js';
-import type { TableName } from './bind-request.js';
+import type { TableName } from '../catalog/tables.js';
 import type { BoundSide } from './bound-pair.js';
 import { Snapshot } from './snapshot.js';
 
