@@ -1,10 +1,16 @@
 // One server of each major that has binaries here, for all specs of a test run to share.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ROOT } from './ensure-build.mjs';
 
-/** Starts the servers in `folder`; they also end when this process does. */
+/**
+ * Starts the servers in `folder`; they also end when this process does. Beside them lie templates, of which specs copy
+ * further ones: `template<major>` of a server nobody has started yet, `service` of the service's data folder.
+ */
 export async function startFleet(folder) {
   const { packagedBinaries } = await import('../dist/src/storage/embedded/installation.js');
   const { freePort, PostgresCluster } = await import('../dist/src/storage/embedded/postgres-cluster.js');
@@ -16,7 +22,6 @@ export async function startFleet(folder) {
       if (packagedBinaries(major) === null) continue;
       const cluster = new PostgresCluster({ major, dataDir: join(folder, `pg${major}`), ...shape });
       await cluster.create();
-      // For further servers of a test's own.
       execFileSync('cp', ['-a', join(folder, `pg${major}`), join(folder, `template${major}`)]);
       ports[major] = await freePort();
       await cluster.start({ port: ports[major], diesWithParent: true });
@@ -26,5 +31,29 @@ export async function startFleet(folder) {
     await Promise.all(clusters.map((cluster) => cluster.stop('immediate')));
     throw error;
   }
+  await makeServiceTemplate(join(folder, 'service'), await freePort());
   return { ports, stop: () => Promise.all(clusters.map((cluster) => cluster.stop('immediate'))) };
+}
+
+/** The service's data folder as its first start makes it: with its database, migrated, and its keys. */
+async function makeServiceTemplate(dataDir, port) {
+  const service = spawn(process.execPath, [join(ROOT, 'dist', 'src', 'main.js')], {
+    stdio: 'ignore',
+    env: {
+      PATH: process.env.PATH,
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      LOCKSTEP_DATA_DIR: dataDir,
+      LOCKSTEP_ADMIN_TOKEN: randomBytes(18).toString('base64url'),
+    },
+  });
+  const ended = once(service, 'exit');
+  const deadline = Date.now() + 60_000;
+  while (!(await globalThis.fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => null))?.ok) {
+    if (service.exitCode !== null || Date.now() > deadline)
+      throw new Error('the service does not start; try npm start');
+    await delay(50);
+  }
+  service.kill('SIGTERM');
+  await ended;
 }

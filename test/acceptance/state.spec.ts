@@ -18,7 +18,7 @@ describe('embedded state', () => {
   afterEach(() => lockstep.dispose());
 
   it('outlives a kill -9 and is found again; killed too, it recovers; a clean stop ends it', async () => {
-    lockstep = await Lockstep.start();
+    lockstep = await Lockstep.start({ firstStart: true });
     const state = stateCluster(join(lockstep.dataDir, 'state'));
     const made = await lockstep.ok<{ id: string }>('POST', '/v1/tokens', { name: 'kept', scope: 'read' });
     const first = (await state.running())!;
@@ -40,7 +40,7 @@ describe('embedded state', () => {
   }, 120_000);
 
   it('refuses a second Lockstep on the same folder, and says which one has it', async () => {
-    lockstep = await Lockstep.start();
+    lockstep = await Lockstep.start({ firstStart: true });
     const second = spawnSync(process.execPath, [MAIN], {
       env: { PATH: process.env.PATH, PORT: '0', LOCKSTEP_DATA_DIR: lockstep.dataDir },
       encoding: 'utf8',
@@ -80,7 +80,7 @@ describe('embedded state', () => {
   );
 
   it('answers live at once, ready when it is', async () => {
-    lockstep = await Lockstep.start();
+    lockstep = await Lockstep.start({ firstStart: true });
     await lockstep.kill();
     const launching = lockstep.launch();
     const live = await eventually(() => fetch(`${lockstep.url}/health/live`), { within: 20_000, every: 10 });
@@ -90,7 +90,7 @@ describe('embedded state', () => {
   }, 60_000);
 
   it('serves requests again after its own database was restarted', async () => {
-    lockstep = await Lockstep.start();
+    lockstep = await Lockstep.start({ firstStart: true });
     const state = stateCluster(join(lockstep.dataDir, 'state'));
     const { port } = (await state.running())!;
     await state.stop('immediate');

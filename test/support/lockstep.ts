@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PostgresCluster } from '../../src/storage/embedded/postgres-cluster.js';
@@ -22,6 +22,8 @@ export interface LockstepOptions {
   /** For a second life on the same state. */
   dataDir?: string;
   environment?: Record<string, string>;
+  /** Where that is what the test is about: nothing is there yet. */
+  firstStart?: boolean;
 }
 
 /** The service as a process of its own, as its users run it: for crashes, take-over and the whole path. */
@@ -63,6 +65,7 @@ export class Lockstep {
   /** Starts the process (again) and waits until it is ready. */
   async launch(environment: Record<string, string> = {}): Promise<void> {
     this.port = await freePort();
+    if (this.options.databaseUrl === undefined) this.copyTemplate();
     const log = openSync(this.logFile, 'a', 0o600);
     this.child = spawn(process.execPath, ['--enable-source-maps', join(ROOT, 'dist', 'src', 'main.js')], {
       stdio: ['ignore', log, log],
@@ -87,6 +90,20 @@ export class Lockstep {
       },
       { within: READY_WITHIN_MS, every: 50 },
     );
+  }
+
+  /** What its first start would do is done already, in a folder of which this one becomes a copy. */
+  private copyTemplate(): void {
+    const templates = process.env.LOCKSTEP_TEST_TEMPLATES;
+    if (
+      templates === undefined ||
+      this.options.firstStart ||
+      this.options.dataDir !== undefined ||
+      existsSync(this.dataDir)
+    )
+      return;
+    execFileSync('cp', ['-a', join(templates, 'service'), this.dataDir]);
+    writeFileSync(join(this.dataDir, 'state.json'), JSON.stringify({ dataDir: join(this.dataDir, 'state') }));
   }
 
   get dataDir(): string {
