@@ -43,6 +43,7 @@ export class BindSessionPool {
 
   /** Takes sessions back that work as before. Whatever they hold is let go first. Never rejects. */
   async giveBack(sessions: BindSessions): Promise<void> {
+    if (!all(sessions).every((session) => session.alive)) return this.discard(sessions);
     try {
       await Promise.all([sessions.publisher.letGo(), sessions.subscriber.letGo()]);
     } catch {
