@@ -39,7 +39,7 @@ interface Observation {
 export function applyIdleExpression(subscriptionOid: number): string {
   return `(not exists (
     select from pg_catalog.pg_stat_subscription w join pg_catalog.pg_stat_activity a on a.pid = w.pid
-     where w.subid = ${subscriptionOid} and (a.backend_xid is not null or a.backend_xmin is not null)))`;
+     where w.subid = ${subscriptionOid} and w.relid is null and (a.backend_xid is not null or a.backend_xmin is not null)))`;
 }
 
 /**

@@ -2,7 +2,7 @@ import { Problem } from '../../problems/problem.js';
 import { setTimeout as delay } from 'node:timers/promises';
 import { formatLsn, maxLsn, parseLsn, type Lsn } from '../../shared/lsn.js';
 import type { Session } from '../session.js';
-import type { BindSessions } from './bind-sessions.js';
+import { type BindSessions, dropConnections } from './bind-sessions.js';
 import { applyIdleExpression, ApplyProgress } from './apply-progress.js';
 import { contradiction, decide, nameApplied, type AppliedBounds, type BindDecision } from './bind-decision.js';
 import type { BindRequest } from './bind-request.js';
@@ -16,6 +16,8 @@ import { isEmpty, type StreamedTransaction } from './streamed-transaction.js';
 const DEFAULT_MAX_CHANGES = 500_000;
 const MAX_RECORDED_BYTES = 256 * 1024 * 1024;
 const CONTRADICTED_PAUSE_MS = 20;
+const ANSWER_GRACE_MS = 10_000;
+const CANCEL_WITHIN_MS = 2_000;
 
 /**
  * Takes a publisher snapshot, waits until the subscriber has applied everything in it, takes a subscriber snapshot,
@@ -39,11 +41,24 @@ export async function bindPair(request: BindRequest): Promise<BoundPair> {
   applied?.keepWhole(() => false);
   try {
     const sessions = await request.sessions.lend(request.tables);
+    let unanswered = false;
+    const end = () => {
+      unanswered = true;
+      dropConnections(sessions);
+    };
+    // Statements of a bind are short; what has not been answered by then waits for a server that is gone.
+    const silence = setTimeout(end, request.deadlineMs + ANSWER_GRACE_MS);
+    request.signal?.addEventListener('abort', end);
     try {
       return await new Binding(request, sessions, published, applied, lastLost).run();
     } catch (error) {
       await request.sessions.discard(sessions);
+      if (request.signal?.aborted) throw cancelled();
+      if (unanswered) throw new Problem('SERVER_TIMEOUT', 'a server did not answer while two snapshots were bound');
       throw error;
+    } finally {
+      clearTimeout(silence);
+      request.signal?.removeEventListener('abort', end);
     }
   } finally {
     published.stop();
@@ -69,7 +84,7 @@ class Binding {
     const { publisher, publisherControl, subscriberControl } = this.sessions;
     const { subscription } = this.request;
     const stream = this.request.publisher.stream;
-    if (this.request.signal?.aborted) throw new Problem('SERVER_TIMEOUT', 'binding two snapshots was cancelled');
+    if (this.request.signal?.aborted) throw cancelled();
     const origin = subscriptionOrigin(subscription.oid);
     const originExpression = await originProgressExpression(subscriberControl, origin);
     const progress = new ApplyProgress(publisherControl, subscriberControl, subscription, originExpression);
@@ -103,7 +118,7 @@ class Binding {
       if (!('contradicted' in decision)) return decision;
       if (Date.now() + CONTRADICTED_PAUSE_MS > this.deadline) throw contradicted(decision.contradicted);
       await delay(CONTRADICTED_PAUSE_MS);
-      if (this.request.signal?.aborted) throw new Problem('SERVER_TIMEOUT', 'binding two snapshots was cancelled');
+      if (this.request.signal?.aborted) throw cancelled();
     }
   }
 
@@ -164,8 +179,20 @@ class Binding {
       subscriber,
       ...decision,
       subscriberSees: (xid) => snapshot.visible(xid),
+      cancel: () => this.cancel(),
       release: once(() => this.request.sessions.giveBack(this.sessions)),
     };
+  }
+
+  /** A server notices a closed connection only after the statement, so that is ended first. */
+  private async cancel(): Promise<void> {
+    const { publisher, publisherControl, subscriber, subscriberControl } = this.sessions;
+    const silence = setTimeout(() => dropConnections(this.sessions), CANCEL_WITHIN_MS);
+    const ending = (control: Session, { session }: { session: Session }) =>
+      control.rows('select pg_catalog.pg_cancel_backend($1)', [session.backendPid]);
+    await Promise.allSettled([ending(publisherControl, publisher), ending(subscriberControl, subscriber)]);
+    clearTimeout(silence);
+    dropConnections(this.sessions);
   }
 
   private patience() {
@@ -198,6 +225,10 @@ function once(work: () => Promise<void>): () => Promise<void> {
 
 function lsnOrNull(value: unknown): Lsn | null {
   return typeof value === 'string' ? parseLsn(value) : null;
+}
+
+function cancelled(): Problem {
+  return new Problem('SERVER_TIMEOUT', 'binding two snapshots was cancelled');
 }
 
 function contradicted(lsn: Lsn): Problem {

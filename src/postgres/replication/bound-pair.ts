@@ -34,6 +34,8 @@ export interface BoundPair {
   readonly inDoubt: readonly StreamedTransaction[];
   /** Whether a committed transaction of the subscriber is in its snapshot; all that are have been delivered by its stream. */
   subscriberSees(xid: number): boolean;
+  /** Ends statements that run in the two sessions, and with them the pair, which is released as ever. Never rejects. */
+  cancel(): Promise<void>;
   /** Ends both snapshots. Safe to call twice. */
   release(): Promise<void>;
 }

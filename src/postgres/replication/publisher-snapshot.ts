@@ -33,6 +33,10 @@ export async function takeAccountableSnapshot(
   }
 }
 
+/** Also where a comment before it leaves no room for the rest of the text. */
+const MAY_COMMIT_PREPARED = `(a.query ~* '\\mcommit\\M.*\\mprepared\\M' or pg_catalog.octet_length(a.query)
+  >= pg_catalog.pg_size_bytes(pg_catalog.current_setting('track_activity_query_size')) - 8)`;
+
 /**
  * Running transactions older than the stream that may have committed, as far as the WAL goes, before it began. One
  * that is idle in a transaction or whose statement began later has not; nor has one that is prepared, unless some
@@ -48,10 +52,14 @@ async function deliveredToAnother(control: Session, stream: ChangeStream, snapsh
       where backend_xid is not null and (state like 'idle in transaction%' or query_start > $1::timestamptz)
      union all
      select transaction::text from pg_catalog.pg_prepared_xacts
-      where not exists (
+      where database <> pg_catalog.current_database() or not exists (
         select from pg_catalog.pg_stat_activity a
-         where a.backend_type = 'client backend' and a.pid <> pg_catalog.pg_backend_pid()
-           and (a.state is null or a.state = 'active' and a.query ~* 'prepared' and a.query_start <= $1::timestamptz))`,
+         where a.datname = pg_catalog.current_database() and a.pid <> pg_catalog.pg_backend_pid()
+           and (a.backend_type is null
+                or a.backend_type in ('client backend', 'walsender')
+                   and (a.state is null or a.state = 'disabled'
+                        or a.state = 'active' and a.query_start <= $1::timestamptz and ${MAY_COMMIT_PREPARED})
+                or a.backend_type like 'logical replication%' and a.backend_xmin is not null))`,
     [readAt],
   );
   const harmless = new Set(rows.map((row) => snapshot.widen(Number(row.xid))));

@@ -1,5 +1,5 @@
 import { Problem } from '../../problems/problem.js';
-import { openRoles } from '../traffic/sql-fence.js';
+import { openRoles, refusePrepared } from '../traffic/sql-fence.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { refuseForeignChanges } from './drain.step.js';
@@ -39,12 +39,9 @@ export const wayBackStep: UpgradeStep = {
 
 /** From here nothing of the source arrives any more, so nothing may have been written there since the fence. */
 async function nothingAfterTheFence(context: StepContext): Promise<void> {
-  await refuseForeignChanges(
-    context,
-    'forward',
-    context.facts.switchover!,
-    await flushedNow(await context.act('source')),
-  );
+  const source = await context.act('source');
+  await refusePrepared(source);
+  await refuseForeignChanges(context, 'forward', context.facts.switchover!, await flushedNow(source));
 }
 
 /** Lets the writers in on the target. From here the way back is a rollback, not an abort. */

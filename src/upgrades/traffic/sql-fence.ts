@@ -125,7 +125,8 @@ async function unsettled(session: Session, starting: Set<string>, graceOver: boo
   return starting.size;
 }
 
-async function refusePrepared(session: Session): Promise<void> {
+/** Whoever was not barred may have prepared one since: it is in no stream until it commits, whenever that is. */
+export async function refusePrepared(session: Session): Promise<void> {
   const prepared = await session.rows<{ gid: string; owner: string; ageSeconds: number }>(PREPARED_TRANSACTIONS);
   if (prepared.length === 0) return;
   const names = prepared.map(({ gid, owner }) => `${JSON.stringify(gid)} of ${owner}`).join(', ');

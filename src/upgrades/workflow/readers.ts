@@ -177,13 +177,14 @@ export class Readers {
     const verifiedLsn = result.verifiedLsn === null ? null : formatLsn(result.verifiedLsn);
     const facts = FACTS[this.direction];
     const rows = result.tables.reduce((sum, table) => sum + (table.rows ?? 0), 0);
+    // First, so that whatever is built on it can be looked at.
+    await context.storeVerification(id, result);
     await context.record({
       rows,
       [facts.verdict]: result.verdict,
       // Only equality is something a later check may build on.
       ...(verifiedLsn !== null && result.verdict === 'equal' ? { [facts.verifiedLsn]: verifiedLsn } : {}),
     });
-    await context.storeVerification(id, result);
     if (result.verdict === 'equal' && result.verifiedLsn !== null) this.settle(result.verifiedLsn);
     else if (context.request.verification.required) {
       throw notEqual(result);

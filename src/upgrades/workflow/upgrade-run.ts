@@ -177,6 +177,8 @@ export class UpgradeRun implements StepContext {
     const [publisher, subscriber] =
       direction === 'forward' ? [this.request.source, this.request.target] : [this.request.target, this.request.source];
     await this.abandonUnfinished();
+    // Before the record itself: one that nobody knows of would never be ended.
+    await this.services.repository.patch(this.name, { verification: { id, verdict: null, verifiedLsn: null } });
     await this.services.verifications.insert({
       id,
       kind: 'at-rest',
@@ -190,7 +192,6 @@ export class UpgradeRun implements StepContext {
       maxParallel: this.request.verification.maxParallel,
     });
     await this.services.verifications.begin(id);
-    await this.services.repository.patch(this.name, { verification: { id, verdict: null, verifiedLsn: null } });
   }
 
   async verificationProgress(id: string, progress: VerificationProgress): Promise<void> {

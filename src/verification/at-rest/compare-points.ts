@@ -63,10 +63,10 @@ export async function comparePoints<Row extends ReadRow>(
   }
 
   const wanted = [...keys.values()];
-  const [publisher, subscriber] = await Promise.all([
+  const [publisher, subscriber] = await both(
     read(sessions.publisher, shape, 'publisher', wanted),
     read(sessions.subscriber, shape, 'subscriber', wanted),
-  ]);
+  );
   const base = new Map<string, BaseRow>(publisher.map((row) => [keyText(row.key), row]));
   const { expected, unresolved } = replay(
     base,
@@ -83,6 +83,12 @@ export async function comparePoints<Row extends ReadRow>(
     if (!doubtful.has(text)) judge(key.subscriber, row, actual.get(text) ?? [], differences);
   }
   return { publisher, subscriber, expectedRows, doubtful: [...doubtful].map((text) => keys.get(text)!.publisher) };
+}
+
+/** As Promise.all, but a failure of one waits for the other: nothing is left at work in a session that is used again. */
+export async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([a, b]);
+  return Promise.all([a, b]);
 }
 
 /** A row that holds only the key. */

@@ -5,13 +5,14 @@ import { Problem } from '../../problems/problem.js';
 import type { Lsn } from '../../shared/lsn.js';
 import { compareKeyed } from './compare-keyed.js';
 import { compareKeyless } from './compare-keyless.js';
-import { comparePoints, type SnapshotSessions } from './compare-points.js';
+import { both, comparePoints, type SnapshotSessions } from './compare-points.js';
 import { Differences } from './difference.js';
 import { readByKeys } from './point-read.js';
 import { TableMoved } from './row-changes.js';
 import type { TableShape } from './table-shape.js';
 
 const LOCK_NOT_AVAILABLE = '55P03';
+const IN_FAILED_TRANSACTION = '25P02';
 /** So few keys are read sooner in the pair's own sessions than further ones are opened. */
 const FEW_KEYS = 10_000;
 
@@ -129,6 +130,8 @@ async function compareTask(
 /** Errors that concern the one table (a filter that fails, a privilege below it) and say nothing of the others. */
 function isTablesOwn(error: unknown): error is Problem {
   if (!(error instanceof Problem) || error.options.sqlstate === undefined) return false;
+  // What went before failed the transaction; that says nothing of this table.
+  if (error.options.sqlstate === IN_FAILED_TRANSACTION) return false;
   return ['SERVER_FAILED', 'SERVER_PRIVILEGE_MISSING', 'NOT_FOUND', 'PREREQUISITE_FAILED'].includes(error.code);
 }
 
@@ -172,22 +175,20 @@ class OwnSessions implements SessionLender {
   }
 
   async discard(sessions: SnapshotSessions): Promise<void> {
-    // Where even that fails the next statement says so.
-    await onBoth(sessions, 'rollback to savepoint lockstep').catch(() => {});
+    // A transaction that stays failed would be taken for the next table's fault.
+    await onBoth(sessions, 'rollback to savepoint lockstep').catch(() => this.pair.cancel());
   }
 
-  async terminate(): Promise<void> {
-    // Nobody else is in these snapshots, and whoever asks for this releases the pair.
-    this.pair.publisher.session.destroy();
-    this.pair.subscriber.session.destroy();
-    return Promise.resolve();
+  /** Nobody else is in these snapshots, and whoever asks for this releases the pair. */
+  terminate(): Promise<void> {
+    return this.pair.cancel();
   }
 
   async close(): Promise<void> {}
 }
 
 async function onBoth({ publisher, subscriber }: SnapshotSessions, sql: string): Promise<void> {
-  await Promise.all([publisher.execute(sql), subscriber.execute(sql)]);
+  await both(publisher.execute(sql), subscriber.execute(sql));
 }
 
 /** Further sessions inside the pair's snapshots, reused from table to table. */
