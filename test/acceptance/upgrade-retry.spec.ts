@@ -132,27 +132,31 @@ describe('an upgrade that is taken up again', () => {
     await abortLeavesNothing();
   }, 120_000);
 
-  it('what somebody who was not barred prepares inside the fence keeps the target closed', async () => {
+  it('what somebody who was not barred has not committed inside the fence keeps the target closed', async () => {
     await relaunch('upgrade.way-back.begin=wait:3000');
     await scene.begin(lockstep, NAME);
     await upgradeIn(lockstep, NAME, ['awaiting-approval']);
     await lockstep.ok('POST', `${PATH}/approve`, { gate: 'switchover' });
     const checked = async () => (await view()).steps.find(({ name }) => name === 'final-check')!.state === 'done';
-    await eventually(checked, { within: 60_000, every: 20 });
-    await scene.source.run(
-      DATABASE,
-      `begin; insert into app.client_write (client_id, run, writer, n, attempt, kind)
-       values (gen_random_uuid(), 'superuser', 99, 1, 1, 'none'); prepare transaction 'late'`,
+    const soon = { within: 60_000, every: 20 };
+    await eventually(checked, soon);
+    const kept = (wanted: (problem: { detail: string }) => boolean) =>
+      eventually(async () => {
+        const { problem, awaiting, writeTo } = await view();
+        return problem && wanted(problem) && awaiting === 'switchover' && writeTo === 'source' ? problem : null;
+      }, soon);
+    const superuser = await scene.source.open(DATABASE);
+    await superuser.execute(
+      `set application_name = 'console'; begin; insert into app.client_write (client_id, run, writer, n, attempt, kind)
+       values (gen_random_uuid(), 'superuser', 99, 1, 1, 'none')`,
     );
-    const kept = await eventually(
-      async () => {
-        const now = await view();
-        return now.problem && now.awaiting === 'switchover' ? now : null;
-      },
-      { within: 60_000 },
-    );
-    expect(kept.problem!.detail).toContain('"late" of postgres');
-    expect(kept.writeTo).toBe('source');
+    expect((await kept(() => true)).detail).toContain(`pid ${superuser.backendPid} of postgres`);
+
+    await lockstep.ok('POST', `${PATH}/approve`, { gate: 'switchover' });
+    await eventually(async () => (await view()).steps.find(({ name }) => name === 'fence')!.state === 'done', soon);
+    await superuser.execute(`prepare transaction 'late'`);
+    await superuser.close();
+    expect((await kept(({ detail }) => !detail.includes('pid'))).detail).toContain('"late" of postgres');
     await scene.source.run(DATABASE, `rollback prepared 'late'`);
     await abortLeavesNothing();
   }, 120_000);

@@ -1,5 +1,5 @@
 import { Problem } from '../../problems/problem.js';
-import { openRoles, refusePrepared } from '../traffic/sql-fence.js';
+import { openRoles, refuseUncommitted } from '../traffic/sql-fence.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { refuseForeignChanges } from './drain.step.js';
@@ -40,7 +40,7 @@ export const wayBackStep: UpgradeStep = {
 /** From here nothing of the source arrives any more, so nothing may have been written there since the fence. */
 async function nothingAfterTheFence(context: StepContext): Promise<void> {
   const source = await context.act('source');
-  await refusePrepared(source);
+  await refuseUncommitted(source, context.facts.sourceFence!);
   await refuseForeignChanges(context, 'forward', context.facts.switchover!, await flushedNow(source));
 }
 

@@ -3,7 +3,7 @@ import { compareDefinitions, compareGrants, readFingerprint } from '../../postgr
 import { transferSequences } from '../../postgres/schema/sequences.js';
 import { Problem } from '../../problems/problem.js';
 import { proveBar } from '../traffic/prove-bar.js';
-import { lowerFence, raiseFence, refusePrepared } from '../traffic/sql-fence.js';
+import { lowerFence, raiseFence, refuseUncommitted } from '../traffic/sql-fence.js';
 import { mergeRecords } from '../traffic/fence-record.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
@@ -211,7 +211,7 @@ const turnStep: UpgradeStep = {
     await disableAndWait(context, 'source', context.names.backSubscription);
     // From here nothing of the target arrives any more, so nothing may have been written there since the fence.
     const target = await context.act('target');
-    await refusePrepared(target);
+    await refuseUncommitted(target, context.facts.rollbackFence!);
     if (isReadBack(context)) {
       await refuseForeignChanges(context, 'back', context.facts.rollback!, await flushedNow(target));
     }

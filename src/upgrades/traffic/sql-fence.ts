@@ -18,6 +18,7 @@ import type { FenceRecord } from './fence-record.js';
 /** The bar itself takes milliseconds; a tight deadline must not fail it half way to being useful. */
 const MIN_BAR_MS = 1_000;
 /** Between looks at the sessions that are still ending. */
+const UNCOMMITTED_GRACE_MS = 1_000;
 const POLL_MS = 10;
 /** A starting session that has not locked the database by then is still authenticating, and will meet the bar. */
 const STARTING_GRACE_MS = 1_000;
@@ -125,8 +126,32 @@ async function unsettled(session: Session, starting: Set<string>, graceOver: boo
   return starting.size;
 }
 
-/** Whoever was not barred may have prepared one since: it is in no stream until it commits, whenever that is. */
-export async function refusePrepared(session: Session): Promise<void> {
+/**
+ * Refuses where somebody who was not barred has a transaction that could still be committed: it is in no stream until
+ * then, and that may be after the other side was opened. Open ones get a moment to end.
+ */
+export async function refuseUncommitted(session: Session, { roles }: FenceRecord): Promise<void> {
+  await refusePrepared(session);
+  const { visible } = await session.row<{ visible: boolean }>(MAY_SEE_ACTIVITY);
+  // The fence has said then that others cannot be seen.
+  if (!visible) return;
+  const barred = roles.map(({ oid }) => oid);
+  for (const deadline = Date.now() + UNCOMMITTED_GRACE_MS; ;) {
+    const open = await session.rows<FencedSession>(OTHER_WRITING_SESSIONS, [barred]);
+    if (open.length === 0) return;
+    if (Date.now() > deadline) {
+      const who = open.map(({ pid, user }) => `pid ${pid} of ${user}`).join(', ');
+      throw new Problem('CONFLICT', `transactions that wrote are still open, of roles that are not barred: ${who}`, {
+        hint: 'End them (a superuser, or a role left out of `writerRoles`), then try once more.',
+        retryable: true,
+        extra: { sessions: open },
+      });
+    }
+    await delay(POLL_MS);
+  }
+}
+
+async function refusePrepared(session: Session): Promise<void> {
   const prepared = await session.rows<{ gid: string; owner: string; ageSeconds: number }>(PREPARED_TRANSACTIONS);
   if (prepared.length === 0) return;
   const names = prepared.map(({ gid, owner }) => `${JSON.stringify(gid)} of ${owner}`).join(', ');
