@@ -1,5 +1,5 @@
-import { collectSequenceValues, listSequences, readSequenceValues, setSequences } from '../catalog/sequences.sql.js';
-import { PG18 } from '../../shared/server-version.js';
+import { readSequenceValues, sequenceChunks } from '../catalog/sequence-values.js';
+import { listSequences, setSequences } from '../catalog/sequences.sql.js';
 import type { Session } from '../session.js';
 
 /** One sequence and where it stands. */
@@ -23,12 +23,6 @@ export interface SequenceDifference {
   actual: string | null;
 }
 
-/**
- * Sequences per statement. Each one read or set stays locked until its statement ends, and the server's lock table has
- * room for some 6,000 at default settings.
- */
-const PER_STATEMENT = 2000;
-
 /** Every sequence of the database with its exact position. 10,000 take some 0.2 s. */
 export async function readSequences(session: Session): Promise<SequenceState[]> {
   const listed = await session.rows<{
@@ -39,28 +33,16 @@ export async function readSequences(session: Session): Promise<SequenceState[]> 
     unlogged: boolean;
     readable: boolean;
   }>(listSequences);
-  const values = new Map<string, ValueRow>();
   const readable = listed.filter((sequence) => sequence.readable).map(({ oid }) => oid);
-  for (const oids of chunks(readable)) {
-    for (const row of await readValues(session, oids)) values.set(row.oid, row);
-  }
+  const values = await readSequenceValues(session, readable);
   return listed.map(({ oid, schema, name, data_type, unlogged }) => ({
     schema,
     name,
     dataType: data_type,
     unlogged,
-    lastValue: values.get(oid)?.last_value ?? null,
-    isCalled: values.get(oid)?.is_called ?? null,
+    lastValue: values.get(oid)?.lastValue ?? null,
+    isCalled: values.get(oid)?.isCalled ?? null,
   }));
-}
-
-type ValueRow = { oid: string; last_value: string | null; is_called: boolean | null };
-
-async function readValues(session: Session, oids: string[]): Promise<ValueRow[]> {
-  const sql = readSequenceValues(session.versionNum);
-  if (session.versionNum >= PG18) return session.rows<ValueRow>(sql, [oids]);
-  await session.execute(collectSequenceValues(oids));
-  return session.rows<ValueRow>(sql);
 }
 
 /**
@@ -74,7 +56,7 @@ export async function applySequences(
 ): Promise<number> {
   const held = new Map(already.map((state) => [key(state), position(state)]));
   const wanted = states.filter((state) => state.lastValue !== null && held.get(key(state)) !== position(state));
-  for (const chunk of chunks(wanted)) {
+  for (const chunk of sequenceChunks(wanted)) {
     await session.rows(setSequences, [
       chunk.map(({ schema }) => schema),
       chunk.map(({ name }) => name),
@@ -135,8 +117,4 @@ function key({ schema, name }: { schema: string; name: string }): string {
 
 function position({ lastValue, isCalled }: { lastValue: string | null; isCalled: boolean | null }): string | null {
   return lastValue === null || isCalled === null ? null : `${lastValue} ${isCalled ? 'called' : 'not called'}`;
-}
-
-function* chunks<T>(items: T[]): Generator<T[]> {
-  for (let at = 0; at < items.length; at += PER_STATEMENT) yield items.slice(at, at + PER_STATEMENT);
 }
