@@ -8,6 +8,7 @@ import { OperationsApiModule } from './operations/operations-api.module.js';
 import { PublicationsModule } from './publications/publications.module.js';
 import { ReplicationSlotsModule } from './replication-slots/replication-slots.module.js';
 import { RetentionModule } from './retention/retention.module.js';
+import { SequencesModule } from './sequences/sequences.module.js';
 import { ServersModule } from './servers/servers.module.js';
 import { StorageModule } from './storage/storage.module.js';
 import { SubscriptionsModule } from './subscriptions/subscriptions.module.js';
@@ -29,6 +30,7 @@ import { VerificationModule } from './verification/verification.module.js';
     SubscriptionsModule,
     ReplicationSlotsModule,
     TablesModule,
+    SequencesModule,
     VerificationModule,
     UpgradesModule,
     RetentionModule,

@@ -87,8 +87,9 @@ const PATH_PARAMETERS: Record<string, string> = {
   publication: 'Name of the publication.',
   subscription: 'Name of the subscription.',
   slot: 'Name of the replication slot.',
-  schema: 'Schema of the table.',
+  schema: 'The schema it is in.',
   table: 'Name of the table.',
+  sequence: 'Name of the sequence.',
   upgrade: 'Name of the upgrade.',
   id: 'As it was answered when it was made.',
 };

@@ -14,3 +14,12 @@ function follows(key: string[], after: string[]): boolean {
   }
   return false;
 }
+
+/**
+ * What to read for a page of things in schemas, by schema and name: one row more than asked for tells whether there is
+ * a next page.
+ */
+export function pageAfter({ limit, cursor }: PageQuery): { limit: number; after?: { schema: string; name: string } } {
+  const [schema, name] = cursorKey(cursor, 'text', 'text') ?? [];
+  return { limit: limit + 1, ...(schema === undefined ? {} : { after: { schema, name: name! } }) };
+}

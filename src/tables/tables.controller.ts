@@ -3,45 +3,54 @@ import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { DryRun } from '../api/dry-run.js';
 import { ExampleBody } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
-import { ApiPage, cursorKey, type Page, pageOf, PageQuery } from '../api/page.js';
+import { ApiPage, type Page, pageOf } from '../api/page.js';
+import { pageAfter } from '../changes/list-page.js';
 import { PlanDto } from '../changes/plan.dto.js';
 import { Problem } from '../problems/problem.js';
-import { SequenceDto, SetReplicaIdentityDto, TableDto } from './tables.dto.js';
+import { SetReplicaIdentityDto, TableDto, TableQuery, TablesQuery } from './tables.dto.js';
 import { TablesService } from './tables.service.js';
 
 @ApiTags('tables and sequences')
-@Controller('v1/servers/:server/databases/:database')
+@Controller('v1/servers/:server/databases/:database/tables')
 export class TablesController {
   constructor(private readonly tables: TablesService) {}
 
-  @Get('tables')
-  @ApiOperation({ summary: 'List tables', description: 'What can be replicated, and what is in the way.' })
+  @Get()
+  @ApiOperation({
+    summary: 'List tables',
+    description:
+      'What can be replicated, what is in the way, and which indexes would identify rows; sizes, and what is written. ' +
+      'With `rateSeconds` the answer takes so long.',
+  })
   @ApiPage(TableDto)
-  async listTables(
+  async list(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
-    @Query() query: PageQuery,
+    @Query() query: TablesQuery,
   ): Promise<Page<TableDto>> {
-    const rows = await this.tables.tables(server, database, window(query));
+    const rows = await this.tables.tables(server, database, pageAfter(query), query.rateSeconds);
     return pageOf(rows, query.limit, ({ schema, name }) => [schema, name]);
   }
 
-  @Get('sequences')
-  @ApiOperation({ summary: 'List sequences' })
-  @ApiPage(SequenceDto)
-  async listSequences(
+  @Get(':schema/:table')
+  @ApiOperation({ summary: 'One table', description: 'With `rateSeconds` the answer takes so long.' })
+  @ApiOkResponse({ type: TableDto })
+  get(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
-    @Query() query: PageQuery,
-  ): Promise<Page<SequenceDto>> {
-    const rows = await this.tables.sequences(server, database, window(query));
-    return pageOf(rows, query.limit, ({ schema, name }) => [schema, name]);
+    @NameParam('schema') schema: string,
+    @NameParam('table') table: string,
+    @Query() { rateSeconds }: TableQuery,
+  ): Promise<TableDto> {
+    return this.tables.table(server, database, { schema, name: table }, rateSeconds);
   }
 
-  @Put('tables/:schema/:table/replica-identity')
+  @Put(':schema/:table/replica-identity')
   @ApiOperation({
     summary: 'Set the replica identity of a table',
-    description: 'Of this table alone, not of its partitions.',
+    description:
+      'Of this table alone, not of its partitions. An index that cannot identify rows is refused (409) with the ' +
+      'reason; `replicaIdentity.indexes` of the table tells beforehand. Nothing is run when it is so already.',
   })
   @ExampleBody(SetReplicaIdentityDto, { kind: 'full' })
   @ApiOkResponse({ type: TableDto })
@@ -67,10 +76,4 @@ function identityOf({ kind, index }: SetReplicaIdentityDto) {
   throw new Problem('INVALID_INPUT', 'an index goes only with kind index', {
     errors: [{ pointer: '#/index', detail: `does not go with kind ${kind}` }],
   });
-}
-
-/** One row more than asked for tells whether there is a next page. */
-function window({ limit, cursor }: PageQuery) {
-  const [schema, name] = cursorKey(cursor, 'text', 'text') ?? [];
-  return { limit: limit + 1, ...(schema === undefined ? {} : { after: { schema, name: name! } }) };
 }

@@ -1,10 +1,43 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsIn, ValidateIf } from 'class-validator';
+import { Type as Convert } from 'class-transformer';
+import { IsIn, IsInt, IsOptional, Max, Min, ValidateIf } from 'class-validator';
 import { IsIdentifier } from '../api/name-param.js';
+import { PageQuery } from '../api/page.js';
+import type { IdentityIndex } from '../postgres/catalog/table-indexes.js';
+import type { TableWrites, WriteRate } from './write-rates.js';
 
 const IDENTITIES = ['default', 'full', 'index', 'nothing'] as const;
 const TABLE_KINDS = ['table', 'partitioned', 'foreign', 'materialized-view'] as const;
 const PERSISTENCES = ['permanent', 'unlogged'] as const;
+
+const RATE = {
+  type: 'integer',
+  minimum: 1,
+  maximum: 10,
+  description:
+    'Reads the write counters twice, so many seconds apart, and tells the rates. Sessions report what they wrote at ' +
+    'most once a second, when their transaction has ended: short times are rough.',
+} as const;
+
+export class TableQuery {
+  @ApiPropertyOptional(RATE)
+  @IsOptional()
+  @Convert(() => Number)
+  @IsInt()
+  @Min(1)
+  @Max(10)
+  rateSeconds?: number;
+}
+
+export class TablesQuery extends PageQuery {
+  @ApiPropertyOptional(RATE)
+  @IsOptional()
+  @Convert(() => Number)
+  @IsInt()
+  @Min(1)
+  @Max(10)
+  rateSeconds?: number;
+}
 
 export class SetReplicaIdentityDto {
   @ApiProperty({ enum: IDENTITIES, example: 'index', description: '`default`: the primary key.' })
@@ -25,6 +58,28 @@ export class TableNameDto {
   name: string;
 }
 
+class IdentityIndexDto implements IdentityIndex {
+  @ApiProperty({ example: 'orders_number_key' })
+  name: string;
+
+  @ApiProperty({ description: 'What `default` stands for.' })
+  primaryKey: boolean;
+
+  @ApiProperty({
+    type: 'array',
+    items: { type: 'string', nullable: true },
+    example: ['number'],
+    description: 'Of its key, in order; null: an expression.',
+  })
+  columns: (string | null)[];
+
+  @ApiProperty({ description: 'Whether it can be the replica identity.' })
+  fit: boolean;
+
+  @ApiProperty({ type: String, nullable: true, example: 'nullable: "number"', description: 'Why it cannot.' })
+  reason: string | null;
+}
+
 export class ReplicaIdentityDto {
   @ApiProperty({ enum: IDENTITIES })
   kind: (typeof IDENTITIES)[number];
@@ -34,6 +89,47 @@ export class ReplicaIdentityDto {
 
   @ApiProperty({ description: 'False: UPDATE and DELETE fail once they are published.' })
   usable: boolean;
+
+  @ApiProperty({ type: [IdentityIndexDto], description: 'Every index of the table, by name.' })
+  indexes: IdentityIndexDto[];
+}
+
+class WriteRateDto implements WriteRate {
+  @ApiProperty({ example: 12.5 })
+  inserted: number;
+
+  @ApiProperty({ example: 3 })
+  updated: number;
+
+  @ApiProperty({ example: 0 })
+  deleted: number;
+
+  @ApiProperty({ example: 5.003, description: "Between the two readings, by the server's clock." })
+  overSeconds: number;
+}
+
+class TableWritesDto implements TableWrites {
+  @ApiProperty({ type: Number, nullable: true, description: 'Rows, also those of transactions rolled back.' })
+  inserted: number | null;
+
+  @ApiProperty({ type: Number, nullable: true, description: 'Rows.' })
+  updated: number | null;
+
+  @ApiProperty({ type: Number, nullable: true, description: 'Rows.' })
+  deleted: number | null;
+
+  @ApiProperty({
+    type: Date,
+    nullable: true,
+    description: 'When the statistics of the database were last reset; null: never, or not known.',
+  })
+  since: Date | null;
+
+  @ApiProperty({ type: WriteRateDto, nullable: true, description: 'Null: not known, see `reason`.' })
+  perSecond: WriteRateDto | null;
+
+  @ApiProperty({ type: String, nullable: true, description: 'Why something of this is not known.' })
+  reason: string | null;
 }
 
 export class TableDto extends TableNameDto {
@@ -62,6 +158,15 @@ export class TableDto extends TableNameDto {
   })
   totalBytes: number | null;
 
+  @ApiProperty({ type: Number, nullable: true, description: 'Of `totalBytes`, the rows with their TOAST.' })
+  tableBytes: number | null;
+
+  @ApiProperty({ type: Number, nullable: true, description: 'Of `totalBytes`, the indexes.' })
+  indexBytes: number | null;
+
+  @ApiProperty({ type: TableWritesDto, description: 'What was written to it on this server.' })
+  writes: TableWritesDto;
+
   @ApiProperty({ description: 'It belongs to an extension, which creates it on every server itself.' })
   ofExtension: boolean;
 
@@ -70,50 +175,4 @@ export class TableDto extends TableNameDto {
 
   @ApiProperty({ type: String, nullable: true, description: 'What is in the way of replicating it, or its updates.' })
   reason: string | null;
-}
-
-export class SequenceOwnerDto extends TableNameDto {
-  @ApiProperty({ example: 'id' })
-  column: string;
-
-  @ApiProperty({ description: 'True: of an identity column; false: of a serial one.' })
-  identity: boolean;
-}
-
-export class SequenceDto extends TableNameDto {
-  @ApiProperty({ example: 'bigint' })
-  dataType: string;
-
-  @ApiProperty({ enum: PERSISTENCES })
-  persistence: (typeof PERSISTENCES)[number];
-
-  @ApiProperty({ example: '1', description: 'Values are text: they may pass what a JSON number holds exactly.' })
-  start: string;
-
-  @ApiProperty({ example: '1' })
-  increment: string;
-
-  @ApiProperty({ example: '1' })
-  minimum: string;
-
-  @ApiProperty({ example: '9223372036854775807' })
-  maximum: string;
-
-  @ApiProperty({ description: 'It begins again after its last value.' })
-  cycles: boolean;
-
-  @ApiProperty({ example: '1' })
-  cacheSize: string;
-
-  @ApiProperty({ type: String, nullable: true, example: '1042', description: 'Null: not known, see `reason`.' })
-  lastValue: string | null;
-
-  @ApiProperty({ type: Boolean, nullable: true, description: 'False: `lastValue` was not handed out yet.' })
-  isCalled: boolean | null;
-
-  @ApiProperty({ description: 'Why its position is not known.', type: String, nullable: true })
-  reason: string | null;
-
-  @ApiProperty({ description: 'The column it belongs to; null: none.', type: SequenceOwnerDto, nullable: true })
-  ownedBy: SequenceOwnerDto | null;
 }

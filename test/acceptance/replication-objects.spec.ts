@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { PublicationsModule } from '../../src/publications/publications.module.js';
 import { ReplicationSlotsModule } from '../../src/replication-slots/replication-slots.module.js';
+import { SequencesModule } from '../../src/sequences/sequences.module.js';
 import { SubscriptionsModule } from '../../src/subscriptions/subscriptions.module.js';
 import { TablesModule } from '../../src/tables/tables.module.js';
 import { eventually } from '../support/eventually.js';
@@ -39,7 +40,7 @@ describe.each([
       await server.run(database, SCHEMA);
     }
     api = await ApiUnderTest.start(state, await state.freshDatabase(`objects_state_${from}`), {
-      imports: [PublicationsModule, SubscriptionsModule, ReplicationSlotsModule, TablesModule],
+      imports: [PublicationsModule, SubscriptionsModule, ReplicationSlotsModule, TablesModule, SequencesModule],
     });
     for (const [name, server] of Object.entries({ source: publisher, sink: subscriber })) {
       const { host, port, user, password } = server;

@@ -17,6 +17,8 @@ import {
   SUBSCRIPTION_WORKERS,
   SUBSCRIPTIONS,
 } from '../../src/postgres/catalog/subscriptions.sql.js';
+import { TABLE_INDEXES } from '../../src/postgres/catalog/table-indexes.sql.js';
+import { TABLE_WRITES } from '../../src/postgres/catalog/table-writes.sql.js';
 import { TABLES } from '../../src/postgres/catalog/tables.sql.js';
 import { type Variant, variantFor } from '../../src/postgres/catalog/variant.js';
 import {
@@ -39,7 +41,7 @@ const QUERIES: Record<string, { variants: readonly Variant[]; parameters: unknow
   'named schemas': { variants: [{ since: 130000, sql: NAMED_SCHEMAS }], parameters: [['s']] },
   'replication slots': { variants: REPLICATION_SLOTS, parameters: NAME },
   'slot creation blockers': { variants: SLOT_CREATION_BLOCKERS, parameters: [] },
-  sequences: { variants: SEQUENCES, parameters: [null, null, null] },
+  sequences: { variants: SEQUENCES, parameters: [null, null, null, null, null] },
   'origin progress': { variants: ORIGIN_PROGRESS, parameters: NAME },
   readable: { variants: READABLE, parameters: [] },
   'subscription connections': { variants: SUBSCRIPTION_CONNECTIONS, parameters: NAME },
@@ -50,6 +52,8 @@ const QUERIES: Record<string, { variants: readonly Variant[]; parameters: unknow
   'subscription tables': { variants: SUBSCRIPTION_TABLES, parameters: NAME },
   'subscription workers': { variants: SUBSCRIPTION_WORKERS, parameters: NAME },
   subscriptions: { variants: SUBSCRIPTIONS, parameters: NAME },
+  'table indexes': { variants: [{ since: 130000, sql: TABLE_INDEXES }], parameters: [[1255]] },
+  'table writes': { variants: [{ since: 130000, sql: TABLE_WRITES }], parameters: [[1255]] },
   tables: { variants: TABLES, parameters: [null, null, null, null, null] },
   'wal end': { variants: WAL_END, parameters: [] },
   'wal senders': { variants: WAL_SENDERS, parameters: [] },

@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { readSequences } from '../../src/postgres/catalog/sequences-list.js';
+import { readSequence, readSequences } from '../../src/postgres/catalog/sequences-list.js';
 import { readSubscriptionConnections, readSubscriptions } from '../../src/postgres/catalog/subscriptions.js';
+import { readIdentityIndexes } from '../../src/postgres/catalog/table-indexes.js';
+import { readWriteCounts } from '../../src/postgres/catalog/table-writes.js';
 import { readTable, readTables, type Table } from '../../src/postgres/catalog/tables.js';
 import { runStatements } from '../../src/postgres/ddl/run-statements.js';
 import { setReplicaIdentity } from '../../src/postgres/ddl/replica-identity.ddl.js';
 import { Session } from '../../src/postgres/session.js';
+import { eventually } from '../support/eventually.js';
 import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
 
 const SCHEMA = `
@@ -19,6 +22,17 @@ const SCHEMA = `
   create table gone (a int not null unique);
   alter table gone replica identity using index gone_a_key;
   alter table gone drop constraint gone_a_key;
+  create domain "odd json" as json;
+  create table full_odd (id int, a json[], b "odd json", c point, d text[], e jsonb, f varchar(3), g inet);
+  alter table full_odd replica identity full;
+  create table many (a int not null, b int, c int not null, d int not null, included int, gap int, primary key (a, c));
+  alter table many drop column gap;
+  alter table many add unique (d) deferrable;
+  create unique index many_expression on many ((a + 1));
+  create unique index many_fit on many (c, a) include (included);
+  create unique index many_nullable on many (b, a);
+  create unique index many_partial on many (a) where a > 0;
+  create index many_plain on many (a);
   create unlogged table scratch (id int primary key);
   create materialized view summary as select 1 as one;
   create foreign data wrapper dummy;
@@ -65,6 +79,8 @@ describe.each(AVAILABLE_MAJORS)('tables and sequences on PostgreSQL %i', (major)
     expect(named.late_key!.primaryKey).toBe('late_key_pkey');
     expect(brief(named.none_set)).toEqual([true, 'nothing', false]);
     expect(brief(named.full_set)).toEqual([true, 'full', true]);
+    expect(named.full_set!.reason).toContain('values of "x" cannot be compared');
+    expect(named.full_odd!.reason).toContain('values of "a", "b", "c" cannot');
     expect(brief(named['In dex'])).toEqual([true, 'default', false]);
     expect(brief(named.gone)).toEqual([true, 'index', false]);
     expect(named.scratch).toMatchObject({ replicable: false, persistence: 'unlogged' });
@@ -74,6 +90,9 @@ describe.each(AVAILABLE_MAJORS)('tables and sequences on PostgreSQL %i', (major)
     expect(named.child).toMatchObject({ partitionOf: { schema: 'public', name: 'parent' }, reason: null });
     expect(named.plain).toMatchObject({ rowsEstimate: 1000 });
     expect(named.plain!.totalBytes).toBeGreaterThan(8192);
+    expect(named.plain!.tableBytes! + named.plain!.indexBytes!).toBe(named.plain!.totalBytes);
+    expect(named.plain!.indexBytes).toBeGreaterThan(0);
+    expect(named.parent!.totalBytes).toBe(0);
     expect(named.gone!.rowsEstimate).toBeNull();
   });
 
@@ -96,6 +115,66 @@ describe.each(AVAILABLE_MAJORS)('tables and sequences on PostgreSQL %i', (major)
     await holder.execute('rollback');
     await holder.close();
     expect((await readTable(session, { schema: 'public', name: 'plain' }))!.totalBytes).toBeGreaterThan(0);
+  });
+
+  it('tells which index could be the replica identity, as the server itself judges', async () => {
+    const table = { schema: 'public', name: 'many' };
+    // Fails half way and stays, invalid.
+    await session.execute('insert into public.many values (1, 1, 1, 1), (2, 1, 2, 2)');
+    await expect(session.execute('create unique index concurrently many_broken on public.many (b)')).rejects.toThrow();
+    const { oid } = (await readTable(session, table))!;
+    const indexes = (await readIdentityIndexes(session, [oid, '1'])).get(oid)!;
+    expect(indexes.map(({ name, reason }) => [name, reason?.split(':')[0] ?? null])).toEqual([
+      ['many_broken', 'nullable'],
+      ['many_d_key', 'it is deferrable, so that a key may be there twice for a while'],
+      ['many_expression', 'it is over expressions, not columns alone'],
+      ['many_fit', null],
+      ['many_nullable', 'nullable'],
+      ['many_partial', 'it is partial'],
+      ['many_pkey', null],
+      ['many_plain', 'it is not unique'],
+    ]);
+    expect(indexes.find(({ name }) => name === 'many_broken')!.reason).toContain('invalid');
+    expect(indexes.find(({ name }) => name === 'many_fit')).toMatchObject({ columns: ['c', 'a'], fit: true });
+    expect(indexes.find(({ name }) => name === 'many_expression')!.columns).toEqual([null]);
+    for (const { name: index, fit } of indexes) {
+      const setting = runStatements(session, setReplicaIdentity('public', 'many', { kind: 'index', index }));
+      expect([index, await setting.then(() => true).catch(() => false)]).toEqual([index, fit]);
+    }
+  });
+
+  it('reads what was written to a table, and when the counting began', async () => {
+    await session.execute('create table public.written (id int primary key, n int)');
+    const { oid } = (await readTable(session, { schema: 'public', name: 'written' }))!;
+    const count = async () => (await readWriteCounts(session, [oid])).counts!.get(oid)!;
+    const before = await count();
+    expect(before).toMatchObject({ inserted: 0, updated: 0, deleted: 0 });
+    await server.run(
+      database,
+      `insert into written select n, 0 from generate_series(1, 30) n; update written set n = 1 where id <= 20;
+       delete from written where id <= 10`,
+    );
+    const after = await eventually(
+      async () => {
+        const seen = await count();
+        return seen.deleted > 0 ? seen : undefined;
+      },
+      { within: 10_000 },
+    );
+    expect(after).toMatchObject({ inserted: 30, updated: 20, deleted: 10 });
+    expect(after.readAt).toBeGreaterThan(before.readAt);
+    await server.run(database, `select pg_stat_reset_single_table_counters('written'::regclass)`);
+    const reset = await eventually(
+      async () => {
+        const seen = await count();
+        return seen.inserted === 0 ? seen : undefined;
+      },
+      { within: 10_000 },
+    );
+    expect(reset.since?.getTime()).not.toBe(after.since?.getTime());
+    await session.execute('set track_counts = off');
+    expect(await readWriteCounts(session, [oid])).toEqual({ counts: null, unknown: expect.stringContaining('track') });
+    await session.execute('reset track_counts');
   });
 
   it('sets every replica identity', async () => {
@@ -121,11 +200,30 @@ describe.each(AVAILABLE_MAJORS)('tables and sequences on PostgreSQL %i', (major)
     expect(Object.keys(sequences).sort()).toEqual(['huge', 'owner_id_seq', 'owner_n_seq', 'set_only', 'used']);
     expect(sequences.used).toMatchObject({ lastValue: '2', isCalled: true, reason: null });
     expect(sequences.huge).toMatchObject({ lastValue: '-9223372036854775808', minimum: '-9223372036854775808' });
-    expect(sequences.set_only).toMatchObject(
-      major >= 18 ? { lastValue: '41', isCalled: false, reason: null } : { lastValue: null, isCalled: false },
-    );
-    expect(sequences.owner_id_seq!.ownedBy).toEqual({ schema: 'public', name: 'owner', column: 'id', identity: true });
+    expect(sequences.set_only).toMatchObject({ lastValue: '41', isCalled: false, reason: null });
+    expect(sequences.owner_id_seq).toMatchObject({ lastValue: '1', isCalled: false, settable: true });
+    expect(sequences.owner_id_seq!.ownedBy).toEqual({
+      ...{ schema: 'public', name: 'owner', column: 'id' },
+      ...{ columnType: 'integer', identity: true },
+    });
     expect(sequences.owner_n_seq!.ownedBy).toMatchObject({ column: 'n', identity: false });
+    const one = await readSequence(session, { schema: 'public', name: 'set_only' });
+    expect(one).toEqual(sequences.set_only);
+    expect(await readSequence(session, { schema: 'public', name: 'absent' })).toBeNull();
+  });
+
+  it('does not wait for a locked sequence to tell where it stands', async () => {
+    const holder = await server.open(database);
+    await holder.execute('begin; drop sequence public.used');
+    await session.execute(`set statement_timeout = '2s'`);
+    expect(await readSequence(session, { schema: 'public', name: 'used' })).toMatchObject({
+      lastValue: null,
+      isCalled: null,
+      reason: expect.stringContaining('locks'),
+    });
+    expect(await readSequences(session)).toHaveLength(5);
+    await holder.execute('rollback');
+    await holder.close();
   });
 
   it('answers an ordinary login, saying what it may not see', async () => {
@@ -150,6 +248,7 @@ describe.each(AVAILABLE_MAJORS)('tables and sequences on PostgreSQL %i', (major)
     expect(sequence).toMatchObject({
       lastValue: null,
       isCalled: null,
+      settable: false,
       reason: expect.stringContaining('lacks SELECT'),
     });
     expect((await readTables(reader)).length).toBe((await readTables(session)).length);

@@ -1,10 +1,11 @@
 import type { Session } from '../session.js';
+import { readSequenceValues, type SequenceValue } from './sequence-values.js';
 import { SEQUENCES } from './sequences-list.sql.js';
 import type { TableName } from './tables.js';
 import { variantFor } from './variant.js';
 
 /** A sequence and where it stands. Values are text: they may pass what a JSON number holds exactly. */
-export interface Sequence extends TableName {
+export interface Sequence extends TableName, SequenceValue {
   dataType: string;
   persistence: 'permanent' | 'unlogged';
   start: string;
@@ -13,15 +14,15 @@ export interface Sequence extends TableName {
   maximum: string;
   cycles: boolean;
   cacheSize: string;
-  /** Null when not known; `reason` says why. */
-  lastValue: string | null;
-  /** False: `lastValue` has not been handed out yet. Null when not known. */
-  isCalled: boolean | null;
+  /** Why `lastValue` and `isCalled` are null; null when they are known. */
   reason: string | null;
-  ownedBy: (TableName & { column: string; identity: boolean }) | null;
+  /** Whether the login may set it. */
+  settable: boolean;
+  ownedBy: (TableName & { column: string; columnType: string; identity: boolean }) | null;
 }
 
 interface SequenceRow {
+  oid: string;
   schema: string;
   name: string;
   data_type: string;
@@ -32,12 +33,12 @@ interface SequenceRow {
   maximum: string;
   cycles: boolean;
   cache_size: string;
-  readable: boolean;
-  last_value: string | null;
-  is_called: boolean | null;
+  obstacle: 'privilege' | 'standby' | 'locked' | null;
+  settable: boolean;
   owner_schema: string | null;
   owner_table: string | null;
   owner_column: string | null;
+  owner_column_type: string | null;
   identity: boolean | null;
 }
 
@@ -46,10 +47,32 @@ export interface SequencePage {
   limit?: number | undefined;
 }
 
-export async function readSequences(session: Session, page: SequencePage = {}): Promise<Sequence[]> {
-  const parameters = [page.after?.schema ?? null, page.after?.name ?? null, page.limit ?? null];
+/** Sequences of the session's database by schema and name, without PostgreSQL's and Lockstep's own. */
+export function readSequences(session: Session, page: SequencePage = {}): Promise<Sequence[]> {
+  return read(session, [page.after?.schema ?? null, page.after?.name ?? null, page.limit ?? null, null, null]);
+}
+
+export async function readSequence(session: Session, { schema, name }: TableName): Promise<Sequence | null> {
+  return (await read(session, [null, null, null, schema, name]))[0] ?? null;
+}
+
+async function read(session: Session, parameters: unknown[]): Promise<Sequence[]> {
   const rows = await session.rows<SequenceRow>(variantFor(SEQUENCES, session.versionNum), parameters);
-  return rows.map((row) => ({
+  const readable = rows.filter(({ obstacle }) => obstacle === null).map(({ oid }) => oid);
+  const values = await readSequenceValues(session, readable);
+  return rows.map((row) => decodeSequence(row, values.get(row.oid)));
+}
+
+const OBSTACLES = {
+  privilege: 'the login lacks SELECT on the sequence, or USAGE on its schema',
+  standby: 'unlogged sequences cannot be read on a standby',
+  locked: 'somebody locks the sequence',
+};
+
+function decodeSequence(row: SequenceRow, value: SequenceValue | undefined): Sequence {
+  const { lastValue, isCalled } = value ?? { lastValue: null, isCalled: null };
+  const known = lastValue !== null && isCalled !== null;
+  return {
     schema: row.schema,
     name: row.name,
     dataType: row.data_type,
@@ -60,9 +83,10 @@ export async function readSequences(session: Session, page: SequencePage = {}): 
     maximum: row.maximum,
     cycles: row.cycles,
     cacheSize: row.cache_size,
-    lastValue: row.last_value,
-    isCalled: row.is_called,
-    reason: unknownReason(row),
+    lastValue: known ? lastValue : null,
+    isCalled: known ? isCalled : null,
+    reason: known ? null : row.obstacle === null ? 'the server did not tell it' : OBSTACLES[row.obstacle],
+    settable: row.settable,
     ownedBy:
       row.owner_table === null
         ? null
@@ -70,13 +94,8 @@ export async function readSequences(session: Session, page: SequencePage = {}): 
             schema: row.owner_schema!,
             name: row.owner_table,
             column: row.owner_column!,
+            columnType: row.owner_column_type!,
             identity: row.identity ?? false,
           },
-  }));
-}
-
-function unknownReason(row: SequenceRow): string | null {
-  if (!row.readable) return 'the login lacks SELECT on the sequence';
-  if (row.last_value === null) return 'not used since it was created or set; before 18 the server lists no value then';
-  return null;
+  };
 }

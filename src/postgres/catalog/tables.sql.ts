@@ -7,24 +7,62 @@ import type { Variant } from './variant.js';
  * A size is null while somebody holds or awaits ACCESS EXCLUSIVE on the relation: reading it would wait for them.
  * A table that was never analyzed has reltuples -1; before 14 it has 0, as an empty one has, so that with no pages
  * the estimate is unknown. A partitioned table has no storage: its size is that of its partitions, listed themselves.
+ * The page is cut before anything is looked up for its tables, so that it costs the same in a database of thousands.
+ * `columns_without_equality` of a table with replica identity FULL: types like json, whose values a subscriber cannot
+ * compare to find the row; arrays and domains of them included.
  */
 export const TABLES: readonly Variant[] = [
   {
     since: PG13,
     sql: `
-      select n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
+      with page as materialized (
+        select c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, c.reltuples, c.relpages,
+               c.relispartition
+          from pg_catalog.pg_class c
+          join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where c.relkind in ('r', 'p', 'f', 'm')
+           and c.relpersistence <> 't'
+           and n.nspname not in ('pg_catalog', 'information_schema', 'lockstep')
+           and n.nspname not like 'pg\\_toast%' and n.nspname not like 'pg\\_temp\\_%'
+           and ($1::text is null or (n.nspname, c.relname) > ($1::pg_catalog.name, $2::pg_catalog.name))
+           and ($4::text is null or (n.nspname = $4::text and c.relname = $5::text))
+         order by n.nspname, c.relname
+         limit $3::int8
+      )
+      select c.oid::text as oid, c.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
              c.relpersistence::text as persistence, c.relreplident::text as replica_identity,
              identity.index_name as replica_identity_index,
              coalesce(c.relreplident = 'f' or identity.index_name is not null, false) as replica_identity_usable,
              key.index_name as primary_key,
              case when c.reltuples = 0 and c.relpages = 0 then null else c.reltuples::float8 end as rows_estimate,
              case when blocked.relation is null then pg_catalog.pg_total_relation_size(c.oid)::text end as total_bytes,
+             case when blocked.relation is null then pg_catalog.pg_table_size(c.oid)::text end as table_bytes,
+             case when blocked.relation is null then pg_catalog.pg_indexes_size(c.oid)::text end as index_bytes,
              parent.nspname::text as parent_schema, parent.relname::text as parent_name,
              exists (select 1 from pg_catalog.pg_depend d
                       where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid
-                        and d.deptype = 'e') as of_extension
-        from pg_catalog.pg_class c
-        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                        and d.deptype = 'e') as of_extension,
+             case when c.relreplident = 'f' then array(
+               select a.attname::text
+                 from pg_catalog.pg_attribute a
+                 join pg_catalog.pg_type t on t.oid = a.atttypid
+                 left join pg_catalog.pg_type b on b.oid = t.typbasetype
+                 left join pg_catalog.pg_type e
+                   on e.oid = coalesce(b.typelem, t.typelem) and coalesce(b.typlen, t.typlen) = -1
+                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+                  and coalesce(e.typtype, b.typtype, t.typtype) = 'b'
+                  and not exists (
+                    select 1
+                      from pg_catalog.pg_opclass o
+                      join pg_catalog.pg_am m on m.oid = o.opcmethod and m.amname in ('btree', 'hash')
+                     where o.opcdefault
+                       and (o.opcintype = coalesce(e.oid, b.oid, t.oid)
+                            or exists (select 1 from pg_catalog.pg_cast k
+                                        where k.castsource = coalesce(e.oid, b.oid, t.oid)
+                                          and k.casttarget = o.opcintype
+                                          and k.castmethod = 'b' and k.castcontext = 'i')))
+                order by a.attnum) end as columns_without_equality
+        from page c
         left join lateral (
           select ic.relname::text as index_name
             from pg_catalog.pg_index i
@@ -51,31 +89,59 @@ export const TABLES: readonly Variant[] = [
            where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock'
              and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
         ) blocked on blocked.relation = c.oid
-       where c.relkind in ('r', 'p', 'f', 'm')
-         and c.relpersistence <> 't'
-         and n.nspname not in ('pg_catalog', 'information_schema', 'lockstep')
-         and n.nspname not like 'pg\\_toast%' and n.nspname not like 'pg\\_temp\\_%'
-         and ($1::text is null or (n.nspname, c.relname) > ($1::pg_catalog.name, $2::pg_catalog.name))
-         and ($4::text is null or (n.nspname = $4::text and c.relname = $5::text))
-       order by n.nspname, c.relname
-       limit $3::int8`,
+       order by c.nspname, c.relname`,
   },
   {
     since: PG14,
     sql: `
-      select n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
+      with page as materialized (
+        select c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, c.reltuples, c.relpages,
+               c.relispartition
+          from pg_catalog.pg_class c
+          join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where c.relkind in ('r', 'p', 'f', 'm')
+           and c.relpersistence <> 't'
+           and n.nspname not in ('pg_catalog', 'information_schema', 'lockstep')
+           and n.nspname not like 'pg\\_toast%' and n.nspname not like 'pg\\_temp\\_%'
+           and ($1::text is null or (n.nspname, c.relname) > ($1::pg_catalog.name, $2::pg_catalog.name))
+           and ($4::text is null or (n.nspname = $4::text and c.relname = $5::text))
+         order by n.nspname, c.relname
+         limit $3::int8
+      )
+      select c.oid::text as oid, c.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
              c.relpersistence::text as persistence, c.relreplident::text as replica_identity,
              identity.index_name as replica_identity_index,
              coalesce(c.relreplident = 'f' or identity.index_name is not null, false) as replica_identity_usable,
              key.index_name as primary_key,
              case when c.reltuples >= 0 then c.reltuples::float8 end as rows_estimate,
              case when blocked.relation is null then pg_catalog.pg_total_relation_size(c.oid)::text end as total_bytes,
+             case when blocked.relation is null then pg_catalog.pg_table_size(c.oid)::text end as table_bytes,
+             case when blocked.relation is null then pg_catalog.pg_indexes_size(c.oid)::text end as index_bytes,
              parent.nspname::text as parent_schema, parent.relname::text as parent_name,
              exists (select 1 from pg_catalog.pg_depend d
                       where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid
-                        and d.deptype = 'e') as of_extension
-        from pg_catalog.pg_class c
-        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                        and d.deptype = 'e') as of_extension,
+             case when c.relreplident = 'f' then array(
+               select a.attname::text
+                 from pg_catalog.pg_attribute a
+                 join pg_catalog.pg_type t on t.oid = a.atttypid
+                 left join pg_catalog.pg_type b on b.oid = t.typbasetype
+                 left join pg_catalog.pg_type e
+                   on e.oid = coalesce(b.typelem, t.typelem) and coalesce(b.typlen, t.typlen) = -1
+                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+                  and coalesce(e.typtype, b.typtype, t.typtype) = 'b'
+                  and not exists (
+                    select 1
+                      from pg_catalog.pg_opclass o
+                      join pg_catalog.pg_am m on m.oid = o.opcmethod and m.amname in ('btree', 'hash')
+                     where o.opcdefault
+                       and (o.opcintype = coalesce(e.oid, b.oid, t.oid)
+                            or exists (select 1 from pg_catalog.pg_cast k
+                                        where k.castsource = coalesce(e.oid, b.oid, t.oid)
+                                          and k.casttarget = o.opcintype
+                                          and k.castmethod = 'b' and k.castcontext = 'i')))
+                order by a.attnum) end as columns_without_equality
+        from page c
         left join lateral (
           select ic.relname::text as index_name
             from pg_catalog.pg_index i
@@ -102,13 +168,6 @@ export const TABLES: readonly Variant[] = [
            where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock'
              and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
         ) blocked on blocked.relation = c.oid
-       where c.relkind in ('r', 'p', 'f', 'm')
-         and c.relpersistence <> 't'
-         and n.nspname not in ('pg_catalog', 'information_schema', 'lockstep')
-         and n.nspname not like 'pg\\_toast%' and n.nspname not like 'pg\\_temp\\_%'
-         and ($1::text is null or (n.nspname, c.relname) > ($1::pg_catalog.name, $2::pg_catalog.name))
-         and ($4::text is null or (n.nspname = $4::text and c.relname = $5::text))
-       order by n.nspname, c.relname
-       limit $3::int8`,
+       order by c.nspname, c.relname`,
   },
 ];

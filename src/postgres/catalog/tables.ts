@@ -20,6 +20,7 @@ export interface ReplicaIdentity {
 
 /** A relation with rows of its own or of its partitions, and whether logical replication can carry it. */
 export interface Table extends TableName {
+  oid: string;
   kind: TableKind;
   persistence: 'permanent' | 'unlogged';
   /** The partitioned table this one is a direct partition of. */
@@ -31,6 +32,10 @@ export interface Table extends TableName {
   rowsEstimate: number | null;
   /** With indexes and TOAST; 0 for a partitioned table (its partitions are listed); null while the table is locked. */
   totalBytes: number | null;
+  /** Of `totalBytes`, the rows with their TOAST. */
+  tableBytes: number | null;
+  /** Of `totalBytes`, the indexes. */
+  indexBytes: number | null;
   /** Belongs to an extension, which brings it along on the other side. */
   ofExtension: boolean;
   /** Whether it can be published at all. */
@@ -40,6 +45,7 @@ export interface Table extends TableName {
 }
 
 interface TableRow {
+  oid: string;
   schema: string;
   name: string;
   kind: string;
@@ -50,9 +56,12 @@ interface TableRow {
   primary_key: string | null;
   rows_estimate: number | null;
   total_bytes: string | null;
+  table_bytes: string | null;
+  index_bytes: string | null;
   parent_schema: string | null;
   parent_name: string | null;
   of_extension: boolean;
+  columns_without_equality: string[] | null;
 }
 
 export interface TablePage {
@@ -86,6 +95,7 @@ function decodeTable(row: TableRow): Table {
   };
   const barrier = replicationBarrier(kind, persistence);
   return {
+    oid: row.oid,
     schema: row.schema,
     name: row.name,
     kind,
@@ -94,11 +104,17 @@ function decodeTable(row: TableRow): Table {
     replicaIdentity,
     primaryKey: row.primary_key,
     rowsEstimate: row.rows_estimate,
-    totalBytes: row.total_bytes === null ? null : Number(row.total_bytes),
+    totalBytes: bytes(row.total_bytes),
+    tableBytes: bytes(row.table_bytes),
+    indexBytes: bytes(row.index_bytes),
     ofExtension: row.of_extension,
     replicable: barrier === null,
-    reason: barrier ?? identityGap(kind, replicaIdentity, row.primary_key),
+    reason: barrier ?? identityGap(kind, replicaIdentity, row),
   };
+}
+
+function bytes(text: string | null): number | null {
+  return text === null ? null : Number(text);
 }
 
 function replicationBarrier(kind: TableKind, persistence: Table['persistence']): string | null {
@@ -108,12 +124,19 @@ function replicationBarrier(kind: TableKind, persistence: Table['persistence']):
   return null;
 }
 
-function identityGap(kind: TableKind, identity: ReplicaIdentity, primaryKey: string | null): string | null {
+function identityGap(kind: TableKind, identity: ReplicaIdentity, row: TableRow): string | null {
   // What an UPDATE of a partition needs is the partition's own replica identity.
-  if (identity.usable || kind === 'partitioned') return null;
+  if (kind === 'partitioned') return null;
+  const incomparable = row.columns_without_equality ?? [];
+  if (incomparable.length > 0) {
+    const columns = incomparable.map((column) => JSON.stringify(column)).join(', ');
+    return `replica identity is full, but values of ${columns} cannot be compared: UPDATE and DELETE fail on the subscriber`;
+  }
+  if (identity.usable) return null;
   const consequence = 'UPDATE and DELETE fail once they are published';
   if (identity.kind === 'nothing') return `replica identity is set to nothing: ${consequence}`;
   if (identity.kind === 'index') return `the replica identity index is gone or invalid: ${consequence}`;
-  if (primaryKey !== null) return `the primary key is deferrable or invalid, so no replica identity: ${consequence}`;
+  if (row.primary_key !== null)
+    return `the primary key is deferrable or invalid, so no replica identity: ${consequence}`;
   return `no primary key, so no replica identity: ${consequence}`;
 }
