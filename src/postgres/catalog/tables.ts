@@ -130,7 +130,8 @@ function identityGap(kind: TableKind, identity: ReplicaIdentity, row: TableRow):
   const incomparable = row.columns_without_equality ?? [];
   if (incomparable.length > 0) {
     const columns = incomparable.map((column) => JSON.stringify(column)).join(', ');
-    return `replica identity is full, but values of ${columns} cannot be compared: UPDATE and DELETE fail on the subscriber`;
+    // With a key of its own the subscriber looks the row up by that, and compares nothing else.
+    return `replica identity is full, but values of ${columns} cannot be compared: UPDATE and DELETE fail on a subscriber whose table has no primary key or replica identity index`;
   }
   if (identity.usable) return null;
   const consequence = 'UPDATE and DELETE fail once they are published';
