@@ -132,6 +132,7 @@ export class ReplicationSlotsService {
       requireInactive(slot);
       if (dryRun) return { statements: planned, result: null };
       await carryOut(session, statements);
+      await this.owners.noteGone(server, (slot) => slot === name);
       return { statements: planned, result: { name } };
     });
   }
@@ -171,6 +172,7 @@ export class ReplicationSlotsService {
       slots: await readReplicationSlots(session, name),
       senders: await readWalSenders(session),
     }));
+    if (name === null) await this.owners.noteGone(server, (slot) => !slots.some((each) => each.name === slot));
     const now = slots[0]?.currentLsn ?? null;
     if (slots.length === 0) return [];
     const [{ systemIdentifier }, budget, history] = await Promise.all([

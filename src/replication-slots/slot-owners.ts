@@ -33,14 +33,28 @@ export interface FoundOwners {
 /** Looks for owners of one kind. Rejects for nothing that a server answers or fails to answer. */
 export type OwnerFinder = (search: OwnerSearch) => Promise<FoundOwners>;
 
+/** Told which slots of a server are gone. */
+export type GoneListener = (server: string, isGone: (slot: string) => boolean) => Promise<void>;
+
 /** Features whose objects read from slots say here which are theirs. */
 @Injectable()
 export class SlotOwners {
   private readonly finders: OwnerFinder[] = [];
+  private readonly listeners: GoneListener[] = [];
 
   /** Call from the constructor of a provider. */
   register(finder: OwnerFinder): void {
     this.finders.push(finder);
+  }
+
+  /** For features that remember slots. Call from the constructor of a provider. */
+  onGone(listener: GoneListener): void {
+    this.listeners.push(listener);
+  }
+
+  /** A slot was dropped, or all of the server's were seen. */
+  async noteGone(server: string, isGone: (slot: string) => boolean): Promise<void> {
+    for (const listener of this.listeners) await listener(server, isGone);
   }
 
   /** Of two that claim a slot the one that lives counts. */

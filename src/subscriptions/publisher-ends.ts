@@ -1,8 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { readReplicationSlots, type ReplicationSlot } from '../postgres/catalog/replication-slots.js';
+import { readTableSizes } from '../postgres/catalog/table-sizes.js';
+import { readWalSenders, type WalSender } from '../postgres/catalog/wal-senders.js';
 import {
   readSubscriptionConnections,
   readSubscriptions,
+  type SubscribedTable,
   type Subscription,
 } from '../postgres/catalog/subscriptions.js';
 import { type Conninfo, parseConninfo, withoutSecrets } from '../postgres/ddl/conninfo.js';
@@ -12,13 +15,31 @@ import type { LsnHistory } from '../lsn-clock/lsn-history.js';
 import { ServersService } from '../servers/servers.service.js';
 import { parseLsn } from '../shared/lsn.js';
 import { findPublisher, type ServerAddress } from './publisher-lookup.js';
-import { type SubscriptionView, viewOf } from './subscription-view.js';
+import { ApplyObservations } from './apply-observations.js';
+import { isUncopied, type KnownSizes } from './copy-progress.js';
+import { appliedLsn } from './subscription-lag.js';
+import { type PublisherEnd, type SubscriptionView, viewOf } from './subscription-view.js';
 
 const PAGE = 200;
+
+interface Place {
+  server: string;
+  database: string;
+}
+
+/** What one look at a database of the subscriber showed. */
+interface SubscriberSide extends Place {
+  versionNum: number;
+  subscriptions: Subscription[];
+  /** Null: the login may not read them. */
+  conninfos: Map<string, string> | null;
+}
 
 /** Looks at the publisher's end of subscriptions whose publisher is a registered server. */
 @Injectable()
 export class PublisherEnds {
+  private readonly observations = new ApplyObservations();
+
   constructor(
     private readonly servers: ServersService,
     private readonly clock: LsnClock,
@@ -27,19 +48,23 @@ export class PublisherEnds {
   /** Subscriptions of a database (all, or the one of that name) with what their publishers say. */
   async views(server: string, database: string, name: string | null = null): Promise<SubscriptionView[]> {
     // The session is given back before another server is asked: two servers may be subscribed to each other.
-    const { subscriptions, conninfos } = await this.servers.withSession(server, database, async (session) => ({
+    const side = await this.servers.withSession(server, database, async (session) => ({
+      ...{ server, database, versionNum: session.versionNum },
       subscriptions: await readSubscriptions(session, name),
       conninfos: await readSubscriptionConnections(session, name),
     }));
-    if (subscriptions.length === 0) return [];
-    return this.complete(subscriptions, conninfos);
+    if (side.subscriptions.length === 0) return [];
+    return this.complete(side);
+  }
+
+  /** The registered server and database that a connection string leads to; null: none, or it cannot be read. */
+  async publisherBy(conninfo: string): Promise<Place | null> {
+    const connection = shownConnection(conninfo);
+    return connection === null ? null : findPublisher(connection, await this.addresses());
   }
 
   /** One look at each publisher, however many subscriptions it has. */
-  private async complete(
-    subscriptions: Subscription[],
-    conninfos: Map<string, string> | null,
-  ): Promise<SubscriptionView[]> {
+  private async complete(side: SubscriberSide): Promise<SubscriptionView[]> {
     const addresses = await this.addresses();
     const looks = new Map<string, Promise<SlotLook>>();
     const lookAt = (server: string) => {
@@ -48,19 +73,49 @@ export class PublisherEnds {
       return look;
     };
     return Promise.all(
-      subscriptions.map(async (subscription) => {
-        const connection = shownConnection(conninfos?.get(subscription.name));
-        if (conninfos === null) {
-          return viewOf(subscription, null, unseen("the login may not read the subscription's connection string"));
-        }
+      side.subscriptions.map(async (subscription) => {
+        const connection = shownConnection(side.conninfos?.get(subscription.name));
         const publisher = connection === null ? null : findPublisher(connection, addresses);
-        if (publisher === null)
-          return viewOf(subscription, connection, unseen('the publisher is not a registered server'));
-        const { slots, history, problem } = await lookAt(publisher.server);
-        const slot = slots?.find(({ name }) => name === subscription.settings.slotName) ?? null;
-        return viewOf(subscription, connection, { publisher, slot, history, unknown: problem });
+        if (publisher !== null) {
+          const end = await this.endOf(subscription, publisher, await lookAt(publisher.server));
+          return this.present(side, subscription, connection, end);
+        }
+        const why =
+          side.conninfos === null
+            ? "the login may not read the subscription's connection string"
+            : 'the publisher is not a registered server';
+        return this.present(side, subscription, connection, unseen(why));
       }),
     );
+  }
+
+  private async endOf(
+    { settings, tables, publications }: Subscription,
+    publisher: Place,
+    { slots, senders, history, versionNum, problem }: SlotLook,
+  ): Promise<PublisherEnd> {
+    const slot = slots?.find(({ name }) => name === settings.slotName) ?? null;
+    const sender = slot?.active === true ? senders.find(({ pid }) => pid === slot.activePid) : undefined;
+    const sizes = () => this.sizesOf(publisher, tables, publications);
+    return {
+      ...{ publisher, slot, history, versionNum, unknown: problem, senderState: sender?.state ?? null },
+      sizes: problem !== null ? { unknown: problem } : tables.some(isUncopied) ? await sizes() : { sizes: [] },
+    };
+  }
+
+  private present(
+    { server, database, versionNum }: SubscriberSide,
+    subscription: Subscription,
+    connection: Conninfo | null,
+    end: PublisherEnd,
+  ): SubscriptionView {
+    const walEnd = end.slot?.currentLsn ?? null;
+    const evidence = this.observations.observe(JSON.stringify([server, database, subscription.oid]), {
+      subscription,
+      position: appliedLsn(subscription.originLsn, end.slot),
+      walEnd: walEnd === null ? null : parseLsn(walEnd),
+    });
+    return viewOf(subscription, connection, end, { versionNum, evidence });
   }
 
   /** Addresses of all registered servers. */
@@ -76,27 +131,53 @@ export class PublisherEnds {
 
   private async slotsOf(server: string): Promise<SlotLook> {
     try {
-      const slots = await this.servers.withSession(server, undefined, (session) => readReplicationSlots(session));
-      const now = slots[0]?.currentLsn ?? null;
-      return { slots, history: now === null ? null : await this.clock.historyOf(server, parseLsn(now)), problem: null };
+      const look = await this.servers.withSession(server, undefined, async (session) => ({
+        versionNum: session.versionNum,
+        slots: await readReplicationSlots(session),
+        senders: await readWalSenders(session),
+      }));
+      const now = look.slots[0]?.currentLsn ?? null;
+      const history = now === null ? null : await this.clock.historyOf(server, parseLsn(now));
+      return { ...look, history, problem: null };
     } catch (error) {
-      // A publisher that is away is an answer about it, not a failure of the question about the subscriber.
-      if (error instanceof Problem && error.code !== 'INTERNAL') {
-        return { slots: null, history: null, problem: `the publisher ${server} did not answer: ${error.detail}` };
-      }
-      throw error;
+      const problem = `the publisher ${server} did not answer: ${detailOf(error)}`;
+      const versionNum = await this.servers.facts(server).then(
+        (facts) => facts.versionNum,
+        () => null,
+      );
+      return { slots: null, senders: [], history: null, versionNum, problem };
+    }
+  }
+
+  private async sizesOf({ server, database }: Place, tables: SubscribedTable[], publications: string[]) {
+    try {
+      return await this.servers.withSession(server, database, async (session): Promise<KnownSizes> => {
+        return { sizes: await readTableSizes(session, tables, publications) };
+      });
+    } catch (error) {
+      return { unknown: `the publisher ${server} did not tell: ${detailOf(error)}` };
     }
   }
 }
 
 interface SlotLook {
   slots: ReplicationSlot[] | null;
+  senders: WalSender[];
   history: LsnHistory | null;
+  /** As last seen. */
+  versionNum: number | null;
   problem: string | null;
 }
 
-function unseen(unknown: string) {
-  return { publisher: null, slot: null, history: null, unknown };
+/** A publisher that is away is an answer about it, not a failure of the question about the subscriber. */
+function detailOf(error: unknown): string {
+  if (error instanceof Problem && error.code !== 'INTERNAL') return error.detail;
+  throw error;
+}
+
+function unseen(unknown: string): PublisherEnd {
+  const nothing = { publisher: null, slot: null, history: null, senderState: null, versionNum: null };
+  return { ...nothing, unknown, sizes: { unknown } };
 }
 
 function shownConnection(conninfo: string | undefined): Conninfo | null {

@@ -13,8 +13,9 @@ import { Problem } from '../problems/problem.js';
 import { ReplicationSlotsService } from '../replication-slots/replication-slots.service.js';
 import { ServersService } from '../servers/servers.service.js';
 import { slotNameProblem } from '../shared/identifier.js';
-import { PG17 } from '../shared/server-version.js';
 import { publisherConninfo } from './publisher-connection.js';
+import { PublisherEnds } from './publisher-ends.js';
+import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
 
 export interface CreateSubscriptionRequest {
   name: string;
@@ -31,7 +32,15 @@ export interface CreateSubscriptionOptions extends ChangeOptions {
   slotDeadlineMs?: number;
 }
 
-type ConnectedRequest = CreateSubscriptionRequest & { connection: string };
+export interface Creation extends Change<{ name: string }> {
+  warnings: SubscriptionWarning[];
+}
+
+type ConnectedRequest = CreateSubscriptionRequest & {
+  connection: string;
+  /** Null: the publisher is not a registered server. */
+  publisherVersion: number | null;
+};
 
 const STATEMENT_TIMEOUT_MS = 60_000;
 
@@ -41,6 +50,7 @@ export class SubscriptionCreation {
   constructor(
     private readonly servers: ServersService,
     private readonly slots: ReplicationSlotsService,
+    private readonly ends: PublisherEnds,
   ) {}
 
   async create(
@@ -48,7 +58,7 @@ export class SubscriptionCreation {
     database: string,
     request: CreateSubscriptionRequest,
     options: CreateSubscriptionOptions = {},
-  ): Promise<Change<{ name: string }>> {
+  ): Promise<Creation> {
     const { publisher, connection } = request;
     if ((publisher === undefined) === (connection === undefined)) {
       throw inputError('/publisher', 'give either publisher or connection');
@@ -65,11 +75,14 @@ export class SubscriptionCreation {
     request: CreateSubscriptionRequest,
     connection: string,
     { dryRun = false }: CreateSubscriptionOptions,
-  ): Promise<Change<{ name: string }>> {
+  ): Promise<Creation> {
     const password = parseConninfo(connection).password;
     if (password !== undefined) registerSecret(password);
     if (request.options?.createSlot !== false) requireSlotName(request);
-    return this.runCreate(server, database, { ...request, connection }, dryRun);
+    const known = await this.ends.publisherBy(connection);
+    // As last seen: a publisher that is away, or that only the subscriber reaches, is no reason not to ask the latter.
+    const publisherVersion = known === null ? null : (await this.servers.facts(known.server)).versionNum;
+    return this.runCreate(server, database, { ...request, connection, publisherVersion }, dryRun);
   }
 
   /**
@@ -82,29 +95,30 @@ export class SubscriptionCreation {
     request: CreateSubscriptionRequest,
     publisher: { server: string; database: string },
     { dryRun = false, slotDeadlineMs }: CreateSubscriptionOptions,
-  ): Promise<Change<{ name: string }>> {
+  ): Promise<Creation> {
     const publisherVersion = await this.checkPublisher(publisher, request);
     const connection = publisherConninfo(await this.servers.advertisedTarget(publisher.server, publisher.database));
     const given = request.options ?? {};
     if (given.createSlot === false || given.slotName === null) {
-      return this.runCreate(server, database, { ...request, connection }, dryRun);
+      return this.runCreate(server, database, { ...request, connection, publisherVersion }, dryRun);
     }
     const slotName = requireSlotName(request);
     const slot = { name: slotName, kind: 'logical' as const, ...(given.failover ? { failover: true } : {}) };
-    const withoutSlot = { ...request, connection, options: { ...given, createSlot: false, slotName } };
-    if (dryRun) {
-      const slotPlan = plan(publisher, createReplicationSlot(slot, publisherVersion));
-      const { statements } = await this.runCreate(server, database, withoutSlot, true);
-      return { statements: [...slotPlan, ...statements], result: null };
-    }
+    const options = { ...given, createSlot: false, slotName };
+    const withoutSlot = { ...request, connection, publisherVersion, options };
     // What the subscriber would refuse is refused before the slot exists.
     await this.inSubscriber(server, database, (session) => checkCreate(session, withoutSlot));
+    if (dryRun) {
+      const slotPlan = plan(publisher, createReplicationSlot(slot, publisherVersion));
+      const { statements, warnings } = await this.runCreate(server, database, withoutSlot, true);
+      return { statements: [...slotPlan, ...statements], result: null, warnings };
+    }
     const created = await this.slots.create(publisher.server, publisher.database, slot, {
       ...(slotDeadlineMs === undefined ? {} : { deadlineMs: slotDeadlineMs }),
     });
     try {
       const change = await this.runCreate(server, database, withoutSlot, false);
-      return { statements: [...created.statements, ...change.statements], result: change.result };
+      return { ...change, statements: [...created.statements, ...change.statements] };
     } catch (error) {
       throw await this.withoutOrphan(server, database, publisher.server, request.name, slotName, error);
     }
@@ -115,13 +129,14 @@ export class SubscriptionCreation {
     database: string,
     request: ConnectedRequest,
     dryRun: boolean,
-  ): Promise<Change<{ name: string }>> {
+  ): Promise<Creation> {
+    const warnings = ignoredOptions(request.options ?? {}, request.publisherVersion);
     return this.inSubscriber(server, database, async (session) => {
       const statements = await checkCreate(session, request);
       const planned = plan({ server, database }, statements);
-      if (dryRun) return { statements: planned, result: null };
+      if (dryRun) return { statements: planned, result: null, warnings };
       await carryOut(session, statements);
-      return { statements: planned, result: { name: request.name } };
+      return { statements: planned, result: { name: request.name }, warnings };
     });
   }
 
@@ -134,7 +149,7 @@ export class SubscriptionCreation {
   /** What CREATE SUBSCRIPTION only warns of, or finds out when the apply worker fails. Answers the version. */
   private checkPublisher(
     publisher: { server: string; database: string },
-    { publications, options }: CreateSubscriptionRequest,
+    { publications }: CreateSubscriptionRequest,
   ): Promise<number> {
     return this.servers.withSession(publisher.server, publisher.database, async (session) => {
       const existing = new Set((await readPublications(session)).map(({ name }) => name));
@@ -151,12 +166,6 @@ export class SubscriptionCreation {
             })),
           },
         );
-      }
-      if (options?.failover && session.versionNum < PG17) {
-        throw new Problem('OPTION_NOT_SUPPORTED', 'a failover slot needs PostgreSQL 17 on the publisher', {
-          errors: [{ pointer: '#/options/failover', detail: 'needs PostgreSQL 17 on the publisher' }],
-          extra: { option: 'failover', minimumVersion: 17, serverVersion: session.major },
-        });
       }
       return session.versionNum;
     });
@@ -191,7 +200,7 @@ export class SubscriptionCreation {
 
 /** The statements, once it is known that the server's version takes them and the name is free. */
 async function checkCreate(session: Session, request: ConnectedRequest): Promise<Statement[]> {
-  const statements = createSubscription(request, session.versionNum);
+  const statements = createSubscription(request, session.versionNum, request.publisherVersion ?? undefined);
   const [existing] = await readSubscriptions(session, request.name);
   if (!existing) return statements;
   throw new Problem('ALREADY_EXISTS', `there is a subscription ${JSON.stringify(request.name)} in this database`);

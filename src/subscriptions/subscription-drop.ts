@@ -2,18 +2,26 @@ import type { Subscription } from '../postgres/catalog/subscriptions.js';
 import { dropSubscription, dropSubscriptionKeepingSlot } from '../postgres/ddl/subscription.ddl.js';
 import type { Statement } from '../postgres/ddl/statement.js';
 import type { Session } from '../postgres/session.js';
+import { COMBINATION_RULES } from '../postgres/ddl/options/combination-rules.js';
 import { Problem } from '../problems/problem.js';
+import { type CleanUp, cleanUpOf } from './left-slots/left-slots.service.js';
+import type { SubscriptionWarning } from './subscription-warnings.js';
 import type { SubscriptionView } from './subscription-view.js';
 
 /** What a dropped subscription leaves on its publisher; a slot left there keeps WAL until it is dropped. */
 export interface DroppedSubscription {
   name: string;
-  slotLeft: {
-    name: string;
-    publisher: { server: string; database: string } | null;
-    host: string | null;
-    port: string | null;
-  } | null;
+  slotLeft: SlotLeft | null;
+}
+
+export interface SlotLeft {
+  name: string;
+  publisher: { server: string; database: string } | null;
+  /** By the connection string; null where it could not be read. */
+  host: string | null;
+  port: string | null;
+  database: string | null;
+  cleanUp: CleanUp;
 }
 
 export function dropStatements(current: Subscription, slot: 'drop' | 'keep'): Statement[] {
@@ -22,15 +30,27 @@ export function dropStatements(current: Subscription, slot: 'drop' | 'keep'): St
   return slot === 'drop' ? dropSubscription(current.name, true) : dropSubscriptionKeepingSlot(current.name);
 }
 
-export function leftBehind(view: SubscriptionView, slot: 'drop' | 'keep'): DroppedSubscription {
-  const { name, slotName, publisher, connection } = view;
-  if (slot === 'drop' || slotName === null) return { name, slotLeft: null };
-  const [host, port] = [connection?.host ?? null, connection?.port ?? null];
-  return { name, slotLeft: { name: slotName, publisher, host, port } };
+/** What stays on the publisher when the subscription is dropped without its slot; null: it has none. */
+export function slotLeftBy({ slotName, publisher, connection }: SubscriptionView): SlotLeft | null {
+  if (slotName === null) return null;
+  const [host, port] = [connection?.host ?? connection?.hostaddr ?? null, connection?.port ?? null];
+  const database = publisher?.database ?? connection?.dbname ?? connection?.user ?? null;
+  return { name: slotName, publisher, host, port, database, cleanUp: cleanUpOf(publisher?.server ?? null, slotName) };
 }
 
-/** The subscriber could not reach the publisher, or the slot there is in use. 13 says so without a SQLSTATE of its own. */
-const PUBLISHER_STATES = new Set(['08006', '08001', 'XX000']);
+/** What makes the drop other than it looks; before it is tried. */
+export function dropWarnings(view: SubscriptionView, slot: 'drop' | 'keep'): SubscriptionWarning[] {
+  if (slot === 'keep' || view.slotName === null || view.publisher === null || view.slot !== null) return [];
+  const { instead } = COMBINATION_RULES['drop-needs-publisher'];
+  const detail = `${view.lag.reason ?? 'the publisher does not show the slot'}: the drop may be refused. ${instead}`;
+  return [{ rule: 'drop-needs-publisher', option: null, detail }];
+}
+
+/**
+ * The subscriber could not reach the publisher, in time or at all, or the slot there is in use. 13 says so without a
+ * SQLSTATE of its own.
+ */
+const PUBLISHER_STATES = new Set(['08006', '08001', '57014', 'XX000']);
 
 /** DROP SUBSCRIPTION fails as a whole when its slot cannot be dropped: nothing was changed, and there is a way out. */
 export function explainDropFailure(
@@ -45,7 +65,8 @@ export function explainDropFailure(
     'CONFLICT',
     `the slot could not be dropped on the publisher, so nothing was dropped: ${error.detail}`,
     {
-      hint: `Try again when the publisher is back, or drop with ?slot=keep: the slot ${view.slotName ?? ''} then stays on the publisher and must be dropped there.`,
+      hint: `Try again when the publisher is back, or drop with ?slot=keep, which disables it, parts it from its slot and drops it: the slot ${view.slotName ?? ''} then stays on the publisher, where it keeps WAL, and is listed at /v1/orphaned-slots until it is dropped there.`,
+      extra: { rule: 'drop-needs-publisher', retryWith: '?slot=keep', wouldStay: slotLeftBy(view) },
       sqlstate: error.options.sqlstate ?? '',
       retryable: true,
       cause: error,

@@ -9,6 +9,7 @@ import {
 } from '../postgres/ddl/subscription-options.js';
 import {
   changeSubscriptionOwner,
+  changeSubscriptionPublications,
   renameSubscription,
   setSubscriptionConnection,
   setSubscriptionOptions,
@@ -22,18 +23,29 @@ export interface SubscriptionPatch {
   owner?: string;
   /** A secret. */
   connection?: string;
+  /** The whole new list; else the changes of it. */
   publications?: string[];
+  addPublications?: string[];
+  removePublications?: string[];
   /** Whether tables that come with new publications are copied; default true. */
   copyData?: boolean;
   options?: SubscriptionOptions;
 }
 
-/** In the order they run: options, connection, owner, publications (which asks the publisher), name. */
-export function patchStatements(current: Subscription, patch: SubscriptionPatch, versionNum: number): Statement[] {
+/**
+ * In the order they run: options, connection, owner, publications (which asks the publisher), name. The
+ * publisher's version is null where it is not known.
+ */
+export function patchStatements(
+  current: Subscription,
+  patch: SubscriptionPatch,
+  versionNum: number,
+  publisherVersion: number | null,
+): Statement[] {
   const { name } = current;
   const statements: Statement[] = [];
   const options = changedOptions(current, patch.options ?? {});
-  const optionStatements = setSubscriptionOptions(name, options, versionNum);
+  const optionStatements = setSubscriptionOptions(name, options, versionNum, publisherVersion ?? undefined);
   requireStateFor(current, options);
   statements.push(...optionStatements);
   if (patch.connection !== undefined) {
@@ -44,13 +56,44 @@ export function patchStatements(current: Subscription, patch: SubscriptionPatch,
   if (patch.owner !== undefined && patch.owner !== current.owner) {
     statements.push(...changeSubscriptionOwner(name, patch.owner));
   }
-  if (patch.publications !== undefined && !sameSet(patch.publications, current.publications)) {
-    // Only an enabled subscription can ask the publisher for its tables; a disabled one is refreshed once enabled.
-    const refresh = { refresh: current.enabled, ...(patch.copyData === undefined ? {} : { copyData: patch.copyData }) };
-    statements.push(...setSubscriptionPublications(name, patch.publications, refresh));
-  }
+  statements.push(...publicationStatements(current, patch, versionNum));
   if (patch.name !== undefined && patch.name !== name) statements.push(...renameSubscription(name, patch.name));
   return statements;
+}
+
+/** The list as it is to be; null: as it is. */
+export function publicationsAfter(current: Subscription, patch: SubscriptionPatch): string[] | null {
+  const { publications, addPublications = [], removePublications = [] } = patch;
+  const after =
+    publications ??
+    [...new Set([...current.publications, ...addPublications])].filter((name) => !removePublications.includes(name));
+  return sameSet(after, current.publications) ? null : after;
+}
+
+function publicationStatements(current: Subscription, patch: SubscriptionPatch, versionNum: number): Statement[] {
+  const { publications, addPublications: added = [], removePublications: removed = [], copyData } = patch;
+  refuseContradictions(patch);
+  if (publicationsAfter(current, patch) === null) return [];
+  // Only an enabled subscription can ask the publisher for its tables; a disabled one is refreshed once enabled.
+  const refresh = { refresh: current.enabled, ...(copyData === undefined ? {} : { copyData }) };
+  if (publications !== undefined) return setSubscriptionPublications(current.name, publications, refresh);
+  const change = { current: current.publications, added, removed };
+  return changeSubscriptionPublications(current.name, change, refresh, versionNum);
+}
+
+function refuseContradictions({ publications, addPublications, removePublications }: SubscriptionPatch): void {
+  const refuse = (pointer: string, detail: string) => {
+    throw new Problem('INVALID_INPUT', detail, { errors: [{ pointer, detail }] });
+  };
+  if (publications !== undefined && addPublications !== undefined) {
+    refuse('#/addPublications', 'excludes publications, which is the whole list');
+  }
+  if (publications !== undefined && removePublications !== undefined) {
+    refuse('#/removePublications', 'excludes publications, which is the whole list');
+  }
+  if (addPublications?.some((name) => removePublications?.includes(name))) {
+    refuse('#/removePublications', 'names a publication that addPublications names too');
+  }
 }
 
 function changedOptions(current: Subscription, options: SubscriptionOptions): SubscriptionOptions {

@@ -1,8 +1,10 @@
 import type { Subscription } from '../postgres/catalog/subscriptions.js';
+import type { ApplyEvidence, Failures } from './apply-observations.js';
+import { isUncopied } from './copy-progress.js';
 
 /**
- * `failing`: errors were counted and the worker that met them is gone; `stalled`: enabled, but no apply worker runs
- * and nothing counted why; `catching-up`: tables are copied and being brought in step.
+ * `failing`: errors are being counted and nothing is gained; `stalled`: enabled, but no apply worker runs, or nothing
+ * reaches the one that does; `catching-up`: tables are brought in step, or the publisher still sends older WAL.
  */
 export type SubscriptionState =
   'disabled' | 'failing' | 'stalled' | 'initializing' | 'copying' | 'catching-up' | 'streaming';
@@ -13,34 +15,83 @@ export interface StateVerdict {
   reason: string | null;
 }
 
-/** The state of the whole subscription, from one look at the subscriber's catalogs and statistics. */
-export function stateOf(subscription: Subscription): StateVerdict {
-  const { enabled, errors, settings, tables, workers } = subscription;
+/** What the publisher's end shows of its being served. */
+export interface ServingEnd {
+  /** What keeps the publisher from serving it: it did not answer, its slot is missing or lost; null: nothing known. */
+  obstacle: string | null;
+  /** It did not answer. */
+  away: boolean;
+  /** `state` of the walsender (pg_stat_replication); null: none, or not to be seen. */
+  senderState: string | null;
+}
+
+/** A worker is started again within seconds; before a first one it may take as long. */
+const START_WITHIN_MS = 10_000;
+/** Twice as often a walsender with nothing to send says so, at its default timeout. */
+const STILL_MS = 60_000;
+
+/** The state of the whole subscription, from what several looks at both ends show. */
+export function stateOf(subscription: Subscription, evidence: ApplyEvidence, end: ServingEnd): StateVerdict {
+  const { enabled, tables, workers } = subscription;
   if (!enabled) return { state: 'disabled', reason: disabledReason(subscription) };
-  const applies = workers.some(({ kind }) => kind === 'apply');
-  if (!applies) {
-    if (errors !== null && errors.apply > 0) {
-      return { state: 'failing', reason: `${errors.apply} apply errors were counted and the apply worker is gone` };
-    }
-    const uncounted = errors === null ? '; this version counts no errors, see the server log of the subscriber' : '';
-    const slotless = settings.slotName === null ? ' (it has no slot)' : '';
-    return { state: 'stalled', reason: `no apply worker is running${slotless}${uncounted}` };
+  const worker = workers.find(({ kind }) => kind === 'apply');
+  // A connection that is lost counts an error too, but nothing is wrong with what was to be applied.
+  if (evidence.apply !== null && !(end.away && worker === undefined)) {
+    const now = worker ? 'its worker was started anew each time' : 'no apply worker is running';
+    return failing(`${counted(evidence.apply, 'apply')} and nothing was applied since; ${now}`);
   }
-  const unready = tables.filter(({ state }) => state !== 'ready');
-  const synchronizing = workers.some(({ kind }) => kind === 'table synchronization');
-  const uncopied = unready.filter(({ state }) => state !== 'catching-up');
-  if (uncopied.length > 0 && !synchronizing && errors !== null && errors.sync > 0) {
+  if (worker === undefined) return withoutWorker(subscription, evidence, end);
+  const uncopied = tables.filter(isUncopied);
+  if (evidence.sync !== null && uncopied.length > 0) {
+    return failing(`${counted(evidence.sync, 'table synchronization')}; ${waiting(uncopied.length)}`);
+  }
+  if (evidence.still !== null && evidence.still.ms >= STILL_MS && evidence.still.walBytes > 0) {
+    const { ms, walBytes } = evidence.still;
+    const blocked = `its worker ${worker.pid} has received and applied nothing for ${seconds(ms)}`;
     return {
-      state: 'failing',
-      reason: `${errors.sync} table synchronization errors were counted and ${uncopied.length} tables wait for a worker`,
+      state: 'stalled',
+      reason: `${blocked}, while the publisher wrote ${walBytes} bytes of WAL${because(end)}`,
     };
   }
+  const unready = tables.filter(({ state }) => state !== 'ready');
   if (unready.some(({ state }) => state === 'copying')) return { state: 'copying', reason: waiting(unready.length) };
   if (unready.some(({ state }) => state === 'initializing')) {
     return { state: 'initializing', reason: waiting(unready.length) };
   }
   if (unready.length > 0) return { state: 'catching-up', reason: waiting(unready.length) };
+  if (worker.receivedLsn === null) {
+    const nothing = 'its worker has received nothing yet';
+    return { state: end.obstacle === null ? 'catching-up' : 'stalled', reason: `${nothing}${because(end)}` };
+  }
+  if (end.senderState === 'catchup') {
+    return { state: 'catching-up', reason: 'the publisher is still sending what was written before' };
+  }
   return { state: 'streaming', reason: null };
+}
+
+function withoutWorker(
+  { errors, originLsn, settings }: Subscription,
+  { absentMs, watchedMs, apply }: ApplyEvidence,
+  end: ServingEnd,
+): StateVerdict {
+  const young = (absentMs ?? 0) < START_WITHIN_MS;
+  if (young && originLsn === null && end.obstacle === null && (errors === null || errors.apply === 0)) {
+    return { state: 'initializing', reason: 'its apply worker is not running yet' };
+  }
+  const since = absentMs === null || absentMs === 0 ? '' : ` (for ${seconds(absentMs)}, at least)`;
+  const slotless = settings.slotName === null ? ' (it has no slot)' : '';
+  const counts =
+    errors === null
+      ? '; this version counts no errors, see the server log of the subscriber'
+      : errors.apply > 0
+        ? `; ${apply ? counted(apply, 'apply') : toldBefore(errors.apply, watchedMs)}`
+        : '; no apply error was counted';
+  return { state: 'stalled', reason: `no apply worker is running${since}${slotless}${because(end)}${counts}` };
+}
+
+function toldBefore(count: number, watchedMs: number): string {
+  const lately = watchedMs === 0 ? 'whether lately is not known at the first look' : 'none of them lately';
+  return `apply errors counted so far: ${count}, ${lately}`;
 }
 
 function disabledReason({ errors, settings }: Subscription): string | null {
@@ -48,6 +99,23 @@ function disabledReason({ errors, settings }: Subscription): string | null {
     return 'errors were counted and disable_on_error is on; see the server log of the subscriber';
   }
   return null;
+}
+
+function failing(reason: string): StateVerdict {
+  return { state: 'failing', reason };
+}
+
+function counted({ count, withinMs }: Failures, what: string): string {
+  const were = count === 1 ? `error was` : `errors were`;
+  return `${count} ${what} ${were} counted within ${seconds(withinMs)}`;
+}
+
+function because({ obstacle }: ServingEnd): string {
+  return obstacle === null ? '' : `; ${obstacle}`;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
 }
 
 function waiting(tables: number): string {

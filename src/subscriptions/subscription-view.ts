@@ -3,7 +3,16 @@ import type { SubscribedTable, Subscription, SubscriptionSettings } from '../pos
 import type { Conninfo } from '../postgres/ddl/conninfo.js';
 import type { LsnHistory } from '../lsn-clock/lsn-history.js';
 import { lagOf, type SubscriptionLag, unknownLag } from './subscription-lag.js';
-import { type StateVerdict, stateOf } from './subscription-state.js';
+import type { ApplyEvidence } from './apply-observations.js';
+import {
+  type CopyProgress,
+  copyProgressOf,
+  type KnownSizes,
+  overallProgress,
+  type SubscriptionCopyProgress,
+} from './copy-progress.js';
+import { type ServingEnd, type StateVerdict, stateOf } from './subscription-state.js';
+import { ignoredSettings, type SubscriptionWarning } from './subscription-warnings.js';
 import type { VerificationNeed } from './tables-needing-verification.repository.js';
 
 /** What was found at the publisher's end of a subscription. */
@@ -15,6 +24,18 @@ export interface PublisherEnd {
   history: LsnHistory | null;
   /** Why there is no figure from the publisher; null when its slot was looked for. */
   unknown: string | null;
+  /** `state` of the walsender that serves the slot; null: none, or not to be seen. */
+  senderState: string | null;
+  /** The publisher's `server_version_num`, as last seen; null: not a registered server. */
+  versionNum: number | null;
+  /** Of the subscribed tables; looked for only while tables are copied. */
+  sizes: KnownSizes;
+}
+
+/** How the subscriber was looked at. */
+export interface SubscriberLook {
+  versionNum: number;
+  evidence: ApplyEvidence;
 }
 
 /** A subscription as the API shows it: both ends together. */
@@ -28,25 +49,52 @@ export interface SubscriptionView
   slot: ReplicationSlot | null;
   lag: SubscriptionLag;
   tables: SubscribedTableView[];
+  /** Of all its tables; null: none is being copied. */
+  copyProgress: SubscriptionCopyProgress | null;
+  warnings: SubscriptionWarning[];
 }
 
-export interface SubscribedTableView extends SubscribedTable {
+export interface SubscribedTableView extends Omit<SubscribedTable, 'copyProgress'> {
+  /** Null: it is not being copied. */
+  copyProgress: CopyProgress | null;
   /** Why it may differ; null: nothing that we know of speaks for it. */
   needsVerification: VerificationNeed | null;
 }
 
 /** Without the needs for verification, which our own state knows. */
-export function viewOf(subscription: Subscription, connection: Conninfo | null, end: PublisherEnd): SubscriptionView {
+export function viewOf(
+  subscription: Subscription,
+  connection: Conninfo | null,
+  end: PublisherEnd,
+  { versionNum, evidence }: SubscriberLook,
+): SubscriptionView {
   const { settings, originReadable: _readable, tables, ...rest } = subscription;
   return {
     ...rest,
-    ...stateOf(subscription),
+    ...stateOf(subscription, evidence, servingEnd(subscription, end)),
     slotName: settings.slotName,
     options: { enabled: subscription.enabled, ...settings },
     connection,
     publisher: end.publisher,
     slot: end.slot,
-    tables: tables.map((table) => ({ ...table, needsVerification: null })),
+    tables: tables.map((table) => ({
+      ...table,
+      copyProgress: copyProgressOf(table, end.sizes, versionNum),
+      needsVerification: null,
+    })),
+    copyProgress: overallProgress(tables, end.sizes, versionNum),
+    warnings: ignoredSettings(settings, versionNum, end.versionNum),
     lag: end.unknown === null ? lagOf(subscription, end.slot, end.history) : unknownLag(end.unknown),
   };
+}
+
+/** Of a publisher that is not registered nothing can be said. */
+function servingEnd({ settings }: Subscription, { publisher, slot, unknown, senderState }: PublisherEnd): ServingEnd {
+  const obstacle = () => {
+    if (publisher === null || settings.slotName === null) return null;
+    if (unknown !== null) return unknown;
+    if (slot === null) return `the slot ${settings.slotName} does not exist on the publisher`;
+    return slot.walStatus === 'lost' ? `the slot ${slot.name} is lost: what was missed cannot be sent any more` : null;
+  };
+  return { obstacle: obstacle(), away: publisher !== null && unknown !== null, senderState };
 }

@@ -1,5 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { ReplicationSlotDto } from '../replication-slots/replication-slots.dto.js';
+import { SlotCleanUpDto } from './left-slots/orphaned-slots.dto.js';
+import { CopyProgressDto, SubscriptionCopyProgressDto, SubscriptionWarningDto } from './subscription-progress.dto.js';
 
 const STATES = ['disabled', 'failing', 'stalled', 'initializing', 'copying', 'catching-up', 'streaming'] as const;
 const TABLE_STATES = ['initializing', 'copying', 'copied', 'catching-up', 'ready'] as const;
@@ -12,14 +14,6 @@ class PublisherEndDto {
 
   @ApiProperty({ example: 'orders' })
   database: string;
-}
-
-class CopyProgressDto {
-  @ApiProperty({ description: 'Copied so far.' })
-  rows: number;
-
-  @ApiProperty({ description: 'Sent so far.' })
-  bytes: number;
 }
 
 class VerificationNeedDto {
@@ -53,7 +47,7 @@ class SubscribedTableDto {
   })
   lsn: string | null;
 
-  @ApiProperty({ type: CopyProgressDto, nullable, description: 'Of a running copy; 14 and newer.' })
+  @ApiProperty({ type: CopyProgressDto, nullable, description: 'Null: it is not being copied.' })
   copyProgress: CopyProgressDto | null;
 
   @ApiProperty({
@@ -91,7 +85,12 @@ class SubscriptionWorkerDto {
   @ApiProperty({ description: 'Last position that was reported to the publisher.', type: String, nullable })
   latestEndLsn: string | null;
 
-  @ApiProperty({ type: String, format: 'date-time', nullable })
+  @ApiProperty({
+    type: String,
+    format: 'date-time',
+    nullable,
+    description: 'Until a first message has come, when it was started.',
+  })
   lastMessageAt: string | null;
 
   @ApiProperty({ type: String, format: 'date-time', nullable })
@@ -248,6 +247,16 @@ export class SubscriptionDto {
 
   @ApiProperty({ type: 'object', additionalProperties: { type: 'number' }, nullable, description: 'Null before 18.' })
   conflicts: Record<string, number> | null;
+
+  @ApiProperty({
+    type: SubscriptionCopyProgressDto,
+    nullable,
+    description: 'Of the first copies of all its tables; null: none is left to copy.',
+  })
+  copyProgress: SubscriptionCopyProgressDto | null;
+
+  @ApiProperty({ type: [SubscriptionWarningDto], description: 'What should be known; nothing is refused for it.' })
+  warnings: SubscriptionWarningDto[];
 }
 
 class SlotLeftDto {
@@ -262,6 +271,12 @@ class SlotLeftDto {
 
   @ApiProperty({ description: 'Of the publisher, by the connection string.', type: String, nullable })
   port: string | null;
+
+  @ApiProperty({ description: 'Of the publisher.', type: String, nullable, example: 'orders' })
+  database: string | null;
+
+  @ApiProperty({ type: SlotCleanUpDto, description: 'How to be rid of it, once the publisher is back.' })
+  cleanUp: SlotCleanUpDto;
 }
 
 export class DroppedSubscriptionDto {
@@ -271,7 +286,7 @@ export class DroppedSubscriptionDto {
   @ApiProperty({
     type: SlotLeftDto,
     nullable,
-    description: 'Left on the publisher, where it keeps WAL until it is dropped.',
+    description: 'Left on the publisher, where it keeps WAL until it is dropped. Recorded, see /v1/orphaned-slots.',
   })
   slotLeft: SlotLeftDto | null;
 }

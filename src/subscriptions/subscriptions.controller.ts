@@ -8,6 +8,8 @@ import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { pageOfList } from '../changes/list-page.js';
 import { PlanDto } from '../changes/plan.dto.js';
+import type { PlannedStatement } from '../changes/change.js';
+import { SubscriptionPlanDto } from './subscription-plan.dto.js';
 import { DroppedSubscriptionDto, SubscriptionDto } from './subscription.dto.js';
 import { CreateSubscriptionDto, PatchSubscriptionDto, RefreshSubscriptionDto } from './subscriptions.dto.js';
 import { SubscriptionsService } from './subscriptions.service.js';
@@ -57,13 +59,13 @@ export class SubscriptionsController {
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @Body() body: CreateSubscriptionDto,
-    @DryRun(PlanDto) dryRun: boolean,
+    @DryRun(SubscriptionPlanDto) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
-  ): Promise<SubscriptionDto | PlanDto> {
+  ): Promise<SubscriptionDto | SubscriptionPlanDto> {
     const { slotDeadlineMs, ...request } = body;
     const options = { dryRun, ...(slotDeadlineMs === undefined ? {} : { slotDeadlineMs }) };
-    const { statements, result } = await this.subscriptions.create(server, database, request, options);
-    if (result === null) return { statements };
+    const { statements, result, warnings } = await this.subscriptions.create(server, database, request, options);
+    if (result === null) return { statements, warnings };
     response.location(`${response.req.path}/${encodeURIComponent(result.name)}`);
     return result;
   }
@@ -88,9 +90,9 @@ export class SubscriptionsController {
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
     @Body() body: PatchSubscriptionDto,
-    @DryRun(PlanDto) dryRun: boolean,
-  ): Promise<SubscriptionDto | PlanDto> {
-    return answer(await this.subscriptions.patch(server, database, subscription, body, { dryRun }));
+    @DryRun(SubscriptionPlanDto) dryRun: boolean,
+  ): Promise<SubscriptionDto | SubscriptionPlanDto> {
+    return fullAnswer(await this.subscriptions.patch(server, database, subscription, body, { dryRun }));
   }
 
   @Post(':subscription/enable')
@@ -121,7 +123,10 @@ export class SubscriptionsController {
 
   @Post(':subscription/refresh')
   @HttpCode(200)
-  @ApiOperation({ summary: "Take up the publications' current tables", description: 'Needs an enabled subscription.' })
+  @ApiOperation({
+    summary: "Take up the publications' current tables",
+    description: 'Needs an enabled subscription. A dry run tells which tables come and which go.',
+  })
   @ExampleBody(RefreshSubscriptionDto, { copyData: true }, { required: false })
   @ApiOkResponse({ type: SubscriptionDto })
   async refresh(
@@ -129,27 +134,36 @@ export class SubscriptionsController {
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
     @Body() body: RefreshSubscriptionDto,
-    @DryRun(PlanDto) dryRun: boolean,
-  ): Promise<SubscriptionDto | PlanDto> {
+    @DryRun(SubscriptionPlanDto) dryRun: boolean,
+  ): Promise<SubscriptionDto | SubscriptionPlanDto> {
     const options = { dryRun, ...(body.copyData === undefined ? {} : { copyData: body.copyData }) };
-    return answer(await this.subscriptions.refresh(server, database, subscription, options));
+    return fullAnswer(await this.subscriptions.refresh(server, database, subscription, options));
   }
 
   @Delete(':subscription')
-  @ApiOperation({ summary: 'Drop a subscription' })
+  @ApiOperation({
+    summary: 'Drop a subscription',
+    description:
+      'With its slot, for which the publisher must answer. Where it does not, the refusal says how to go on: with ' +
+      '`?slot=keep` the subscription is disabled, parted from its slot and dropped; the slot that stays is recorded ' +
+      'and listed at `/v1/orphaned-slots`.',
+  })
   @ApiOkResponse({ type: DroppedSubscriptionDto })
   async drop(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
     @Query() { slot }: DropSubscriptionQuery,
-    @DryRun(PlanDto) dryRun: boolean,
-  ): Promise<DroppedSubscriptionDto | PlanDto> {
-    const { statements, result } = await this.subscriptions.drop(server, database, subscription, slot, { dryRun });
-    return result ?? { statements };
+    @DryRun(SubscriptionPlanDto) dryRun: boolean,
+  ): Promise<DroppedSubscriptionDto | SubscriptionPlanDto> {
+    return fullAnswer(await this.subscriptions.drop(server, database, subscription, slot, { dryRun }));
   }
 }
 
-function answer({ statements, result }: { statements: PlanDto['statements']; result: SubscriptionDto | null }) {
+function answer({ statements, result }: { statements: PlannedStatement[]; result: SubscriptionDto | null }) {
   return result ?? { statements };
+}
+
+function fullAnswer<T>({ result, ...plan }: SubscriptionPlanDto & { result: T | null }): T | SubscriptionPlanDto {
+  return result ?? plan;
 }

@@ -105,6 +105,20 @@ export class PatchSubscriptionDto {
   @IsIdentifier({ each: true })
   publications?: string[];
 
+  @ApiPropertyOptional({ type: [String], example: ['billing_pub'], description: 'Excludes `publications`.' })
+  @ValidateIf(present)
+  @IsArray()
+  @ArrayUnique()
+  @IsIdentifier({ each: true })
+  addPublications?: string[];
+
+  @ApiPropertyOptional({ type: [String], example: ['orders_pub'], description: 'Excludes `publications`.' })
+  @ValidateIf(present)
+  @IsArray()
+  @ArrayUnique()
+  @IsIdentifier({ each: true })
+  removePublications?: string[];
+
   @ApiPropertyOptional({ description: 'Copy tables that come with new publications; default true.' })
   @ValidateIf(present)
   @IsBoolean()

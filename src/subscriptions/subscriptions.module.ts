@@ -5,6 +5,9 @@ import { ServersModule } from '../servers/servers.module.js';
 import { LinksController } from './links.controller.js';
 import { LinksService } from './links.service.js';
 import { PublisherEnds } from './publisher-ends.js';
+import { LeftSlotRepository } from './left-slots/left-slot.repository.js';
+import { LeftSlots } from './left-slots/left-slots.service.js';
+import { OrphanedSlotsController } from './left-slots/orphaned-slots.controller.js';
 import { SubscriptionSlotOwners } from './subscription-slot-owners.js';
 import { SubscriptionCreation } from './subscription-creation.js';
 import { SubscriptionsController } from './subscriptions.controller.js';
@@ -16,9 +19,10 @@ import { TablesNeedingVerification } from './tables-needing-verification.reposit
 
 @Module({
   imports: [ServersModule, ReplicationSlotsModule, LsnClockModule],
-  controllers: [SubscriptionsController, StuckController, LinksController],
+  controllers: [SubscriptionsController, StuckController, LinksController, OrphanedSlotsController],
   providers: [
     ...[SubscriptionsService, SubscriptionCreation, PublisherEnds, LinksService, SubscriptionSlotOwners],
+    ...[LeftSlots, LeftSlotRepository],
     ...[DiagnosisService, SkipService, TablesNeedingVerification],
   ],
   exports: [SubscriptionsService, LinksService, TablesNeedingVerification],

@@ -1,7 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { carryOut, type Change, type ChangeOptions, plan } from '../changes/change.js';
-import { readSubscriptions, type Subscription } from '../postgres/catalog/subscriptions.js';
+import {
+  readSubscriptionConnections,
+  readSubscriptions,
+  type Subscription,
+} from '../postgres/catalog/subscriptions.js';
 import type { Statement } from '../postgres/ddl/statement.js';
 import { disableSubscription, enableSubscription, refreshSubscription } from '../postgres/ddl/subscription.ddl.js';
 import { type Session, withSession } from '../postgres/session.js';
@@ -14,14 +18,37 @@ import {
   type CreateSubscriptionRequest,
   SubscriptionCreation,
 } from './subscription-creation.js';
-import { type DroppedSubscription, dropStatements, explainDropFailure, leftBehind } from './subscription-drop.js';
-import { patchStatements, type SubscriptionPatch } from './subscription-patch.js';
+import { readPublicationTables } from '../postgres/catalog/publication-tables.js';
+import { readTableNames } from '../postgres/catalog/subscriber-rows.js';
+import { LeftSlots } from './left-slots/left-slots.service.js';
+import { previewRefresh, previewWarnings, type RefreshPreview, unknownPreview } from './refresh-preview.js';
+import {
+  type DroppedSubscription,
+  dropStatements,
+  dropWarnings,
+  explainDropFailure,
+  type SlotLeft,
+  slotLeftBy,
+} from './subscription-drop.js';
+import { patchStatements, publicationsAfter, type SubscriptionPatch } from './subscription-patch.js';
+import { ignoredOptions, type SubscriptionWarning, together } from './subscription-warnings.js';
 import type { SubscriptionView } from './subscription-view.js';
 import { TablesNeedingVerification } from './tables-needing-verification.repository.js';
 
 /** Refresh and drop talk to the publisher; a slow one must not be cut off at the pace of a catalog query. */
 const PUBLISHER_TIMEOUT_MS = 60_000;
 const WORKER_EXIT_MS = 10_000;
+
+/** A change, what should be known of it, and, where tables are taken up, which; the latter in dry runs only. */
+export interface SubscriptionChange<T> extends Change<T> {
+  warnings: SubscriptionWarning[];
+  tables?: RefreshPreview;
+}
+
+interface PublisherPlace {
+  server: string;
+  database: string;
+}
 
 /** Subscriptions of any database of any registered server. */
 @Injectable()
@@ -31,6 +58,7 @@ export class SubscriptionsService {
     private readonly creation: SubscriptionCreation,
     private readonly ends: PublisherEnds,
     private readonly needs: TablesNeedingVerification,
+    private readonly left: LeftSlots,
   ) {}
 
   async list(server: string, database: string): Promise<SubscriptionView[]> {
@@ -49,26 +77,40 @@ export class SubscriptionsService {
     database: string,
     request: CreateSubscriptionRequest,
     options: CreateSubscriptionOptions = {},
-  ): Promise<Change<SubscriptionView>> {
-    const { statements, result } = await this.creation.create(server, database, request, options);
-    return { statements, result: result === null ? null : await this.get(server, database, result.name) };
+  ): Promise<SubscriptionChange<SubscriptionView>> {
+    const { statements, result, warnings } = await this.creation.create(server, database, request, options);
+    if (result === null) return { statements, result, warnings };
+    return { statements, warnings, result: withWarnings(await this.get(server, database, result.name), warnings) };
   }
 
   async patch(
     server: string,
     database: string,
     name: string,
-    { publisher, ...rest }: SubscriptionPatch & { publisher?: { server: string; database: string } },
+    { publisher, ...rest }: SubscriptionPatch & { publisher?: PublisherPlace },
     options: ChangeOptions = {},
-  ): Promise<Change<SubscriptionView>> {
+  ): Promise<SubscriptionChange<SubscriptionView>> {
     if (publisher !== undefined && rest.connection !== undefined) {
       throw new Problem('INVALID_INPUT', 'give either publisher or connection', {
         errors: [{ pointer: '#/publisher', detail: 'excludes connection' }],
       });
     }
     const patch = publisher === undefined ? rest : { ...rest, connection: await this.connectionTo(publisher) };
-    const compose = (session: Session, current: Subscription) => patchStatements(current, patch, session.versionNum);
-    return this.change(server, database, name, compose, options, patch.name);
+    const place = publisher ?? (await this.publisherOf(server, database, name, rest.connection));
+    const publisherVersion = place === null ? null : (await this.servers.facts(place.server)).versionNum;
+    let preview: Preview | null = null;
+    const compose = async (session: Session, current: Subscription) => {
+      const statements = patchStatements(current, patch, session.versionNum, publisherVersion);
+      const publications = publicationsAfter(current, patch);
+      if (options.dryRun && current.enabled && publications !== null) {
+        preview = await this.preview(session, current, publications, place);
+      }
+      return statements;
+    };
+    const change = await this.change(server, database, name, compose, options, patch.name);
+    const warnings = ignoredOptions(patch.options ?? {}, publisherVersion);
+    if (change.result !== null) return { ...change, warnings, result: withWarnings(change.result, warnings) };
+    return { ...change, ...previewed(preview, warnings) };
   }
 
   enable(server: string, database: string, name: string, options: ChangeOptions = {}) {
@@ -99,12 +141,28 @@ export class SubscriptionsService {
     database: string,
     name: string,
     { copyData, ...options }: ChangeOptions & { copyData?: boolean } = {},
-  ): Promise<Change<SubscriptionView>> {
-    const compose = (_session: Session, { enabled }: Subscription) => {
-      if (enabled) return refreshSubscription(name, copyData === undefined ? {} : { copyData });
-      throw new Problem('WRONG_STATE', 'only an enabled subscription can be refreshed', { hint: 'Enable it first.' });
+  ): Promise<SubscriptionChange<SubscriptionView>> {
+    return this.refreshWith(server, database, name, copyData === undefined ? {} : { copyData }, options);
+  }
+
+  private async refreshWith(
+    server: string,
+    database: string,
+    name: string,
+    settings: { copyData?: boolean },
+    options: ChangeOptions,
+  ): Promise<SubscriptionChange<SubscriptionView>> {
+    const place = options.dryRun ? await this.publisherOf(server, database, name) : null;
+    let preview: Preview | null = null;
+    const compose = async (session: Session, current: Subscription) => {
+      if (!current.enabled) {
+        throw new Problem('WRONG_STATE', 'only an enabled subscription can be refreshed', { hint: 'Enable it first.' });
+      }
+      if (options.dryRun) preview = await this.preview(session, current, current.publications, place);
+      return refreshSubscription(name, settings);
     };
-    return this.change(server, database, name, compose, options);
+    const change = await this.change(server, database, name, compose, options);
+    return { ...change, ...previewed(preview, []) };
   }
 
   /** `slot`: `drop` has the server drop the slot on the publisher; `keep` needs no publisher and leaves it there. */
@@ -114,21 +172,77 @@ export class SubscriptionsService {
     name: string,
     slot: 'drop' | 'keep',
     { dryRun = false }: ChangeOptions = {},
-  ): Promise<Change<DroppedSubscription>> {
+  ): Promise<SubscriptionChange<DroppedSubscription>> {
     const view = await this.get(server, database, name);
     const target = await this.servers.target(server, database);
     return withSession(target, sessionLimits('drop subscription'), async (session) => {
       const statements = dropStatements(await requireSubscription(session, name), slot);
       const planned = plan({ server, database }, statements);
-      if (dryRun) return { statements: planned, result: null };
+      const warnings = dropWarnings(view, slot);
+      if (dryRun) return { statements: planned, result: null, warnings };
+      const slotLeft = slot === 'keep' ? slotLeftBy(view) : null;
+      const record = slotLeft === null ? null : await this.recordLeft(server, database, view, slotLeft);
       try {
         await carryOut(session, statements);
       } catch (error) {
+        // Of a session that was lost it is not known whether it dropped; a record too many does no harm.
+        if (record !== null && session.alive) await this.left.forget(record);
         throw explainDropFailure(session, view, slot, error);
       }
       await this.needs.forget({ server, database, oid: view.oid });
-      return { statements: planned, result: leftBehind(view, slot) };
+      return { statements: planned, result: { name, slotLeft }, warnings };
     });
+  }
+
+  private recordLeft(
+    server: string,
+    database: string,
+    { name, oid }: SubscriptionView,
+    { name: slot, publisher, host, port, database: publisherDatabase }: SlotLeft,
+  ): Promise<string> {
+    return this.left.record({
+      ...{ slot, publisherServer: publisher?.server ?? null, publisherDatabase: publisherDatabase ?? '' },
+      ...{ host: host ?? '', port: port ?? '' },
+      ...{ subscriberServer: server, subscriberDatabase: database, subscription: name, subscriptionOid: oid },
+    });
+  }
+
+  /** The registered server a connection string leads to, that of the subscription if none is given; null: none. */
+  private async publisherOf(
+    server: string,
+    database: string,
+    name: string,
+    connection?: string,
+  ): Promise<PublisherPlace | null> {
+    const conninfo =
+      connection ??
+      (await this.servers.withSession(server, database, (session) => readSubscriptionConnections(session, name)))?.get(
+        name,
+      );
+    return conninfo === undefined ? null : this.ends.publisherBy(conninfo);
+  }
+
+  private async preview(
+    session: Session,
+    { tables }: Subscription,
+    publications: string[],
+    publisher: PublisherPlace | null,
+  ): Promise<Preview> {
+    const unknown = (reason: string) => ({ tables: unknownPreview(reason), warnings: [] });
+    if (publisher === null) {
+      return unknown('the publisher is not a registered server, or the login may not read which it is');
+    }
+    const existing = await readTableNames(session);
+    try {
+      const published = await this.servers.withSession(publisher.server, publisher.database, (there) =>
+        readPublicationTables(there, publications, session.versionNum),
+      );
+      const preview = previewRefresh(published.tables, tables, existing);
+      return { tables: preview, warnings: previewWarnings(preview, published) };
+    } catch (error) {
+      if (!(error instanceof Problem) || error.code === 'INTERNAL') throw error;
+      return unknown(`the publisher ${publisher.server} did not answer: ${error.detail}`);
+    }
   }
 
   private async withNeeds(server: string, database: string, views: SubscriptionView[]): Promise<SubscriptionView[]> {
@@ -170,6 +284,19 @@ export class SubscriptionsService {
     });
     return { statements, result: dryRun ? null : await this.get(server, database, newName) };
   }
+}
+
+interface Preview {
+  tables: RefreshPreview;
+  warnings: SubscriptionWarning[];
+}
+
+function previewed(preview: Preview | null, warnings: SubscriptionWarning[]) {
+  return preview === null ? { warnings } : { tables: preview.tables, warnings: together(warnings, preview.warnings) };
+}
+
+function withWarnings(view: SubscriptionView, warnings: SubscriptionWarning[]): SubscriptionView {
+  return { ...view, warnings: together(warnings, view.warnings) };
 }
 
 function sessionLimits(purpose: string) {

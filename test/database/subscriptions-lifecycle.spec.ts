@@ -7,6 +7,8 @@ import { PublicationsService } from '../../src/publications/publications.service
 import { SlotOwners } from '../../src/replication-slots/slot-owners.js';
 import { SubscriptionSlotOwners } from '../../src/subscriptions/subscription-slot-owners.js';
 import { ReplicationSlotsService } from '../../src/replication-slots/replication-slots.service.js';
+import { LeftSlotRepository } from '../../src/subscriptions/left-slots/left-slot.repository.js';
+import { LeftSlots } from '../../src/subscriptions/left-slots/left-slots.service.js';
 import { LinksService } from '../../src/subscriptions/links.service.js';
 import { PublisherEnds } from '../../src/subscriptions/publisher-ends.js';
 import { SubscriptionCreation } from '../../src/subscriptions/subscription-creation.js';
@@ -66,7 +68,14 @@ describe.each([
     const stateUrl = `postgresql://${user}:${password}@${host}:${port}/${await keeper.freshDatabase(`${database}_state`)}`;
     state = await StateDatabase.open(Config.load({ DATABASE_URL: stateUrl }));
     const needs = new TablesNeedingVerification(state.dataSource);
-    subscriptions = new SubscriptionsService(servers, new SubscriptionCreation(servers, slots), ends, needs);
+    const left = new LeftSlots(new LeftSlotRepository(state.dataSource), servers, slots, ends, owners);
+    subscriptions = new SubscriptionsService(
+      servers,
+      new SubscriptionCreation(servers, slots, ends),
+      ends,
+      needs,
+      left,
+    );
     const diagnosis = new DiagnosisService(servers, ends);
     skips = new SkipService(servers, subscriptions, diagnosis, needs);
     links = new LinksService(servers, ends);
@@ -296,7 +305,10 @@ describe.each([
     const { result } = await subscriptions.drop('sink', database, SUBSCRIPTION, 'keep');
     expect(result).toEqual({
       name: SUBSCRIPTION,
-      slotLeft: { name: slot, publisher: null, host: '127.0.0.1', port: '1' },
+      slotLeft: {
+        ...{ name: slot, publisher: null, host: '127.0.0.1', port: '1', database },
+        cleanUp: { method: null, path: null, sql: expect.stringContaining(`'${slot}'`) },
+      },
     });
     await expect(read()).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await eventually(async () => (await slots.get('source', slot)).active === false, { within: 10_000 });

@@ -28,6 +28,7 @@ export interface TableRow {
   lsn: string | null;
   copied_rows: string | null;
   copied_bytes: string | null;
+  copying_seconds: number | null;
 }
 
 export interface WorkerRow {

@@ -124,7 +124,7 @@ export const SUBSCRIPTION_TABLES: readonly Variant[] = [
     sql: `
       select s.subname::text as subscription, n.nspname::text as schema, c.relname::text as name,
              r.srsubstate::text as state, r.srsublsn::text as lsn,
-             null::text as copied_rows, null::text as copied_bytes
+             null::text as copied_rows, null::text as copied_bytes, null::float8 as copying_seconds
         from pg_catalog.pg_subscription s
         join pg_catalog.pg_subscription_rel r on r.srsubid = s.oid
         join pg_catalog.pg_class c on c.oid = r.srrelid
@@ -137,19 +137,24 @@ export const SUBSCRIPTION_TABLES: readonly Variant[] = [
     sql: `
       select s.subname::text as subscription, n.nspname::text as schema, c.relname::text as name,
              r.srsubstate::text as state, r.srsublsn::text as lsn,
-             progress.tuples_processed::text as copied_rows, progress.bytes_processed::text as copied_bytes
+             progress.tuples_processed::text as copied_rows, progress.bytes_processed::text as copied_bytes,
+             (extract(epoch from (pg_catalog.clock_timestamp() - activity.backend_start)))::float8 as copying_seconds
         from pg_catalog.pg_subscription s
         join pg_catalog.pg_subscription_rel r on r.srsubid = s.oid
         join pg_catalog.pg_class c on c.oid = r.srrelid
         join pg_catalog.pg_namespace n on n.oid = c.relnamespace
         left join pg_catalog.pg_stat_subscription worker on worker.subid = s.oid and worker.relid = r.srrelid
         left join pg_catalog.pg_stat_progress_copy progress on progress.pid = worker.pid and progress.relid = r.srrelid
+        left join pg_catalog.pg_stat_activity activity on activity.pid = progress.pid
        where ${OWN}
        order by s.subname, n.nspname, c.relname`,
   },
 ];
 
-/** Running workers. Before 17 the kind follows from relid and leader_pid. */
+/**
+ * Running workers. Before 17 the kind follows from relid and leader_pid. One that is only just starting
+ * shows `-infinity` as the time of its last message; until a first one comes, it is then that of its start.
+ */
 export const SUBSCRIPTION_WORKERS: readonly Variant[] = [
   {
     since: PG13,
@@ -158,7 +163,7 @@ export const SUBSCRIPTION_WORKERS: readonly Variant[] = [
              case when w.relid is null then 'apply' else 'table synchronization' end as kind,
              null::int4 as leader_pid, n.nspname::text as schema, c.relname::text as name,
              w.received_lsn::text as received_lsn, w.latest_end_lsn::text as latest_end_lsn,
-             w.last_msg_receipt_time as last_message_at, a.backend_start as started_at
+             nullif(w.last_msg_receipt_time, '-infinity') as last_message_at, a.backend_start as started_at
         from pg_catalog.pg_subscription s
         join pg_catalog.pg_stat_subscription w on w.subid = s.oid and w.pid is not null
         left join pg_catalog.pg_stat_activity a on a.pid = w.pid
@@ -175,7 +180,7 @@ export const SUBSCRIPTION_WORKERS: readonly Variant[] = [
                   when w.relid is null then 'apply' else 'table synchronization' end as kind,
              w.leader_pid as leader_pid, n.nspname::text as schema, c.relname::text as name,
              w.received_lsn::text as received_lsn, w.latest_end_lsn::text as latest_end_lsn,
-             w.last_msg_receipt_time as last_message_at, a.backend_start as started_at
+             nullif(w.last_msg_receipt_time, '-infinity') as last_message_at, a.backend_start as started_at
         from pg_catalog.pg_subscription s
         join pg_catalog.pg_stat_subscription w on w.subid = s.oid and w.pid is not null
         left join pg_catalog.pg_stat_activity a on a.pid = w.pid
@@ -190,7 +195,7 @@ export const SUBSCRIPTION_WORKERS: readonly Variant[] = [
       select s.subname::text as subscription, w.pid as pid, w.worker_type::text as kind,
              w.leader_pid as leader_pid, n.nspname::text as schema, c.relname::text as name,
              w.received_lsn::text as received_lsn, w.latest_end_lsn::text as latest_end_lsn,
-             w.last_msg_receipt_time as last_message_at, a.backend_start as started_at
+             nullif(w.last_msg_receipt_time, '-infinity') as last_message_at, a.backend_start as started_at
         from pg_catalog.pg_subscription s
         join pg_catalog.pg_stat_subscription w on w.subid = s.oid and w.pid is not null
         left join pg_catalog.pg_stat_activity a on a.pid = w.pid

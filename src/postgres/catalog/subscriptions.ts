@@ -37,8 +37,8 @@ export interface SubscribedTable {
   name: string;
   state: SubscribedTableState;
   lsn: string | null;
-  /** Rows and bytes read by the running copy (14 and newer); null when no copy runs. */
-  copyProgress: { rows: number; bytes: number } | null;
+  /** Rows and bytes read by the running copy, and the age of its worker (14 and newer); null when no copy runs. */
+  copyProgress: { rows: number; bytes: number; seconds: number | null } | null;
 }
 
 export interface SubscriptionWorker {
@@ -181,7 +181,9 @@ function decodeTable(row: TableRow): SubscribedTable {
     name: row.name,
     state,
     lsn: row.lsn,
-    copyProgress: copying ? { rows: Number(row.copied_rows), bytes: Number(row.copied_bytes) } : null,
+    copyProgress: copying
+      ? { rows: Number(row.copied_rows), bytes: Number(row.copied_bytes), seconds: row.copying_seconds }
+      : null,
   };
 }
 

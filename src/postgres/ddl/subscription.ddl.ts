@@ -28,12 +28,15 @@ const CREATE_LOCK = 'ACCESS SHARE on each subscribed table: waits only for ACCES
 const REFRESH_LOCK =
   'ACCESS EXCLUSIVE on the subscription; ACCESS SHARE on each new table; ACCESS EXCLUSIVE on pg_subscription_rel when tables leave';
 
-/** CREATE SUBSCRIPTION. Outside a transaction when the server creates the slot. */
-export function createSubscription(spec: SubscriptionSpec, versionNum: number): Statement[] {
+/**
+ * CREATE SUBSCRIPTION. Outside a transaction when the server creates the slot. Throws OPTION_NOT_SUPPORTED also for what
+ * the publisher refuses, where its version is given.
+ */
+export function createSubscription(spec: SubscriptionSpec, versionNum: number, publisherVersion?: number): Statement[] {
   requireIdentifier(spec.name, '/name');
   const publications = publicationList(spec.publications);
   const options = spec.options ?? {};
-  checkCreateOptions(options, versionNum);
+  checkCreateOptions(options, versionNum, publisherVersion);
   const connection = buildConninfo(parseConninfo(spec.connection));
   const withClause = givenOptions(options).length > 0 ? ` with ${optionList(options)}` : '';
   const text = (conninfo: string) =>
@@ -63,16 +66,42 @@ export function setSubscriptionOptions(
   ];
 }
 
-/** Replaces the list of publications. Without a refresh the set of tables stays until one is made. */
+export interface RefreshOptions {
+  /** Take up the tables at once; needs an enabled subscription. Without it the set of tables stays until one is made. */
+  refresh: boolean;
+  copyData?: boolean;
+}
+
+/** Replaces the list of publications. */
 export function setSubscriptionPublications(
   name: string,
-  publications: string[],
-  options: { refresh: boolean; copyData?: boolean },
+  publications: readonly string[],
+  options: RefreshOptions,
 ): Statement[] {
-  const settings = [`refresh = ${options.refresh}`];
-  if (options.refresh && options.copyData !== undefined) settings.push(`copy_data = ${options.copyData}`);
-  const sql = `alter subscription ${identifier(name)} set publication ${publicationList(publications)} with (${settings.join(', ')})`;
-  return [statement(sql, options.refresh ? REFRESH_LOCK : SUBSCRIPTION_LOCK, { transactional: !options.refresh })];
+  return alterPublications(name, `set publication ${publicationList(publications)}`, options);
+}
+
+/** Adding only, or dropping only, holds whatever the list is by then; both at once, and on 13, set it as a whole. */
+export function changeSubscriptionPublications(
+  name: string,
+  { current, added, removed }: { current: readonly string[]; added: readonly string[]; removed: readonly string[] },
+  options: RefreshOptions,
+  versionNum: number,
+): Statement[] {
+  const joining = added.filter((publication) => !current.includes(publication));
+  const leaving = removed.filter((publication) => current.includes(publication));
+  const set = [...current.filter((publication) => !leaving.includes(publication)), ...joining];
+  if (joining.length === 0 && leaving.length === 0) return [];
+  const asWhole = versionNum < SUBSCRIPTION_ACTIONS.addPublication.since || (joining.length > 0 && leaving.length > 0);
+  if (asWhole || set.length === 0) return setSubscriptionPublications(name, set, options);
+  if (joining.length > 0) return alterPublications(name, `add publication ${publicationList(joining)}`, options);
+  return alterPublications(name, `drop publication ${publicationList(leaving)}`, { refresh: options.refresh });
+}
+
+function alterPublications(name: string, change: string, { refresh, copyData }: RefreshOptions): Statement[] {
+  const settings = [`refresh = ${refresh}`, ...(refresh && copyData !== undefined ? [`copy_data = ${copyData}`] : [])];
+  const sql = `alter subscription ${identifier(name)} ${change} with (${settings.join(', ')})`;
+  return [statement(sql, refresh ? REFRESH_LOCK : SUBSCRIPTION_LOCK, { transactional: !refresh })];
 }
 
 export function setSubscriptionConnection(name: string, connection: string): Statement[] {
@@ -131,7 +160,7 @@ export function dropSubscriptionKeepingSlot(name: string): Statement[] {
   ];
 }
 
-function publicationList(publications: string[]): string {
+function publicationList(publications: readonly string[]): string {
   const twice = new Set(publications).size < publications.length;
   if (publications.length === 0 || twice) {
     const detail = twice ? 'a publication is listed twice' : 'at least one publication is needed';

@@ -193,6 +193,25 @@ export const COMBINATION_RULES = {
     instead: 'Set slotName, enable it, then refresh it.',
     seen: 'state',
   },
+  'publications-exist': {
+    on: 'subscription',
+    says: 'A publication that the publisher does not have is taken by a subscription, and applying fails until it is there.',
+    instead: 'Create the publications first.',
+    seen: 'note',
+  },
+  'tables-exist': {
+    on: 'subscription',
+    says: 'Every table of its publications must be on the subscriber, by the same schema and name, when they are taken up.',
+    instead: 'Create the tables first.',
+    seen: 'server',
+  },
+  'drop-needs-publisher': {
+    on: 'subscription',
+    says: 'A subscription with a slot is dropped only while its publisher answers, for the slot goes with it.',
+    instead:
+      'Drop with ?slot=keep: it is disabled, parted from its slot and dropped; the slot stays, is recorded, and listed at /v1/orphaned-slots.',
+    seen: 'server',
+  },
   'skip-forward': {
     on: 'subscription',
     says: 'The LSN to skip lies past what is applied; the whole transaction that ends there is skipped.',

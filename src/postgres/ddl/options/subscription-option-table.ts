@@ -201,12 +201,12 @@ export const SUBSCRIPTION_ACTIONS = {
     instead: '',
   },
   addPublication: {
-    option: null,
+    option: 'addPublications, removePublications',
     keyword: 'ADD PUBLICATION, DROP PUBLICATION',
     example: 'alter subscription s add publication q with (refresh = false)',
     since: PG14,
     defaults: [],
-    instead: 'Give the whole list as publications: it is set.',
+    instead: 'The whole new list is set, as with publications.',
   },
   skip: {
     option: 'skip',

@@ -1,0 +1,121 @@
+import type { Subscription } from '../postgres/catalog/subscriptions.js';
+import type { Lsn } from '../shared/lsn.js';
+import { isUncopied } from './copy-progress.js';
+
+/** Errors counted from one look to the next, and nothing gained since. */
+export interface Failures {
+  count: number;
+  /** How long ago the look was that did not count them yet. */
+  withinMs: number;
+}
+
+/** What several looks at a subscription show that a single one cannot. */
+export interface ApplyEvidence {
+  /** How long it has been looked at; 0 at the first look, which shows no change. */
+  watchedMs: number;
+  /** How long no look has seen an apply worker; 0 at the first such look; null: there is one, or none is wanted. */
+  absentMs: number | null;
+  /** Apply errors that were counted while the position stood. */
+  apply: Failures | null;
+  /** Copy errors that were counted while no copy was finished. */
+  sync: Failures | null;
+  /** How long nothing was received nor applied, and the WAL the publisher has written meanwhile; null: not known. */
+  still: { ms: number; walBytes: number } | null;
+}
+
+export interface ApplyLook {
+  subscription: Subscription;
+  /** Up to where the publisher's changes are applied; null: not known. */
+  position: Lsn | null;
+  /** Where the publisher's WAL ends; null: not known. */
+  walEnd: Lsn | null;
+}
+
+/** `mark` grows with whatever is gained; null: that is not known. */
+interface Rise {
+  since: number;
+  last: number;
+  count: number;
+  mark: bigint | null;
+}
+
+interface Memory {
+  first: number;
+  at: number;
+  errors: Subscription['errors'];
+  absentSince: number | null;
+  apply: Rise | null;
+  sync: Rise | null;
+  still: { since: number; sign: string; walEnd: Lsn } | null;
+}
+
+/** Counters that have not risen for this long tell of the past: a worker that fails is started anew within seconds. */
+const RISE_COUNTS_MS = 60_000;
+const FORGET_AFTER_MS = 3_600_000;
+const MOST_REMEMBERED = 10_000;
+
+/**
+ * Remembers the last look at each subscription: counters say how often something failed, not whether it still does. In
+ * memory only, so that the first look of an instance has no evidence of change, and says so.
+ */
+export class ApplyObservations {
+  private readonly memories = new Map<string, Memory>();
+
+  /** @param key of the subscription; one that is created anew has another */
+  observe(key: string, look: ApplyLook, now = Date.now()): ApplyEvidence {
+    const known = this.memories.get(key);
+    const before = known !== undefined && now - known.at < FORGET_AFTER_MS ? known : null;
+    const memory = remember(before, look, now);
+    // The latest last, so that those not looked at for longest are forgotten first.
+    this.memories.delete(key);
+    this.memories.set(key, memory);
+    if (this.memories.size > MOST_REMEMBERED) this.memories.delete(this.memories.keys().next().value!);
+    return {
+      watchedMs: now - memory.first,
+      absentMs: memory.absentSince === null ? null : now - memory.absentSince,
+      apply: failures(memory.apply, now),
+      sync: failures(memory.sync, now),
+      still:
+        memory.still === null
+          ? null
+          : { ms: now - memory.still.since, walBytes: Number(look.walEnd! - memory.still.walEnd) },
+    };
+  }
+}
+
+function remember(before: Memory | null, { subscription, position, walEnd }: ApplyLook, now: number): Memory {
+  const { enabled, errors, tables, workers } = subscription;
+  const worker = workers.find(({ kind }) => kind === 'apply');
+  const absent = enabled && worker === undefined;
+  const was = before?.errors ?? null;
+  const copied = BigInt(tables.length - tables.filter(isUncopied).length);
+  const sign = JSON.stringify([worker?.lastMessageAt ?? null, position?.toString() ?? null]);
+  const stands = before?.still?.sign === sign;
+  return {
+    first: before?.first ?? now,
+    at: now,
+    errors,
+    absentSince: absent ? (before?.absentSince ?? now) : null,
+    apply: rise(before?.apply ?? null, grown(was?.apply, errors?.apply), position, before?.at ?? now, now),
+    sync: rise(before?.sync ?? null, grown(was?.sync, errors?.sync), copied, before?.at ?? now, now),
+    still: worker === undefined || walEnd === null ? null : stands ? before.still : { since: now, sign, walEnd },
+  };
+}
+
+/** Null: counted for the first time, or from 0 again. */
+function grown(before: number | undefined, after: number | undefined): number | null {
+  return before === undefined || after === undefined || after < before ? null : after - before;
+}
+
+function rise(before: Rise | null, count: number | null, mark: bigint | null, since: number, now: number): Rise | null {
+  if (count === null) return null;
+  const gained = before !== null && before.mark !== null && mark !== null && mark > before.mark;
+  const over = before === null || gained || now - before.last > RISE_COUNTS_MS;
+  if (count > 0)
+    return { since: over ? since : before.since, last: now, count: count + (over ? 0 : before.count), mark };
+  return over ? null : before;
+}
+
+function failures(rise: Rise | null, now: number): Failures | null {
+  return rise === null ? null : { count: rise.count, withinMs: now - rise.since };
+}

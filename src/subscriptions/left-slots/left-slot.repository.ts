@@ -1,0 +1,68 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+
+/** A slot that a subscription had when it was dropped without it. */
+export interface LeftSlot {
+  id: string;
+  slot: string;
+  /** Null: the publisher was not registered. */
+  publisherServer: string | null;
+  /** Of the publisher, where it was registered. */
+  systemIdentifier: string | null;
+  publisherDatabase: string;
+  /** By the connection string; empty: it could not be read. */
+  host: string;
+  port: string;
+  subscriberServer: string;
+  subscriberDatabase: string;
+  subscription: string;
+  subscriptionOid: number;
+  leftAt: Date;
+}
+
+const COLUMNS = `id, slot, publisher_server as "publisherServer", system_identifier as "systemIdentifier",
+  publisher_database as "publisherDatabase", host, port, subscriber_server as "subscriberServer",
+  subscriber_database as "subscriberDatabase", subscription, subscription_oid::float8 as "subscriptionOid", left_at as "leftAt"`;
+
+/** Slots left behind, until they are found gone. */
+@Injectable()
+export class LeftSlotRepository {
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** Recorded again, it is the same. Answers its id. */
+  async record(left: Omit<LeftSlot, 'id' | 'leftAt'>): Promise<string> {
+    const [row]: { id: string }[] = await this.dataSource.query(
+      `insert into lockstep.left_slot (slot, publisher_server, system_identifier, publisher_database, host, port,
+                                       subscriber_server, subscriber_database, subscription, subscription_oid)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+       on conflict (subscriber_server, subscriber_database, subscription_oid, slot, host, port)
+       do update set left_at = now(), subscription = excluded.subscription, publisher_server = excluded.publisher_server,
+         system_identifier = excluded.system_identifier, publisher_database = excluded.publisher_database
+       returning id`,
+      [
+        ...[left.slot, left.publisherServer, left.systemIdentifier, left.publisherDatabase, left.host, left.port],
+        ...[left.subscriberServer, left.subscriberDatabase, left.subscription, left.subscriptionOid],
+      ],
+    );
+    return row!.id;
+  }
+
+  /** Oldest first, by milliseconds. */
+  async all(): Promise<LeftSlot[]> {
+    return this.dataSource.query(
+      `select ${COLUMNS} from lockstep.left_slot order by date_trunc('milliseconds', left_at), id::text`,
+    );
+  }
+
+  async find(id: string): Promise<LeftSlot | null> {
+    const [row]: LeftSlot[] = await this.dataSource.query(`select ${COLUMNS} from lockstep.left_slot where id = $1`, [
+      id,
+    ]);
+    return row ?? null;
+  }
+
+  async forget(ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
+    await this.dataSource.query(`delete from lockstep.left_slot where id = any ($1)`, [ids]);
+  }
+}

@@ -1,0 +1,114 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Subscription } from '../postgres/catalog/subscriptions.js';
+import { parseLsn } from '../shared/lsn.js';
+import { ApplyObservations } from './apply-observations.js';
+import { type ServingEnd, stateOf } from './subscription-state.js';
+
+const worker = (lastMessageAt = '2026-01-01T00:00:00.000Z', receivedLsn: string | null = '0/10') => ({
+  ...{ pid: 7, kind: 'apply' as const, leaderPid: null, table: null, receivedLsn, latestEndLsn: receivedLsn },
+  ...{ lastMessageAt, startedAt: '2026-01-01T00:00:00.000Z' },
+});
+const table = (state: Subscription['tables'][number]['state']) => ({
+  ...{ schema: 'public', name: 't', state, lsn: null, copyProgress: null },
+});
+const subscription = (fields: Partial<Subscription> = {}): Subscription => ({
+  ...{ oid: 1, name: 's', owner: 'o', enabled: true, publications: ['p'], twoPhaseState: null, skipLsn: null },
+  ...{ originLsn: '0/10', originReadable: true, conflicts: null, errors: { apply: 0, sync: 0 } },
+  ...{ tables: [table('ready')], workers: [worker()] },
+  settings: {
+    ...{ slotName: 's', synchronousCommit: 'off', binary: false, streaming: 'off', twoPhase: false, origin: null },
+    ...{ disableOnError: false, passwordRequired: null, runAsOwner: null, failover: null },
+  },
+  ...fields,
+});
+const SERVING: ServingEnd = { obstacle: null, away: false, senderState: 'streaming' };
+const errors = (apply: number, sync = 0) => ({ errors: { apply, sync } });
+const failed = (apply: number) => ({ ...errors(apply), workers: [] });
+
+/** Looks at the given seconds, the position and the end of the publisher's WAL being those of the look. */
+function look(end: ServingEnd = SERVING) {
+  const observations = new ApplyObservations();
+  return (atSeconds: number, fields: Partial<Subscription> = {}, position: string | null = '0/10', walEnd = '0/10') => {
+    const seen = subscription(fields);
+    const at = { position: position === null ? null : parseLsn(position), walEnd: parseLsn(walEnd) };
+    return stateOf(seen, observations.observe('s', { subscription: seen, ...at }, 1_000_000 + atSeconds * 1000), end);
+  };
+}
+
+describe('the state of a subscription', () => {
+  it('is failing only once errors are seen to rise while nothing is gained', () => {
+    const at = look();
+    const first = at(0, failed(5));
+    expect([first.state, first.reason]).toEqual(['stalled', expect.stringContaining('not known at the first look')]);
+    expect(at(5, failed(5))).toMatchObject({
+      state: 'stalled',
+      reason: expect.stringContaining('none of them lately'),
+    });
+    const failing = at(10, failed(7));
+    expect(failing).toMatchObject({ state: 'failing', reason: expect.stringContaining('2 apply errors were counted') });
+    // The worker that runs for a moment has applied nothing: it is not taken for a cure.
+    expect(at(11, errors(7)).state).toBe('failing');
+    expect(at(12, errors(7), '0/20').state).toBe('streaming');
+  });
+
+  it('does not hold errors against it that have not risen for a minute', () => {
+    const at = look();
+    at(0, errors(1));
+    expect(at(5, errors(2)).state).toBe('failing');
+    expect(at(50, errors(2)).state).toBe('failing');
+    expect(at(70, { ...errors(2), workers: [worker('2026-01-01T00:01:00.000Z')] }).state).toBe('streaming');
+  });
+
+  it('takes counters that were reset for no rise', () => {
+    const at = look();
+    at(0, failed(9));
+    expect(at(5, failed(1)).state).toBe('stalled');
+  });
+
+  it('is failing when copies fail, until one is over', () => {
+    const at = look();
+    const copying = (sync: number, state: 'copying' | 'ready') => ({ ...errors(0, sync), tables: [table(state)] });
+    expect(at(0, copying(3, 'copying')).state).toBe('copying');
+    expect(at(5, copying(4, 'copying')).state).toBe('failing');
+    expect(at(10, copying(4, 'ready')).state).toBe('streaming');
+  });
+
+  it('is stalled without a worker, for as long as that was seen, and says what is in the way', () => {
+    const obstacle = 'the publisher p did not answer';
+    const at = look({ obstacle, away: true, senderState: null });
+    at(0, errors(0));
+    // The lost connection is counted as an error.
+    const lost = at(5, failed(1));
+    expect([lost.state, lost.reason]).toEqual(['stalled', expect.stringContaining(obstacle)]);
+    expect(at(35, failed(1)).reason).toContain('for 30 s');
+    expect(at(36, { ...errors(1), workers: [worker('2026-01-01T00:00:00.000Z', null)] }).state).not.toBe('streaming');
+  });
+
+  it('is stalled when nothing reaches its worker while the publisher writes', () => {
+    const at = look();
+    expect(at(0).state).toBe('streaming');
+    expect(at(50, {}, '0/10', '0/1000').state).toBe('streaming');
+    const still = at(75, {}, '0/10', '0/2000');
+    expect(still).toMatchObject({ state: 'stalled', reason: expect.stringContaining('8176 bytes') });
+    const received = { workers: [worker('2026-01-01T00:01:20.000Z')] };
+    expect(at(80, received, '0/10', '0/3000').state).toBe('streaming');
+  });
+
+  it('is not stalled when the publisher is as still', () => {
+    const at = look();
+    at(0);
+    expect(at(600).state).toBe('streaming');
+  });
+
+  it('is initializing until the first worker can have started', () => {
+    const at = look();
+    const none = { workers: [], originLsn: null };
+    expect(at(0, none, null).state).toBe('initializing');
+    expect(at(11, none, null).state).toBe('stalled');
+  });
+
+  it('is catching up while the publisher sends what is older, or nothing has come yet', () => {
+    expect(look({ ...SERVING, senderState: 'catchup' })(0).state).toBe('catching-up');
+    expect(look()(0, { workers: [worker('2026-01-01T00:00:00.000Z', null)] }).state).toBe('catching-up');
+  });
+});
