@@ -189,7 +189,8 @@ export class ReplicationSlotsService {
     }));
   }
 
-  private async withBlockers(server: string, waitedMs: number, error: unknown): Promise<unknown> {
+  /** A slot's creation that ran out of time, with the transactions of the server it waited for. */
+  async withBlockers(server: string, waitedMs: number, error: unknown): Promise<unknown> {
     if (!(error instanceof Problem) || error.options.sqlstate !== '57014') return error;
     const running = await this.blockers(server).catch(() => []);
     const blockers = running.filter(({ ageSeconds }) => ageSeconds === null || ageSeconds * 1000 >= waitedMs);

@@ -74,7 +74,7 @@ export class SubscriptionCreation {
     database: string,
     request: CreateSubscriptionRequest,
     connection: string,
-    { dryRun = false }: CreateSubscriptionOptions,
+    { dryRun = false, slotDeadlineMs = STATEMENT_TIMEOUT_MS }: CreateSubscriptionOptions,
   ): Promise<Creation> {
     const password = parseConninfo(connection).password;
     if (password !== undefined) registerSecret(password);
@@ -82,7 +82,18 @@ export class SubscriptionCreation {
     const known = await this.ends.publisherBy(connection);
     // As last seen: a publisher that is away, or that only the subscriber reaches, is no reason not to ask the latter.
     const publisherVersion = known === null ? null : (await this.servers.facts(known.server)).versionNum;
-    return this.runCreate(server, database, { ...request, connection, publisherVersion }, dryRun);
+    try {
+      return await this.runCreate(
+        server,
+        database,
+        { ...request, connection, publisherVersion },
+        dryRun,
+        slotDeadlineMs,
+      );
+    } catch (error) {
+      if (known === null || request.options?.createSlot === false) throw error;
+      throw await this.slots.withBlockers(known.server, slotDeadlineMs, error);
+    }
   }
 
   /**
@@ -129,21 +140,28 @@ export class SubscriptionCreation {
     database: string,
     request: ConnectedRequest,
     dryRun: boolean,
+    timeoutMs = STATEMENT_TIMEOUT_MS,
   ): Promise<Creation> {
     const warnings = ignoredOptions(request.options ?? {}, request.publisherVersion);
-    return this.inSubscriber(server, database, async (session) => {
+    const create = async (session: Session): Promise<Creation> => {
       const statements = await checkCreate(session, request);
       const planned = plan({ server, database }, statements);
       if (dryRun) return { statements: planned, result: null, warnings };
       await carryOut(session, statements);
       return { statements: planned, result: { name: request.name }, warnings };
-    });
+    };
+    return this.inSubscriber(server, database, create, timeoutMs);
   }
 
   /** A session of its own: CREATE SUBSCRIPTION waits for the publisher. */
-  private async inSubscriber<T>(server: string, database: string, work: (session: Session) => Promise<T>): Promise<T> {
+  private async inSubscriber<T>(
+    server: string,
+    database: string,
+    work: (session: Session) => Promise<T>,
+    statementTimeoutMs = STATEMENT_TIMEOUT_MS,
+  ): Promise<T> {
     const target = await this.servers.target(server, database);
-    return withSession(target, { purpose: 'create subscription', statementTimeoutMs: STATEMENT_TIMEOUT_MS }, work);
+    return withSession(target, { purpose: 'create subscription', statementTimeoutMs }, work);
   }
 
   /** What CREATE SUBSCRIPTION only warns of, or finds out when the apply worker fails. Answers the version. */

@@ -160,6 +160,27 @@ describe.each([
     expect(nothing.body).toEqual({ statements: [], warnings: [] });
   }, 60_000);
 
+  it('names who holds up the slot of a raw connection string to a server that is registered', async () => {
+    const blocker = await publisher.open(database);
+    await blocker.execute('begin; select pg_catalog.txid_current()');
+    const { host, port, user, password } = publisher;
+    const connection = `host=${host} port=${port} dbname=${database} user=${user} password=${password} sslmode=disable`;
+    const options = { slotName: `${slotName}_late` };
+    const body = { name: 'late', connection, publications: ['p'], options, slotDeadlineMs: 600 };
+    const late = await api.post(base, body);
+    expect(late).toMatchObject({ status: 504, body: { code: 'SERVER_TIMEOUT', retryable: true } });
+    const [first] = late.body.blockers.filter(({ pid }: { pid: number }) => pid === blocker.backendPid);
+    expect(first).toMatchObject({ user: 'postgres', query: expect.stringContaining('txid_current') });
+    expect(first.ageSeconds).toBeGreaterThan(0.5);
+    expect(late.text).not.toContain(password);
+    await blocker.execute('rollback');
+    await blocker.close();
+    // The publisher's walsender still waits for the transaction; then it finds its client gone, and the slot goes.
+    const slot = `/v1/servers/source/replication-slots/${slotName}_late`;
+    await eventually(async () => (await api.get(slot)).status === 404, { within: 20_000 });
+    expect((await api.get(`${base}/late`)).status).toBe(404);
+  }, 60_000);
+
   it('is not streaming while its worker waits for a publisher that does not speak', async () => {
     const silent = createServer((socket) => socket.on('error', () => {}));
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
