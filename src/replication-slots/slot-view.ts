@@ -21,8 +21,12 @@ export function ownership(
   owner: SlotOwner | null,
   unanswered: readonly string[],
 ): Pick<SlotView, 'owner' | 'ownerReason' | 'orphan'> {
-  if (owner) return { owner, ownerReason: null, orphan: slot.active ? false : !owner.live };
   const away = unanswered.length > 0 ? `, and ${unanswered.join(', ')} did not answer` : '';
+  // Whoever comes after a subscription may have taken up its slot; the names of all others are theirs alone.
+  if (owner && !owner.live && owner.kind === 'subscription' && away !== '' && !slot.active) {
+    return { owner, ownerReason: `whoever it was kept for is over${away}`, orphan: null };
+  }
+  if (owner) return { owner, ownerReason: null, orphan: slot.active ? false : !owner.live };
   const ownerReason = `nothing that is registered here reads from it${away}; a reader that is not registered may`;
   return { owner: null, ownerReason, orphan: slot.active ? false : null };
 }

@@ -1,6 +1,15 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Type as Convert } from 'class-transformer';
-import { ArrayNotEmpty, IsArray, IsBoolean, IsIn, IsOptional, ValidateNested } from 'class-validator';
+import {
+  ArrayNotEmpty,
+  IsArray,
+  IsBoolean,
+  IsIn,
+  IsObject,
+  IsOptional,
+  ValidateIf,
+  ValidateNested,
+} from 'class-validator';
 import { IsIdentifier } from '../api/name-param.js';
 import { PageQuery } from '../api/page.js';
 import { PlanDto } from '../changes/plan.dto.js';
@@ -59,14 +68,15 @@ export class SyncSequencesDto implements SyncRequest {
     default: false,
     description: 'Sets also those that stand further on the subscriber: it may hand out values a second time.',
   })
-  @IsOptional()
+  @ValidateIf((_object: unknown, value: unknown) => value !== undefined)
   @IsBoolean()
   force?: boolean;
 
   @ApiPropertyOptional({ type: [SequenceNameDto], description: 'Only these; left out: all that the publisher has.' })
-  @IsOptional()
+  @ValidateIf((_object: unknown, value: unknown) => value !== undefined)
   @IsArray()
   @ArrayNotEmpty()
+  @IsObject({ each: true })
   @ValidateNested({ each: true })
   @Convert(() => SequenceNameDto)
   sequences?: SequenceNameDto[];

@@ -50,7 +50,10 @@ export function copyProgressOf(table: SubscribedTable, known: KnownSizes, versio
   else if (size === null) reasons.push('the publisher has no table of that name');
   else if (size.rows === null) reasons.push('the publisher cannot estimate the rows: the table was never analyzed');
   else if (size.filtered) reasons.push('a row filter lets only some of the rows through');
-  const countable = size !== null && size.rows !== null && !size.filtered;
+  // What was written since the tables were analyzed is in no estimate.
+  const tooLow = done !== null && size !== null && size.rows !== null && done.rows > size.rows;
+  if (tooLow && size?.filtered === false) reasons.push('more rows have arrived than the publisher estimates');
+  const countable = size !== null && size.rows !== null && !size.filtered && !tooLow;
   const share = done !== null && countable ? shareOf(done.rows, size.rows!) : null;
   const seconds = done?.seconds ?? null;
   const eta = share === null || share === 0 || seconds === null ? null : (seconds / share) * (1 - share);
@@ -117,9 +120,8 @@ function unseenCopy(versionNum: number): string {
   return 'no copy of it is seen running: it waits for the publisher, a lock or a worker, or the login may not see it';
 }
 
-/** Rows that were estimated too low are never more than all. */
 function shareOf(rows: number, totalRows: number): number {
-  return totalRows <= 0 ? 0 : Math.min(1, rows / totalRows);
+  return totalRows <= 0 ? 0 : rows / totalRows;
 }
 
 function rounded(value: number): number {

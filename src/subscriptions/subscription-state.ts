@@ -66,7 +66,8 @@ export function stateOf(subscription: Subscription, evidence: ApplyEvidence, end
   if (end.senderState === 'catchup') {
     return { state: 'catching-up', reason: 'the publisher is still sending what was written before' };
   }
-  return { state: 'streaming', reason: null };
+  // The worker lives and had received; whether the publisher has more for it, nobody here can tell.
+  return { state: 'streaming', reason: end.obstacle };
 }
 
 function withoutWorker(

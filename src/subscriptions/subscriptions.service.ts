@@ -176,7 +176,13 @@ export class SubscriptionsService {
     const view = await this.get(server, database, name);
     const target = await this.servers.target(server, database);
     return withSession(target, sessionLimits('drop subscription'), async (session) => {
-      const statements = dropStatements(await requireSubscription(session, name), slot);
+      const current = await requireSubscription(session, name);
+      if (current.oid !== view.oid || current.settings.slotName !== view.slotName) {
+        throw new Problem('CONFLICT', `subscription ${JSON.stringify(name)} was changed meanwhile`, {
+          retryable: true,
+        });
+      }
+      const statements = dropStatements(current, slot);
       const planned = plan({ server, database }, statements);
       const warnings = dropWarnings(view, slot);
       if (dryRun) return { statements: planned, result: null, warnings };
@@ -186,12 +192,19 @@ export class SubscriptionsService {
         await carryOut(session, statements);
       } catch (error) {
         // Of a session that was lost it is not known whether it dropped; a record too many does no harm.
-        if (record !== null && session.alive) await this.left.forget(record);
+        if (record !== null && (await this.stillThere(session, current))) await this.left.forget(record);
         throw explainDropFailure(session, view, slot, error);
       }
       await this.needs.forget({ server, database, oid: view.oid });
       return { statements: planned, result: { name, slotLeft }, warnings };
     });
+  }
+
+  /** Whether it is certain that the subscription is there as it was: somebody else may have dropped it at the same time. */
+  private async stillThere(session: Session, before: Subscription): Promise<boolean> {
+    if (!session.alive) return false;
+    const [now] = await readSubscriptions(session, before.name).catch(() => []);
+    return now?.oid === before.oid && now.settings.slotName === before.settings.slotName;
   }
 
   private recordLeft(

@@ -18,7 +18,7 @@ export const TABLE_SIZES: readonly Variant[] = [
         cross join lateral (
           select coalesce(pg_catalog.sum(pg_catalog.pg_table_size(l.oid)), 0) as bytes,
                  case when pg_catalog.bool_and(pages.now = 0 or l.relpages > 0 and l.reltuples >= 0)
-                      then pg_catalog.sum(case when pages.now = 0 then 0 else l.reltuples / l.relpages * pages.now end) end as rows
+                      then pg_catalog.sum(case when pages.now = 0 then 0 else l.reltuples / nullif(l.relpages, 0) * pages.now end) end as rows
             from (select c.oid as oid where c.relkind <> 'p'
                   union all
                   select t.relid from pg_catalog.pg_partition_tree(c.oid) t where t.isleaf and c.relkind = 'p') leaf
@@ -40,7 +40,7 @@ export const TABLE_SIZES: readonly Variant[] = [
         cross join lateral (
           select coalesce(pg_catalog.sum(pg_catalog.pg_table_size(l.oid)), 0) as bytes,
                  case when pg_catalog.bool_and(pages.now = 0 or l.relpages > 0 and l.reltuples >= 0)
-                      then pg_catalog.sum(case when pages.now = 0 then 0 else l.reltuples / l.relpages * pages.now end) end as rows
+                      then pg_catalog.sum(case when pages.now = 0 then 0 else l.reltuples / nullif(l.relpages, 0) * pages.now end) end as rows
             from (select c.oid as oid where c.relkind <> 'p'
                   union all
                   select t.relid from pg_catalog.pg_partition_tree(c.oid) t where t.isleaf and c.relkind = 'p') leaf

@@ -61,6 +61,14 @@ export class LeftSlotRepository {
     return row ?? null;
   }
 
+  /** Says of which cluster it is, where that was not known. */
+  async identify(id: string, systemIdentifier: string): Promise<void> {
+    await this.dataSource.query(
+      `update lockstep.left_slot set system_identifier = $2 where id = $1 and system_identifier is null`,
+      [id, systemIdentifier],
+    );
+  }
+
   async forget(ids: readonly string[]): Promise<void> {
     if (ids.length === 0) return;
     await this.dataSource.query(`delete from lockstep.left_slot where id = any ($1)`, [ids]);

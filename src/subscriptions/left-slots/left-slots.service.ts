@@ -78,15 +78,30 @@ export class LeftSlots {
   private async lookAt(left: LeftSlot, server: string | null): Promise<OrphanedSlot | null> {
     if (server === null) return present(left, null, 'unknown', 'its publisher is not a registered server');
     try {
-      const { owner, active, activePid, retainedBytes } = await this.slots.get(server, left.slot);
+      const { owner, ownerReason, orphan, active, activePid, retainedBytes } = await this.slots.get(server, left.slot);
       const reader = owner?.live ? owner.detail : active ? `process ${activePid ?? 'unknown'}` : null;
-      if (reader === null) return { ...present(left, server, 'orphan', null), retainedBytes };
-      return { ...present(left, server, 'in-use', `it is kept for ${reader}`), retainedBytes };
+      if (reader !== null) return { ...present(left, server, 'in-use', `it is kept for ${reader}`), retainedBytes };
+      if (orphan !== true) return { ...present(left, server, 'unknown', ownerReason), retainedBytes };
+      return { ...present(left, server, 'orphan', null), retainedBytes };
     } catch (error) {
       if (!(error instanceof Problem) || error.code === 'INTERNAL') throw error;
       if (error.code !== 'NOT_FOUND') return present(left, server, 'unknown', error.detail);
+      const isCluster = await this.isClusterOf(left, server);
+      if (!isCluster) return present(left, server, 'unknown', `${server} has no such slot, but may be another server`);
       await this.left.forget([left.id]);
       return null;
+    }
+  }
+
+  /** Whether the server is known to be the one that has the slot, or had it. */
+  private async isClusterOf(left: LeftSlot, server: string): Promise<boolean> {
+    try {
+      const { systemIdentifier } = await this.servers.facts(server);
+      return left.systemIdentifier !== null && left.systemIdentifier === systemIdentifier;
+    } catch (error) {
+      // Deregistered meanwhile.
+      if (error instanceof Problem && error.code === 'NOT_FOUND') return false;
+      throw error;
     }
   }
 
@@ -101,6 +116,8 @@ export class LeftSlots {
           : left.systemIdentifier === systemIdentifier;
       const slot = slots.find(({ name, database }) => name === left.slot && database === left.publisherDatabase);
       if (!here || !slot) continue;
+      // Once it was seen there, its absence means that it is gone.
+      if (left.systemIdentifier === null) await this.left.identify(left.id, systemIdentifier);
       const { subscription: name, subscriberServer, subscriberDatabase: database, leftAt } = left;
       const which = `subscription ${JSON.stringify(name)} of database ${JSON.stringify(database)} on ${subscriberServer}`;
       const detail = `${which}, which was dropped without it at ${leftAt.toISOString()}`;
@@ -113,8 +130,10 @@ export class LeftSlots {
     const recorded = await this.left.all();
     if (recorded.length === 0) return;
     const addresses = await this.ends.addresses();
-    const gone = recorded.filter((left) => serverOf(left, addresses) === server && isGone(left.slot));
-    await this.left.forget(gone.map(({ id }) => id));
+    for (const left of recorded) {
+      if (serverOf(left, addresses) !== server || !isGone(left.slot)) continue;
+      if (await this.isClusterOf(left, server)) await this.left.forget([left.id]);
+    }
   }
 }
 
@@ -122,7 +141,9 @@ export class LeftSlots {
 function serverOf(left: LeftSlot, addresses: readonly ServerAddress[]): string | null {
   const { publisherServer, host, port, publisherDatabase: dbname } = left;
   if (addresses.some(({ name }) => name === publisherServer)) return publisherServer;
-  return findPublisher({ host, port, dbname }, addresses)?.server ?? null;
+  // Empty: the connection string left it to the default.
+  const given = { ...(host ? { host } : {}), ...(port ? { port } : {}), ...(dbname ? { dbname } : {}) };
+  return findPublisher(given, addresses)?.server ?? null;
 }
 
 function present(
