@@ -33,6 +33,8 @@ describe('copyProgressOf', () => {
     expect(away).toMatchObject({ rows: 250, totalBytes: null, reason: expect.stringContaining('is away') });
     const filtered = copyProgressOf(table('t', 'copying', QUARTER), sizes(size('t', 1, 1000, true)), PG18);
     expect(filtered).toMatchObject({ percent: null, reason: expect.stringContaining('row filter') });
+    const grown = copyProgressOf(table('t', 'copying', QUARTER), sizes(size('t', 1, 100)), PG18);
+    expect(grown).toMatchObject({ percent: null, etaSeconds: null, reason: expect.stringContaining('more rows') });
   });
 
   it('is none of a table that is not being copied', () => {
