@@ -1,16 +1,25 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** name -> action, from LOCKSTEP_FAILPOINTS: `upgrade.fence.acted=kill,upgrade.drain.done=wait:2000`. */
-const armed = parse(process.env.LOCKSTEP_FAILPOINTS);
+/**
+ * name -> action, from LOCKSTEP_FAILPOINTS: `upgrade.fence.acted=kill,upgrade.drain.done=wait:2000`; or from the file that
+ * `file:<path>` names, as it is at that moment.
+ */
+const setting = process.env.LOCKSTEP_FAILPOINTS;
+const fromSetting = parse(setting);
+
+function armedNow(): Map<string, string> | null {
+  if (!setting?.startsWith('file:')) return fromSetting;
+  const file = setting.slice('file:'.length);
+  return existsSync(file) ? parse(readFileSync(file, 'utf8')) : null;
+}
 
 /**
  * A named place where a test may end or hold the process, to show that whatever follows is resumed. Does nothing,
  * and cannot be reached over the API, unless LOCKSTEP_FAILPOINTS names it at start.
  */
 export async function failpoint(name: string): Promise<void> {
-  if (armed === null) return;
-  const action = armed.get(name);
+  const action = armedNow()?.get(name);
   if (action === undefined) return;
   if (action === 'kill') process.kill(process.pid, 'SIGKILL');
   const wait = /^wait:(\d+)$/.exec(action);
@@ -23,7 +32,7 @@ export async function failpoint(name: string): Promise<void> {
  * at each n-th text that has not come before, in this life or an earlier one; the file remembers them.
  */
 export function statementFailpoint(text: string): void {
-  const [, every, file] = /^every-(\d+):(.+)$/.exec(armed?.get('statement') ?? '') ?? [];
+  const [, every, file] = /^every-(\d+):(.+)$/.exec(armedNow()?.get('statement') ?? '') ?? [];
   if (file === undefined) return;
   const line = JSON.stringify(text);
   const known = existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];

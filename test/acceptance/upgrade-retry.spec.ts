@@ -241,7 +241,7 @@ describe('an upgrade that is taken up again', () => {
     await scene.workload.start();
     await scene.begin(lockstep, NAME);
     scene.follow(() => lockstep, NAME);
-    for (const table of ['app.added', 'app.added_again']) {
+    for (const table of ['app.added', 'app.added_again'].slice(0, EVERY === 1 ? 2 : 1)) {
       await switchOver();
       const opened = await view();
       await scene.target.run(DATABASE, `create table ${table} (id int primary key)`);

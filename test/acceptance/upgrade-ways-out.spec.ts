@@ -1,4 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
 import { catalogsOf, operationEnds, ours } from '../support/upgrade-proof.js';
@@ -16,24 +19,28 @@ interface Operation {
 describe('ways out of an upgrade', () => {
   let lockstep: Lockstep;
   let scene: UpgradeScene;
+  let failpointFile: string;
   let before: { source: unknown; target: unknown };
 
   beforeEach(async () => {
-    [lockstep, scene] = await Promise.all([Lockstep.start(), UpgradeScene.set(17, 18, 500)]);
+    failpointFile = join(mkdtempSync(join(tmpdir(), 'lockstep-failpoints-')), 'armed');
+    const environment = { LOCKSTEP_FAILPOINTS: `file:${failpointFile}` };
+    [lockstep, scene] = await Promise.all([Lockstep.start({ environment }), UpgradeScene.set(17, 18, 500)]);
     await scene.register(lockstep);
     before = { source: await catalogsOf(scene.source), target: await catalogsOf(scene.target) };
   }, 60_000);
   afterEach(async () => {
     await lockstep.dispose();
     await scene.dispose();
+    rmSync(dirname(failpointFile), { recursive: true, force: true });
   }, 60_000);
 
   const view = () => lockstep.ok<UpgradeView>('GET', PATH);
   const operation = (id: string) => lockstep.ok<Operation>('GET', `/v1/operations/${id}`);
 
-  async function relaunch(...failpoints: string[]): Promise<void> {
-    await lockstep.kill();
-    await lockstep.launch({ LOCKSTEP_FAILPOINTS: failpoints.map((name) => `${name}=throw`).join(',') });
+  /** Where the service fails from now on. */
+  function failAt(...failpoints: string[]): void {
+    writeFileSync(failpointFile, failpoints.map((name) => `${name}=throw`).join(','));
   }
 
   async function ended(id: string, state: string): Promise<Operation> {
@@ -99,7 +106,7 @@ describe('ways out of an upgrade', () => {
     expect(problem!.detail).toMatch(new RegExp(`lockstep_s_.*pid ${holder.backendPid}`));
     await holder.close();
 
-    await relaunch('upgrade.open-target.begin');
+    failAt('upgrade.open-target.begin');
     await act('retry');
     const at = await upgradeIn(lockstep, NAME, ['awaiting-approval']);
     expect(at).toMatchObject({ awaiting: 'switchover', verification: { verdict: 'equal' } });
@@ -114,26 +121,26 @@ describe('ways out of an upgrade', () => {
     expect(await refused('rollback')).toContain('/retry');
     expect(await refused('finalize')).toBeDefined();
 
-    await relaunch();
+    failAt();
     const retried = await act('retry');
     await operationEnds(lockstep, retried.operationId);
     expect(await view()).toMatchObject({ phase: 'switched', writeTo: 'target', problem: null });
     expect(await refused('retry')).toBeUndefined();
 
     // A fence that an earlier rollback could not lower is lowered by the next one first, whatever becomes of it.
-    await relaunch('upgrade.rollback-drain.begin', 'upgrade.undo-rollback-fence.begin');
+    failAt('upgrade.rollback-drain.begin', 'upgrade.undo-rollback-fence.begin');
     await ended((await act('rollback')).operationId, 'failed');
     expect(await view()).toMatchObject({ phase: 'switched', writeTo: null });
     expect(await writes('target')).toBe(false);
 
-    await relaunch('upgrade.rollback-schema.begin');
+    failAt('upgrade.rollback-schema.begin');
     await ended((await act('rollback')).operationId, 'failed');
     expect(await view()).toMatchObject({ phase: 'switched', writeTo: 'target' });
     expect(await writes('target')).toBe(true);
 
-    await relaunch('upgrade.rollback-turn.acted', 'upgrade.undo-rollback-turn.begin');
+    failAt('upgrade.rollback-turn.acted', 'upgrade.undo-rollback-turn.begin');
     await ended((await act('rollback')).operationId, 'failed');
-    await relaunch();
+    failAt();
     await operationEnds(lockstep, (await act('rollback')).operationId);
     expect(await view()).toMatchObject({ phase: 'rolled-back', writeTo: 'source', problem: null });
     expect(await writes('source')).toBe(true);
@@ -144,14 +151,14 @@ describe('ways out of an upgrade', () => {
     await operationEnds(lockstep, (await upgradeIn(lockstep, NAME, ['switched'])).operationId);
     // Made on the target after the switch, so that only the rollback's fence knows it.
     await scene.target.run(DATABASE, 'create role late_writer login; grant pg_write_all_data to late_writer');
-    await relaunch('upgrade.rollback-open.begin');
+    failAt('upgrade.rollback-open.begin');
     await ended((await act('rollback', { verification: 'after' })).operationId, 'failed');
     const turned = await view();
     expect(turned).toMatchObject({ phase: 'rolling-back', writeTo: null });
     const stateOf = ({ steps }: UpgradeView, step: string) => steps.find(({ name }) => name === step)!.state;
     expect(stateOf(turned, 'rollback-verification')).toBe('skipped');
 
-    await relaunch('upgrade.rollback-forward.begin');
+    failAt('upgrade.rollback-forward.begin');
     await ended((await act('rollback')).operationId, 'failed');
     const opened = await view();
     expect(opened).toMatchObject({ phase: 'rolling-back', writeTo: 'source' });
@@ -159,7 +166,7 @@ describe('ways out of an upgrade', () => {
     expect(await writes('target')).toBe(false);
 
     // Given up for good from here: also the role that only the rollback had barred is let in again.
-    await relaunch();
+    failAt();
     await act('abort');
     await upgradeIn(lockstep, NAME, ['aborted']);
     expect(await ours(scene.source)).toEqual([]);
@@ -171,10 +178,10 @@ describe('ways out of an upgrade', () => {
   }, 420_000);
 
   it('an opening that fails before anybody was let in can be aborted', async () => {
-    await relaunch('upgrade.open-target.begin');
+    failAt('upgrade.open-target.begin');
     const { operationId } = await switchOver();
     await ended(operationId, 'failed');
-    await relaunch();
+    failAt();
     await act('abort');
     await upgradeIn(lockstep, NAME, ['aborted']);
     expect(await ours(scene.source)).toEqual([]);
@@ -205,11 +212,11 @@ describe('ways out of an upgrade', () => {
   }, 180_000);
 
   it('a target that was opened, though the opening failed, is not left as it is by anybody’s word', async () => {
-    await relaunch('upgrade.open-target.acted');
+    failAt('upgrade.open-target.acted');
     const { operationId } = await switchOver();
     await ended(operationId, 'failed');
     expect(await writes('target')).toBe(true);
-    await relaunch();
+    failAt();
     for (const body of [undefined, { leave: 'target' }, { leave: 'source' }]) await refused('abort', body);
     expect(await writes('source')).toBe(false);
     await act('retry');
