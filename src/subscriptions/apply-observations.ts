@@ -43,6 +43,9 @@ interface Memory {
   first: number;
   at: number;
   errors: Subscription['errors'];
+  /** What was gained at the last look: the origin's position, and tables copied. */
+  position: bigint | null;
+  copied: bigint;
   absentSince: number | null;
   apply: Rise | null;
   sync: Rise | null;
@@ -96,10 +99,21 @@ function remember(before: Memory | null, { subscription, position, walEnd }: App
     at: now,
     errors,
     absentSince: absent ? (before?.absentSince ?? now) : null,
-    apply: rise(before?.apply ?? null, grown(was?.apply, errors?.apply), position, before?.at ?? now, now),
-    sync: rise(before?.sync ?? null, grown(was?.sync, errors?.sync), copied, before?.at ?? now, now),
+    position,
+    copied,
+    // What was gained since the last look may have come after the error.
+    apply: isMore(before?.position, position)
+      ? null
+      : rise(before?.apply ?? null, grown(was?.apply, errors?.apply), position, before?.at ?? now, now),
+    sync: isMore(before?.copied, copied)
+      ? null
+      : rise(before?.sync ?? null, grown(was?.sync, errors?.sync), copied, before?.at ?? now, now),
     still: worker === undefined || walEnd === null ? null : stands ? before.still : { since: now, sign, walEnd },
   };
+}
+
+function isMore(before: bigint | null | undefined, now: bigint | null): boolean {
+  return before !== null && before !== undefined && now !== null && now > before;
 }
 
 /** Null: counted for the first time, or from 0 again. */
