@@ -59,6 +59,13 @@ describe('the state of a subscription', () => {
     expect(at(70, { ...errors(2), workers: [worker('2026-01-01T00:01:00.000Z')] }).state).toBe('streaming');
   });
 
+  it('takes an error for no evidence where more was applied since the last look', () => {
+    const at = look();
+    at(0, errors(1));
+    expect(at(300, errors(2), '0/500').state).toBe('streaming');
+    expect(at(305, errors(3), '0/500').state).toBe('failing');
+  });
+
   it('takes counters that were reset for no rise', () => {
     const at = look();
     at(0, failed(9));
