@@ -50,8 +50,10 @@ async function makeServiceTemplate(dataDir, port) {
   const ended = once(service, 'exit');
   const deadline = Date.now() + 60_000;
   while (!(await globalThis.fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => null))?.ok) {
-    if (service.exitCode !== null || Date.now() > deadline)
+    if (service.exitCode !== null || Date.now() > deadline) {
+      service.kill('SIGKILL');
       throw new Error('the service does not start; try npm start');
+    }
     await delay(50);
   }
   service.kill('SIGTERM');

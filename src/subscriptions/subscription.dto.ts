@@ -318,7 +318,12 @@ export class LinkDto {
   @ApiProperty({ enum: STATES })
   state: (typeof STATES)[number];
 
-  @ApiProperty({ description: 'Why it is in that state; null where nothing is wrong.', type: String, nullable })
+  @ApiProperty({
+    description:
+      'Why it is in that state, or, while streaming, why the publisher could not be asked; null where nothing is wrong.',
+    type: String,
+    nullable,
+  })
   reason: string | null;
 
   @ApiProperty({ type: SubscriptionLagDto })
