@@ -7,6 +7,7 @@ export default {
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/data/'],
   coverageProvider: 'v8',
   maxWorkers: 2,
+  testSequencer: '<rootDir>/jest.sequencer.mjs',
   workerIdleMemoryLimit: '768MB',
   testTimeout: 60_000,
 };

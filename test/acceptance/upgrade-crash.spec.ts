@@ -31,24 +31,24 @@ describe('kill -9 in every step of an upgrade', () => {
         await scene.register(lockstep);
         await scene.workload.start();
         // Armed for the first step from the start; each later life is armed for the next one.
-        await lockstep.kill();
-        const dieIn = (step: string) => ({
-          LOCKSTEP_FAILPOINTS: step === 'verifying' ? 'upgrade.verifying=kill' : `upgrade.${step}.${point}=kill`,
-        });
+        const dieIn = (step: string) =>
+          lockstep.arm(step === 'verifying' ? 'upgrade.verifying=kill' : `upgrade.${step}.${point}=kill`);
         const [first, ...rest] = [...BEFORE, ...NAMES.slice(GATE)];
-        await lockstep.launch(dieIn(first!));
+        dieIn(first!);
         await scene.begin(lockstep, NAME);
         scene.follow(() => lockstep, NAME);
         for (const [index, step] of rest.entries()) {
           await lockstep.ended(120_000);
           expect(lockstep.signal).toBe('SIGKILL');
-          await lockstep.launch(dieIn(step));
+          dieIn(step);
+          await lockstep.launch();
           if (index + 1 === BEFORE.length) {
             await upgradeIn(lockstep, NAME, ['awaiting-approval']);
             await lockstep.ok('POST', `/v1/upgrades/${NAME}/approve`, { gate: 'switchover' });
           }
         }
         await lockstep.ended(120_000);
+        lockstep.arm();
         await lockstep.launch();
         const switched = await upgradeIn(lockstep, NAME, ['switched']);
         await operationEnds(lockstep, switched.operationId);
@@ -75,9 +75,7 @@ describe('kill -9 amid the statements of an upgrade', () => {
     try {
       await scene.register(lockstep);
       await scene.workload.start();
-      await lockstep.kill();
-      const failpoint = { LOCKSTEP_FAILPOINTS: `statement=every-${EVERY}:${join(lockstep.folder, 'statements')}` };
-      await lockstep.launch(failpoint);
+      lockstep.arm(`statement=every-${EVERY}:${join(lockstep.folder, 'statements')}`);
       await scene.begin(lockstep, NAME);
       scene.follow(() => lockstep, NAME);
       let deaths = 0;
@@ -91,7 +89,7 @@ describe('kill -9 amid the statements of an upgrade', () => {
           if (found !== 'dead') return found;
           expect(lockstep.signal).toBe('SIGKILL');
           deaths++;
-          await lockstep.launch(failpoint);
+          await lockstep.launch();
         }
       };
       await untilIn('awaiting-approval');
@@ -105,6 +103,7 @@ describe('kill -9 amid the statements of an upgrade', () => {
       );
       await untilIn('switched');
       await lockstep.kill();
+      lockstep.arm();
       await lockstep.launch();
       const switched = await upgradeIn(lockstep, NAME, ['switched']);
       await operationEnds(lockstep, switched.operationId);

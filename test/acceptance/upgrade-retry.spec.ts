@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { FORWARD_STEPS } from '../../src/upgrades/steps/index.js';
 import { ROLLBACK_STEPS } from '../../src/upgrades/steps/rollback.steps.js';
@@ -19,29 +19,40 @@ describe('an upgrade that is taken up again', () => {
   let scene: UpgradeScene;
   let before: { source: unknown; target: unknown };
 
+  beforeAll(async () => {
+    lockstep = await Lockstep.start();
+  }, 60_000);
+  afterAll(() => lockstep.dispose());
   beforeEach(async () => {
-    [lockstep, scene] = await Promise.all([Lockstep.start(), UpgradeScene.set(14, 18)]);
+    scene = await UpgradeScene.set(14, 18);
     // Writes on the target only: nothing the source could tell of it.
     await scene.target.run('postgres', 'create role target_only login; grant pg_write_all_data to target_only');
     await scene.register(lockstep);
     before = { source: await catalogsOf(scene.source), target: await catalogsOf(scene.target) };
   }, 60_000);
   afterEach(async () => {
-    await lockstep.dispose();
-    await scene.dispose();
-  }, 60_000);
+    try {
+      await scene.leave(lockstep, NAME);
+    } finally {
+      await scene.dispose();
+    }
+  }, 120_000);
 
   const view = () => lockstep.ok<UpgradeView>('GET', PATH);
 
-  /** Another life of the service, with that failpoint armed, or none. */
-  async function relaunch(failpoint = ''): Promise<void> {
-    await lockstep.kill();
-    await lockstep.launch({ LOCKSTEP_FAILPOINTS: failpoint });
-  }
-
-  async function died(): Promise<void> {
+  /** Waits until it has died at its failpoint, then starts it again with the next ones armed, or none. */
+  async function liveOn(...failpoints: string[]): Promise<void> {
     await lockstep.ended(120_000);
     expect(lockstep.signal).toBe('SIGKILL');
+    lockstep.arm(...failpoints);
+    await lockstep.launch();
+  }
+
+  /** Nothing is armed any more, also where it has just died of what was. */
+  async function anew(): Promise<void> {
+    await lockstep.kill();
+    lockstep.arm();
+    await lockstep.launch();
   }
 
   async function failed(operationId: string): Promise<void> {
@@ -72,7 +83,7 @@ describe('an upgrade that is taken up again', () => {
   }
 
   it('a way back that fails to open leaves the target open; retry opens it without fencing again', async () => {
-    await relaunch('upgrade.reverse-subscription.begin=throw');
+    lockstep.arm('upgrade.reverse-subscription.begin=throw');
     await scene.workload.start();
     await scene.begin(lockstep, NAME);
     scene.follow(() => lockstep, NAME);
@@ -90,7 +101,7 @@ describe('an upgrade that is taken up again', () => {
     expect(refused).toMatchObject({ status: 409, body: { code: 'WRONG_STATE' } });
     expect(await view()).toMatchObject({ phase: 'switched', writeTo: 'target' });
 
-    await relaunch();
+    lockstep.arm();
     const seen = (await streamedEvents(lockstep, `${PATH}/events`, { enough: reaches('switched') })).at(-1)!.id;
     await lockstep.ok('POST', `${PATH}/retry`);
     const retried = await view();
@@ -117,14 +128,14 @@ describe('an upgrade that is taken up again', () => {
   }, 180_000);
 
   it('a preparation that fails goes on by retry, past what it had made; an abort leaves nothing', async () => {
-    await relaunch('upgrade.publication.begin=throw');
+    lockstep.arm('upgrade.publication.begin=throw');
     await scene.begin(lockstep, NAME);
     const { problem, steps } = await upgradeIn(lockstep, NAME, ['failed']);
     expect(problem!.detail).toContain('failpoint upgrade.publication.begin');
     expect(steps.find(({ name }) => name === 'publication')!.state).toBe('failed');
     const approval = await lockstep.request('POST', `${PATH}/approve`, { gate: 'switchover' });
     expect(approval).toMatchObject({ status: 409, body: { code: 'WRONG_STATE' } });
-    await relaunch();
+    lockstep.arm();
     expect(await view()).toMatchObject({ phase: 'failed' });
     await lockstep.ok('POST', `${PATH}/retry`);
     const waiting = await upgradeIn(lockstep, NAME, ['awaiting-approval']);
@@ -133,7 +144,7 @@ describe('an upgrade that is taken up again', () => {
   }, 120_000);
 
   it('what somebody who was not barred has not committed inside the fence keeps the target closed', async () => {
-    await relaunch('upgrade.way-back.begin=wait:3000');
+    lockstep.arm('upgrade.way-back.begin=wait:3000');
     await scene.begin(lockstep, NAME);
     await upgradeIn(lockstep, NAME, ['awaiting-approval']);
     await lockstep.ok('POST', `${PATH}/approve`, { gate: 'switchover' });
@@ -162,7 +173,7 @@ describe('an upgrade that is taken up again', () => {
   }, 120_000);
 
   it('one that fails again can be aborted as it stands', async () => {
-    await relaunch('upgrade.schema-post-data.acted=throw');
+    lockstep.arm('upgrade.schema-post-data.acted=throw');
     await scene.begin(lockstep, NAME);
     await upgradeIn(lockstep, NAME, ['failed']);
     await lockstep.ok('POST', `${PATH}/retry`);
@@ -179,14 +190,12 @@ describe('an upgrade that is taken up again', () => {
     await writesContinue(scene);
     const dieIn = (step: string) => `upgrade.${step}.acted=kill`;
     const [first, ...rest] = ROLLBACK_STEPS.map(({ name }) => name).filter((_, i) => EVERY === 1 || i % 2 === 1);
-    await relaunch(dieIn(first!));
+    lockstep.arm(dieIn(first!));
     await lockstep.ok('POST', `${PATH}/rollback`);
     for (const step of rest) {
-      await died();
-      await relaunch(dieIn(step));
+      await liveOn(dieIn(step));
     }
-    await died();
-    await relaunch();
+    await liveOn();
     const back = await upgradeIn(lockstep, NAME, ['rolled-back']);
     await operationEnds(lockstep, back.operationId);
     expect(back).toMatchObject({ writeTo: 'source', problem: null, verification: { verdict: 'equal' } });
@@ -197,8 +206,7 @@ describe('an upgrade that is taken up again', () => {
 
   it('kill -9 amid the statements of a rollback, then of finalize: both complete, nothing lost or left', async () => {
     const deaths = async (action: string, done: string): Promise<number> => {
-      const failpoint = `statement=every-${EVERY}:${join(lockstep.folder, action)}`;
-      await relaunch(failpoint);
+      lockstep.arm(`statement=every-${EVERY}:${join(lockstep.folder, action)}`);
       await lockstep.ok('POST', `${PATH}/${action}`);
       for (let died = 0; ; died++) {
         const phase = await eventually(
@@ -212,7 +220,7 @@ describe('an upgrade that is taken up again', () => {
         );
         if (phase === done) return died;
         expect(lockstep.signal).toBe('SIGKILL');
-        await lockstep.launch({ LOCKSTEP_FAILPOINTS: failpoint });
+        await lockstep.launch();
       }
     };
     await scene.workload.start();
@@ -221,7 +229,7 @@ describe('an upgrade that is taken up again', () => {
     await switchOver();
     await operationEnds(lockstep, (await view()).operationId);
     expect(await deaths('rollback', 'rolled-back')).toBeGreaterThanOrEqual(10 / EVERY);
-    await relaunch();
+    await anew();
     await writesContinue(scene);
     await holds(scene, 'source');
 
@@ -230,7 +238,7 @@ describe('an upgrade that is taken up again', () => {
     await switchOver();
     await operationEnds(lockstep, (await view()).operationId);
     expect(await deaths('finalize', 'finalized')).toBeGreaterThanOrEqual(5 / EVERY);
-    await relaunch();
+    await anew();
     await writesContinue(scene);
     await scene.workload.stop();
     expect(await ours(scene.source)).toEqual([]);
@@ -289,14 +297,12 @@ describe('an upgrade that is taken up again', () => {
     const done = FORWARD_STEPS.slice(0, gate).filter((step) => step.undo !== undefined);
     const chosen = done.filter((_, index) => EVERY === 1 || index % 2 === 1);
     const [first, ...rest] = chosen.map(({ name }) => `upgrade.undo-${name}.acted=kill`).reverse();
-    await relaunch(first);
+    lockstep.arm(first!);
     await lockstep.ok('POST', `${PATH}/abort`);
     for (const failpoint of rest) {
-      await died();
-      await relaunch(failpoint);
+      await liveOn(failpoint);
     }
-    await died();
-    await relaunch();
+    await liveOn();
     const aborted = await upgradeIn(lockstep, NAME, ['aborted']);
     await operationEnds(lockstep, aborted.operationId);
     await writesContinue(scene);

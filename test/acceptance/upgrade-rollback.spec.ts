@@ -30,15 +30,7 @@ describe('a rollback proves that the source has everything before it opens it', 
     atRest = { source: await ours(scene.source), target: await ours(scene.target) };
   }, 180_000);
   afterEach(async () => {
-    await eventually(
-      async () => {
-        await lockstep.request('POST', `${PATH}/abort`);
-        await lockstep.request('POST', `${PATH}/finalize`);
-        return (await lockstep.request('DELETE', PATH)).status === 204;
-      },
-      { within: 60_000, every: 300 },
-    );
-    for (const name of ['source', 'target']) await lockstep.ok('DELETE', `/v1/servers/${name}`);
+    await scene.leave(lockstep, NAME);
     await scene.dispose();
   }, 120_000);
 

@@ -1,7 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
 import { catalogsOf, operationEnds, ours } from '../support/upgrade-proof.js';
@@ -19,28 +16,31 @@ interface Operation {
 describe('ways out of an upgrade', () => {
   let lockstep: Lockstep;
   let scene: UpgradeScene;
-  let failpointFile: string;
   let before: { source: unknown; target: unknown };
 
+  beforeAll(async () => {
+    lockstep = await Lockstep.start();
+  }, 60_000);
+  afterAll(() => lockstep.dispose());
   beforeEach(async () => {
-    failpointFile = join(mkdtempSync(join(tmpdir(), 'lockstep-failpoints-')), 'armed');
-    const environment = { LOCKSTEP_FAILPOINTS: `file:${failpointFile}` };
-    [lockstep, scene] = await Promise.all([Lockstep.start({ environment }), UpgradeScene.set(17, 18, 500)]);
+    scene = await UpgradeScene.set(17, 18, 500);
     await scene.register(lockstep);
     before = { source: await catalogsOf(scene.source), target: await catalogsOf(scene.target) };
   }, 60_000);
   afterEach(async () => {
-    await lockstep.dispose();
-    await scene.dispose();
-    rmSync(dirname(failpointFile), { recursive: true, force: true });
-  }, 60_000);
+    try {
+      await scene.leave(lockstep, NAME);
+    } finally {
+      await scene.dispose();
+    }
+  }, 120_000);
 
   const view = () => lockstep.ok<UpgradeView>('GET', PATH);
   const operation = (id: string) => lockstep.ok<Operation>('GET', `/v1/operations/${id}`);
 
   /** Where the service fails from now on. */
   function failAt(...failpoints: string[]): void {
-    writeFileSync(failpointFile, failpoints.map((name) => `${name}=throw`).join(','));
+    lockstep.arm(...failpoints.map((name) => `${name}=throw`));
   }
 
   async function ended(id: string, state: string): Promise<Operation> {

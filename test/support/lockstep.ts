@@ -1,6 +1,16 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PostgresCluster } from '../../src/storage/embedded/postgres-cluster.js';
@@ -67,7 +77,7 @@ export class Lockstep {
     this.port = await freePort();
     if (this.options.databaseUrl === undefined) this.copyTemplate();
     const log = openSync(this.logFile, 'a', 0o600);
-    this.child = spawn(process.execPath, ['--enable-source-maps', join(ROOT, 'dist', 'src', 'main.js')], {
+    this.child = spawn(process.execPath, [join(ROOT, 'dist', 'src', 'main.js')], {
       stdio: ['ignore', log, log],
       cwd: this.folder,
       env: {
@@ -77,6 +87,7 @@ export class Lockstep {
         PORT: String(this.port),
         LOCKSTEP_DATA_DIR: this.dataDir,
         LOCKSTEP_ADMIN_TOKEN: this.token,
+        LOCKSTEP_FAILPOINTS: `file:${this.failpointFile}`,
         ...(this.options.databaseUrl === undefined ? {} : { DATABASE_URL: this.options.databaseUrl }),
         ...this.options.environment,
         ...environment,
@@ -90,6 +101,20 @@ export class Lockstep {
       },
       { within: READY_WITHIN_MS, every: 50 },
     );
+  }
+
+  /**
+   * From now on, and in its next lives, it ends, waits or fails at these places and at no others:
+   * `upgrade.fence.acted=kill`. A start takes seconds; this takes none.
+   */
+  arm(...failpoints: string[]): void {
+    // By rename: whoever reads it meanwhile sees the old list or the new one.
+    writeFileSync(`${this.failpointFile}.new`, failpoints.join(','));
+    renameSync(`${this.failpointFile}.new`, this.failpointFile);
+  }
+
+  private get failpointFile(): string {
+    return join(this.folder, 'failpoints');
   }
 
   /** What its first start would do is done already, in a folder of which this one becomes a copy. */

@@ -100,6 +100,23 @@ export class UpgradeScene {
     this.follower = null;
   }
 
+  /** Ends the upgrade, in whatever phase it is, and takes it and both servers out of the service, for the next test. */
+  async leave(lockstep: Lockstep, name: string): Promise<void> {
+    lockstep.arm();
+    const path = `/v1/upgrades/${name}`;
+    await eventually(
+      async () => {
+        const { status } = await lockstep.request('DELETE', path);
+        if (status === 204 || status === 404) return true;
+        await lockstep.request('POST', `${path}/abort`);
+        await lockstep.request('POST', `${path}/finalize`);
+        throw new Error(`not removed: ${status}`);
+      },
+      { within: 60_000, every: 200 },
+    );
+    for (const server of ['source', 'target']) await lockstep.ok('DELETE', `/v1/servers/${server}`);
+  }
+
   async dispose(): Promise<void> {
     this.unfollow();
     await this.workload.stop(0).catch(() => {});
