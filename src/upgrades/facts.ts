@@ -49,10 +49,13 @@ export interface UpgradeFacts {
   readersOpened?: boolean;
   /** Verdict of the last verification. */
   verdict?: string;
-  /** As the three above, for the link of the way back while it is rolled back; the LSN is the target's. */
+  /** ROW_STORAGE of both sides before it began: what changes without a trace in the streams shows against it. */
+  verifiedStorage?: string;
+  /** As those above, for the link of the way back while it is rolled back; the LSN is the target's. */
   backReadersOpened?: boolean;
   backVerifiedLsn?: string;
   backVerdict?: string;
+  backVerifiedStorage?: string;
   /** When a rollback proves both sides equal: before it fences (default), or after it has opened the source. */
   rollbackVerification?: RollbackVerification;
   sequences?: { total: number; moved: number };

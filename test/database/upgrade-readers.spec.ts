@@ -141,6 +141,20 @@ describe('readers of an upgrade', () => {
     expect(await readers.verify(context)).toMatchObject({ verdict: 'equal' });
   });
 
+  it('do not build on a verification of what was rewritten since, on either side', async () => {
+    const rewrite = `alter table sales.orders alter document type text using document || ''`;
+    await onSource(rewrite);
+    await expect(readers.checkTouched(context.signal)).rejects.toMatchObject({
+      detail: expect.stringContaining('rewritten'),
+    });
+    expect(facts.verdict).toBeUndefined();
+    expect(await readers.verify(context)).toMatchObject({ verdict: 'equal' });
+    expect(await readers.forgetIfRewritten()).toBe(false);
+    await link.plant(rewrite);
+    expect(await readers.forgetIfRewritten()).toBe(true);
+    expect(await readers.verify(context)).toMatchObject({ verdict: 'equal' });
+  });
+
   it('refuse a fence that could only fail: what overtook the verification is named before anybody is barred', async () => {
     meanwhile = async () => {
       await onSource('truncate sales.insert_only');

@@ -52,7 +52,8 @@ const COLUMN_GRANTS = `array(
 
 /**
  * One row per object: `kind`, `name` (qualified, quoted, unique within its kind), `hash` over all that defines it, and
- * what is granted on it. Hashes compare only between two reads of one server at one version: definitions are the
+ * what is granted on it. A table that was dropped and made anew has another hash, whatever its definition: publications
+ * know tables by oid, so that nothing publishes the new one. Hashes compare only between two reads of one server at one version: definitions are the
  * server's own print. Names and grants compare between servers too.
  */
 export function schemaFingerprint(versionNum: number): string {
@@ -64,7 +65,7 @@ export function schemaFingerprint(versionNum: number): string {
        from pg_catalog.pg_namespace n where ${OWN}`,
     `select case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
                            when 'c' then 'composite type' when 'S' then 'sequence' else 'table' end, ${qualified('c.relname')},
-            (c.relkind, c.relowner, c.reloptions, c.relreplident, c.relrowsecurity, c.relforcerowsecurity,
+            (case when c.relkind in ('r', 'p') then c.oid end, c.relkind, c.relowner, c.reloptions, c.relreplident, c.relrowsecurity, c.relforcerowsecurity,
              c.relpersistence, c.reltablespace, c.relam, pg_catalog.pg_get_expr(c.relpartbound, c.oid),
              case c.relkind when 'p' then pg_catalog.pg_get_partkeydef(c.oid) end,
              (select pg_catalog.array_agg(i.inhparent order by i.inhseqno) from pg_catalog.pg_inherits i where i.inhrelid = c.oid),

@@ -118,3 +118,25 @@ export const ANALYZABLE_TABLES = `
     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
    where c.relkind in ('r', 'p', 'm') and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'lockstep')
    order by 1, 2`;
+
+/**
+ * One text that stays the same while every permanent table of the database keeps its rows where they are, in the
+ * partition tree and in the publication ($1, or null) it is in. Its rows can change without a trace in any change stream
+ * only where the text changes: in a table rewritten by ALTER TABLE, made anew, unlogged or published by nobody for a
+ * while, or in a partition that was detached. VACUUM FULL, CLUSTER and TRUNCATE change it too.
+ */
+export const ROW_STORAGE = `
+  select pg_catalog.md5(coalesce(pg_catalog.string_agg(item, ',' order by item collate "C"), '')) as storage
+    from (select pg_catalog.concat_ws(':', c.oid, c.relfilenode, (
+                   select pg_catalog.string_agg(pg_catalog.concat_ws('/', i.inhparent, i.xmin), ' ' order by i.inhseqno)
+                     from pg_catalog.pg_inherits as i where i.inhrelid = c.oid)) as item
+            from pg_catalog.pg_class as c
+            join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+           where c.relkind in ('r', 'p') and c.relpersistence = 'p'
+             and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'lockstep')
+          union all
+          select pg_catalog.concat_ws(':', 'publication', p.oid, p.xmin) from pg_catalog.pg_publication as p
+           where p.pubname::text = $1
+          union all
+          select pg_catalog.concat_ws(':', 'published', r.oid, r.prrelid) from pg_catalog.pg_publication_rel as r
+            join pg_catalog.pg_publication as p on p.oid = r.prpubid where p.pubname::text = $1) as row`;

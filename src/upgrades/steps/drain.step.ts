@@ -6,7 +6,7 @@ import { parseLsn } from '../../shared/lsn.js';
 import type { SwitchoverFacts } from '../facts.js';
 import { LOCKSTEP_SCHEMA } from '../object-names.js';
 import { proveSourceBar } from './fence.step.js';
-import type { Direction } from '../workflow/readers.js';
+import type { Direction } from '../workflow/direction.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 import { pollUntil } from '../workflow/poll.js';
 

@@ -19,6 +19,7 @@ export const preSwitchoverStep: UpgradeStep = {
     const readers = await context.readers('forward');
     if (readers.failed) throw readers.failed;
     await readers.catchUp(context.request.deadlines.drainMs);
+    await readers.forgetIfRewritten();
     if (readers.needsVerification) {
       await context.progress('verifying once more: the last verification does not carry any more');
       await readers.verify(context);

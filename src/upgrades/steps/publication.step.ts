@@ -1,6 +1,6 @@
 import { readPublications } from '../../postgres/catalog/publications.js';
 import { createMarkerTable, dropMarkerTable } from '../../postgres/ddl/marker.ddl.js';
-import { createPublication, dropPublication } from '../../postgres/ddl/publication.ddl.js';
+import { alterPublication, createPublication, dropPublication } from '../../postgres/ddl/publication.ddl.js';
 import { identifier } from '../../postgres/quoting.js';
 import { emptyPublications } from '../../postgres/replication/empty-publications.js';
 import { SCHEMA_IS_EMPTY } from '../../postgres/catalog/upgrade.sql.js';
@@ -50,7 +50,10 @@ export const publicationStep: UpgradeStep = {
   },
 };
 
-/** Creates the publication of all carried tables on one side, unless it is there. Answers how many tables. */
+/**
+ * Creates the publication of all carried tables on one side, or adds those it lacks: one that was dropped and made anew
+ * has left it. Answers how many tables.
+ */
 export async function publish(context: StepContext, side: Side, publication: string): Promise<number> {
   const session = await context.act(side);
   const tables = publishedTables(context);
@@ -58,6 +61,10 @@ export async function publish(context: StepContext, side: Side, publication: str
   if (!existing) {
     const spec = { name: publication, target: { kind: 'tables' as const, tables } };
     await context.run(side, createPublication(spec, session.versionNum));
+  } else if (existing.target.kind === 'tables') {
+    const held = new Set(existing.target.tables.map(qualified));
+    const addTables = tables.filter((table) => !held.has(qualified(table)));
+    if (addTables.length > 0) await context.run(side, alterPublication(existing, { addTables }, session.versionNum));
   }
   const [made] = await readPublications(session, publication);
   const published = made?.target.kind === 'tables' ? made.target.tables.length : 0;
@@ -90,4 +97,8 @@ async function dropSchemaIfEmpty(context: StepContext, side: Side): Promise<void
 
 export function dropOwnSchema(): Statement[] {
   return [statement(`drop schema if exists ${identifier(LOCKSTEP_SCHEMA)} restrict`, 'none')];
+}
+
+function qualified({ schema, name }: TableName): string {
+  return identifier(schema, name);
 }

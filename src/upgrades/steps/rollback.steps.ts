@@ -91,6 +91,7 @@ const aheadStep: UpgradeStep = {
     const transfer = await transferSequences(await context.act('target'), await context.act('source'));
     if (isReadBack(context)) {
       const readers = await context.readers('back');
+      if (await readers.forgetIfRewritten()) await readers.verify(context);
       readers.refuseFutileFence(await readers.advance(context.signal));
     }
     await lagIsLittle(context, 'target', context.names.backSlot);

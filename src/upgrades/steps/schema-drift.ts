@@ -16,8 +16,8 @@ import { publish } from './publication.step.js';
 
 /** New partitions are copied before the fence; one that takes longer is waited for by the next attempt. */
 const COPY_DEADLINE_MS = 600_000;
-/** What decides which rows there are and how they are compared. */
-const OF_ROWS = /^\w+ (table|constraint|type|collation|extension) /;
+/** What decides which rows there are and how they are compared; triggers write rows while changes are applied. */
+const OF_ROWS = /^\w+ (table|constraint|type|collation|extension|trigger) /;
 
 /**
  * Looks whether the source's schema is still the one that was copied. A change that the target shows as well is taken

@@ -14,8 +14,10 @@ import { TouchedKeys } from '../../verification/final-check/touched-keys.js';
 import { dropLinkObjects, publisherSlotName, subscriberSlotName } from '../../verification/link/link-objects.js';
 import { LinkReaders } from '../../verification/link/link-readers.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
+import { type Direction, endsOf, FACTS, publisherOf, readerId, subscriberOf } from './direction.js';
 import { type ForeignChange, LocalWrites } from './local-writes.js';
 import { differing, notEqual, presented, writtenLocally } from './reader-problems.js';
+import { REWRITTEN, rowStorage } from './row-storage.js';
 import type { Side, StepContext } from './step.js';
 
 /** More touched keys than this make the final check slow: they are compared before the fence instead. */
@@ -25,15 +27,6 @@ const FEW_KEYS = 1_000;
 /** Transactions remembered for the fence's proof; inside a fence that holds there is one, our marker. */
 const REMEMBERED = 10_000;
 const BIND_DEADLINE_MS = 60_000;
-
-/** A link of an upgrade: `forward` brings the source's changes to the target, `back` the target's to the source. */
-export type Direction = 'forward' | 'back';
-
-/** Where each link's standing is kept, so that any process can go on from there. */
-const FACTS = {
-  forward: { opened: 'readersOpened', verifiedLsn: 'verifiedLsn', verdict: 'verdict' },
-  back: { opened: 'backReadersOpened', verifiedLsn: 'backVerifiedLsn', verdict: 'backVerdict' },
-} as const;
 
 /**
  * The change streams of one link while an upgrade, or its rollback, runs. They begin before the first verification and
@@ -156,6 +149,8 @@ export class Readers {
     const id = randomUUID();
     const started = Date.now();
     let firstBound: BoundPair | null = null as BoundPair | null;
+    // Before the snapshots: what is rewritten from here on shows, whether they see it or not.
+    const storage = await rowStorage(this.context, this.direction);
     await context.beginVerification(id, this.direction);
     await failpoint('upgrade.verifying');
     const result = await verifyLink({
@@ -182,6 +177,7 @@ export class Readers {
     await context.record({
       rows,
       [facts.verdict]: result.verdict,
+      [facts.storage]: storage,
       // Only equality is something a later check may build on.
       ...(verifiedLsn !== null && result.verdict === 'equal' ? { [facts.verifiedLsn]: verifiedLsn } : {}),
     });
@@ -198,6 +194,21 @@ export class Readers {
       rows,
       ms: Date.now() - started,
     };
+  }
+
+  /**
+   * Forgets the verdict where a table was rewritten, made anew, or detached for a while since it was verified: such
+   * changes are in no stream. Answers whether it did.
+   */
+  async forgetIfRewritten(): Promise<boolean> {
+    if (
+      this.verdict !== 'equal' ||
+      (await rowStorage(this.context, this.direction)) === this.context.facts[FACTS[this.direction].storage]
+    )
+      return false;
+    await this.context.event('verification-lost', { reason: REWRITTEN });
+    await this.context.forget(FACTS[this.direction].verdict);
+    return true;
   }
 
   /**
@@ -283,11 +294,17 @@ export class Readers {
     if (this.verdict !== 'equal') {
       throw new Problem('CONFLICT', 'there is no verification to build the final check on; verify again');
     }
-    const result = await this.compareTouched(signal);
+    const [result, rewritten] = await Promise.all([this.compareTouched(signal), this.forgetIfRewritten()]);
     // Whatever is wrong, another attempt has to begin with a verification.
     const isLocal = this.localWrites.size > 0;
     if (isLocal || result.verdict !== 'equal') await this.context.forget(FACTS[this.direction].verdict);
     if (isLocal) throw writtenLocally(subscriberOf(this.direction), this.localWrites.changes());
+    if (rewritten) {
+      throw new Problem('CONFLICT', `the verification does not carry any more: ${REWRITTEN}`, {
+        hint: 'Let the migration or maintenance end, then try once more: it begins with another verification.',
+        retryable: true,
+      });
+    }
     if (result.verdict === 'different')
       return { keys: result.keys, verifiedLsn: '', differences: result.differences.map(presented) };
     if (result.verdict !== 'equal' || result.verifiedLsn === null) {
@@ -343,26 +360,6 @@ export class Readers {
     }
     if (tables.size > 0 || transaction.overflow) this.localWrites.add(transaction.xid, [...tables.values()]);
   }
-}
-
-function publisherOf(direction: Direction): Side {
-  return direction === 'forward' ? 'source' : 'target';
-}
-
-function subscriberOf(direction: Direction): Side {
-  return direction === 'forward' ? 'target' : 'source';
-}
-
-function readerId({ names }: StepContext, direction: Direction): string {
-  return direction === 'forward' ? names.readers : names.backReaders;
-}
-
-async function endsOf(context: StepContext, direction: Direction) {
-  return {
-    readerId: readerId(context, direction),
-    publisher: await context.connection(publisherOf(direction)),
-    subscriber: await context.connection(subscriberOf(direction)),
-  };
 }
 
 /**

@@ -7,7 +7,8 @@ import type { PreflightOptions } from '../preflight/options.js';
 import type { LinkVerification, VerificationProgress } from '../../verification/at-rest/link-verification.js';
 import type { ObjectNames } from '../object-names.js';
 import type { UpgradePhase, UpgradeRequest } from '../upgrade-request.js';
-import type { Direction, Readers } from './readers.js';
+import type { Direction } from './direction.js';
+import type { Readers } from './readers.js';
 
 export type Side = 'source' | 'target';
 

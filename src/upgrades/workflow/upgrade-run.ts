@@ -21,7 +21,8 @@ import type { UpgradeRepository } from '../upgrade.repository.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
 import { publisherConninfo } from '../../subscriptions/publisher-connection.js';
 import { openActSession } from './act-session.js';
-import { type Direction, Readers } from './readers.js';
+import type { Direction } from './direction.js';
+import { Readers } from './readers.js';
 import { StatementJournal } from '../../changes/statement-journal.js';
 import type { Side, StepContext } from './step.js';
 
