@@ -169,8 +169,35 @@ describe('an upgrade that is taken up again', () => {
     await superuser.close();
     expect((await kept(({ detail }) => !detail.includes('pid'))).detail).toContain('"late" of postgres');
     await scene.source.run(DATABASE, `rollback prepared 'late'`);
-    await abortLeavesNothing();
-  }, 120_000);
+
+    // Whoever could log in by then could write when the target is open: a role made meanwhile, or let in again.
+    const again = async (sql: string, who: string) => {
+      await lockstep.ok('POST', `${PATH}/approve`, { gate: 'switchover' });
+      await eventually(checked, soon);
+      await scene.source.run('postgres', sql);
+      expect((await kept(({ detail }) => detail.includes('log in inside the fence'))).detail).toContain(who);
+    };
+    await again('create role issued login in role orders_app', 'issued');
+    await scene.source.run('postgres', 'drop role issued');
+    await again('alter role orders_writer_a login', 'orders_writer_a');
+
+    // Somebody who alters a role just then is waited for: neither side is open.
+    lockstep.arm('upgrade.open-target.begin=wait:2000');
+    await lockstep.ok('POST', `${PATH}/approve`, { gate: 'switchover' });
+    const stateOf = async (step: string) => (await view()).steps.find(({ name }) => name === step)!.state;
+    await eventually(async () => (await stateOf('open-target')) === 'running', soon);
+    const console = await scene.target.open(DATABASE);
+    await console.execute('begin; alter role orders_writer_a connection limit 7');
+    const { operationId } = await view();
+    await eventually(async () => {
+      const { progress } = await lockstep.ok<{ progress: { message: string } }>('GET', `/v1/operations/${operationId}`);
+      return progress.message.startsWith('opening');
+    }, soon);
+    await console.execute('commit');
+    await console.close();
+    await operationEnds(lockstep, (await upgradeIn(lockstep, NAME, ['switched'])).operationId);
+    expect(await view()).toMatchObject({ writeTo: 'target', problem: null });
+  }, 180_000);
 
   it('one that fails again can be aborted as it stands', async () => {
     lockstep.arm('upgrade.schema-post-data.acted=throw');

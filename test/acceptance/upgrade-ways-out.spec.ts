@@ -182,8 +182,18 @@ describe('ways out of an upgrade', () => {
     const { operationId } = await switchOver();
     await ended(operationId, 'failed');
     failAt();
+    // What was shown inside the fence is shown again where the opening comes late.
+    await scene.source.run(DATABASE, `insert into app.account values (999999, 1)`);
+    const { fencedAt } = (await view()).switchover as unknown as { fencedAt: string };
+    await eventually(() => Date.now() > Date.parse(fencedAt) + 8_000, { within: 10_000 });
+    await ended((await act('retry')).operationId, 'failed');
+    const { problem } = await view();
+    expect(problem!.detail).toContain('app.account');
+    expect((problem as unknown as { hint: string }).hint).toContain('/abort');
+    expect(await writes('target')).toBe(false);
     await act('abort');
     await upgradeIn(lockstep, NAME, ['aborted']);
+    expect(await writes('source')).toBe(true);
     expect(await ours(scene.source)).toEqual([]);
     expect(await catalogsOf(scene.source)).toEqual(before.source);
     expect(await catalogsOf(scene.target)).toEqual(before.target);

@@ -155,6 +155,20 @@ describe('readers of an upgrade', () => {
     expect(await readers.verify(context)).toMatchObject({ verdict: 'equal' });
   });
 
+  it('see what a trigger wrote besides while a change was applied', async () => {
+    await link.plant(`
+      create function sales.more() returns trigger language plpgsql as $$
+        begin insert into sales.by_index values ('besides', gen_random_uuid()::text, null); return null; end $$;
+      create trigger more after update on sales.orders for each row execute function sales.more();
+      alter table sales.orders enable always trigger more`);
+    expect(await readers.verify(context)).toMatchObject({ verdict: 'equal' });
+    await touch('1');
+    const { differences } = await readers.checkTouched(context.signal);
+    expect(differences).toMatchObject([{ table: 'by_index', kind: 'extra' }]);
+    await link.plant(`drop trigger more on sales.orders; delete from sales.by_index where code = 'besides'`);
+    expect(await readers.verify(context)).toMatchObject({ verdict: 'equal' });
+  });
+
   it('refuse a fence that could only fail: what overtook the verification is named before anybody is barred', async () => {
     meanwhile = async () => {
       await onSource('truncate sales.insert_only');

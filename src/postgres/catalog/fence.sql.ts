@@ -190,7 +190,7 @@ export interface FencedSession {
 }
 
 const SESSION_COLUMNS = `
-a.pid, a.usename::text as user, a.backend_type as "backendType", a.state,
+a.pid, coalesce(a.usename::text, a.backend_type) as user, a.backend_type as "backendType", a.state,
 extract(epoch from pg_catalog.clock_timestamp() - a.xact_start)::float8 as "ageSeconds",
 pg_catalog.to_char(a.query_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "queryStart",
 a.backend_xid is not null as writing`;
@@ -207,13 +207,15 @@ export const MAY_SEE_ACTIVITY = `
 select rolsuper or pg_catalog.pg_has_role(oid, 'pg_read_all_stats', 'USAGE') as visible
 from pg_catalog.pg_roles where rolname = current_user`;
 
-/** Client backends in a writing transaction whose role ($1 are the barred ones) the fence does not cover. */
+/**
+ * Whoever is in a writing transaction, besides ourselves: clients, but also workers of extensions and of subscriptions.
+ * A parallel worker shows the transaction of its leader; what autovacuum writes are no rows.
+ */
 export const OTHER_WRITING_SESSIONS = `
 select ${SESSION_COLUMNS}
 from pg_catalog.pg_stat_activity a
-where a.datname = pg_catalog.current_database() and a.backend_xid is not null and a.backend_type = 'client backend'
-  and a.usesysid <> all ($1::oid[]) and a.pid <> pg_catalog.pg_backend_pid()
-  and a.application_name not like 'lockstep%'
+where a.datname = pg_catalog.current_database() and a.backend_xid is not null and a.pid <> pg_catalog.pg_backend_pid()
+  and a.backend_type not in ('autovacuum worker', 'parallel worker') and a.application_name not like 'lockstep%'
 order by a.xact_start`;
 
 export const TERMINATE = `

@@ -7,6 +7,7 @@ import type { SwitchoverFacts } from '../facts.js';
 import { LOCKSTEP_SCHEMA } from '../object-names.js';
 import { proveSourceBar } from './fence.step.js';
 import type { Direction } from '../workflow/direction.js';
+import { describeChange } from '../workflow/local-writes.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 import { pollUntil } from '../workflow/poll.js';
 
@@ -57,7 +58,7 @@ export async function refuseForeignChanges(
   // Said only once it is known: until the stream was read to the end it is neither held nor violated.
   const violated = { ...passage, fenceProof: 'violated' as const };
   await context.record(direction === 'forward' ? { switchover: violated } : { rollback: violated });
-  const where = violations.slice(0, 5).map(({ schema, table, lsn }) => `${schema}.${table} at ${lsn}`);
+  const where = violations.slice(0, 5).map(describeChange);
   throw new Problem('CONFLICT', `somebody wrote through the fence: ${where.join(', ')}`, {
     hint: 'A superuser or an excluded role wrote after the fence. Stop it, then try once more.',
     extra: { violations: violations.slice(0, 100) },

@@ -2,6 +2,7 @@ import { planWritersFence } from '../traffic/plan-writers-fence.js';
 import { protectedRoles } from '../traffic/protected-roles.js';
 import { proveBar } from '../traffic/prove-bar.js';
 import { lowerFence, raiseFence } from '../traffic/sql-fence.js';
+import type { WriterQuestion } from '../traffic/writers.js';
 import { Problem } from '../../problems/problem.js';
 import { readSubscriptions } from '../../postgres/catalog/subscriptions.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
@@ -78,6 +79,12 @@ export async function lowerSourceFence(context: StepContext): Promise<Record<str
 /** Who has to be barred on that side, and how; refuses when somebody cannot be. */
 export async function planFor(context: StepContext, side: Side) {
   return await planWritersFence(await context.act(side), context.request.writerRoles, await context.user(side));
+}
+
+/** Whom a fence of that side is for. */
+export async function whoWrites(context: StepContext, side: Side): Promise<WriterQuestion> {
+  const { writerRoles: requested } = context.request;
+  return { ...(requested === null ? {} : { requested }), excluded: await excludedRoles(context, side) };
 }
 
 /** Never barred: Lockstep's login, the user the other server connects as, owners of subscriptions. */

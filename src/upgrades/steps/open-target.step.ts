@@ -1,8 +1,12 @@
 import { Problem } from '../../problems/problem.js';
+import { refuseAdmitted } from '../traffic/admitted.js';
+import { proveBar } from '../traffic/prove-bar.js';
 import { openRoles, refuseUncommitted } from '../traffic/sql-fence.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
+import type { SwitchoverFacts } from '../facts.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { refuseForeignChanges } from './drain.step.js';
+import { whoWrites } from './fence.step.js';
 import { publish, unpublish } from './publication.step.js';
 import {
   disableAndWait,
@@ -14,6 +18,7 @@ import {
 } from './subscription.step.js';
 
 const IDLE_SLOT_DEADLINE_MS = 5_000;
+const LATE_MS = 5_000;
 
 /** Publication and slot of the way back, before the first write on the target: whatever is written there is kept. */
 export const wayBackStep: UpgradeStep = {
@@ -40,8 +45,33 @@ export const wayBackStep: UpgradeStep = {
 /** From here nothing of the source arrives any more, so nothing may have been written there since the fence. */
 async function nothingAfterTheFence(context: StepContext): Promise<void> {
   const source = await context.act('source');
-  await refuseUncommitted(source, context.facts.sourceFence!);
+  await refuseAdmitted(source, context.facts.sourceFence!, await whoWrites(context, 'source'));
+  await refuseUncommitted(source);
   await refuseForeignChanges(context, 'forward', context.facts.switchover!, await flushedNow(source));
+}
+
+/**
+ * What was shown inside the fence holds for that moment: where the opening was held up it is shown again, while nobody
+ * is let in yet.
+ */
+async function nothingMeanwhile(context: StepContext): Promise<void> {
+  const { switchover, targetBar } = context.facts;
+  if (!isLate(switchover!)) return;
+  if (!(await proveBar(await context.connection('target'), targetBar!)).held) return;
+  try {
+    await nothingAfterTheFence(context);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== 'CONFLICT') throw error;
+    throw new Problem('CONFLICT', `the target is not opened: ${error.detail}`, {
+      ...error.options,
+      hint: 'POST …/abort opens the source again, with everything that was written there.',
+    });
+  }
+}
+
+/** Whether the opening was held up by something. */
+export function isLate({ drainedAt }: SwitchoverFacts): boolean {
+  return Date.now() - Date.parse(drainedAt!) > LATE_MS;
 }
 
 /** Lets the writers in on the target. From here the way back is a rollback, not an abort. */
@@ -56,6 +86,7 @@ export const openTargetStep: UpgradeStep = {
     if (!(await context.passPointOfNoReturn())) {
       throw new Problem('CONFLICT', 'an abort was asked for; the target is not opened');
     }
+    await nothingMeanwhile(context);
     await context.forget('rollback', 'rollbackFence');
     await openRoles(await context.act('target'), context.facts.targetBar!);
     const openedAt = new Date().toISOString();

@@ -2,15 +2,16 @@ import { readSubscriptions } from '../../postgres/catalog/subscriptions.js';
 import { compareDefinitions, compareGrants, readFingerprint } from '../../postgres/schema/fingerprint.js';
 import { transferSequences } from '../../postgres/schema/sequences.js';
 import { Problem } from '../../problems/problem.js';
+import { refuseAdmitted } from '../traffic/admitted.js';
 import { proveBar } from '../traffic/prove-bar.js';
 import { lowerFence, raiseFence, refuseUncommitted } from '../traffic/sql-fence.js';
 import { mergeRecords } from '../traffic/fence-record.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { drain, refuseForeignChanges } from './drain.step.js';
-import { planFor } from './fence.step.js';
+import { planFor, whoWrites } from './fence.step.js';
 import { refuseDifferences, sequenceProblem } from './final-check.step.js';
-import { retireForwardStep } from './open-target.step.js';
+import { isLate, retireForwardStep } from './open-target.step.js';
 import { lagIsLittle } from './pre-switchover.step.js';
 import { publish, unpublish } from './publication.step.js';
 import { disableAndWait, ensureSlot, ensureSubscription, removeSlot, removeSubscription } from './subscription.step.js';
@@ -212,7 +213,8 @@ const turnStep: UpgradeStep = {
     await disableAndWait(context, 'source', context.names.backSubscription);
     // From here nothing of the target arrives any more, so nothing may have been written there since the fence.
     const target = await context.act('target');
-    await refuseUncommitted(target, context.facts.rollbackFence!);
+    await refuseAdmitted(target, context.facts.rollbackFence!, await whoWrites(context, 'target'));
+    await refuseUncommitted(target);
     if (isReadBack(context)) {
       await refuseForeignChanges(context, 'back', context.facts.rollback!, await flushedNow(target));
     }
@@ -245,9 +247,11 @@ const openSourceStep: UpgradeStep = {
     if (!record) throw new Problem('CONFLICT', 'the record of the source’s roles is gone');
     await lowerFence(await context.act('source'), record);
     const openedAt = new Date().toISOString();
-    const rollback = context.facts.rollback!;
+    const { verifiedLsn, ...rollback } = context.facts.rollback!;
     const writePauseMs = Date.parse(openedAt) - Date.parse(rollback.startedAt);
-    await context.record({ rollback: { ...rollback, openedAt, writePauseMs } });
+    // What was shown inside the fence holds for that moment; an opening that was held up is verified afterwards.
+    const proof = verifiedLsn === undefined || isLate(rollback) ? {} : { verifiedLsn };
+    await context.record({ rollback: { ...rollback, ...proof, openedAt, writePauseMs } });
     await context.setWriteTo('source');
     await context.clearPointOfNoReturn();
     return { openedAt, writePauseMs };

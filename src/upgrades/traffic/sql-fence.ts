@@ -71,7 +71,7 @@ export async function raiseFence(
   }
   await refusePrepared(session);
   const { visible } = await session.row<{ visible: boolean }>(MAY_SEE_ACTIVITY);
-  const otherWriters = visible ? await session.rows<FencedSession>(OTHER_WRITING_SESSIONS, [barred]) : null;
+  const otherWriters = visible ? await session.rows<FencedSession>(OTHER_WRITING_SESSIONS) : null;
   const { lsn, at } = await position(session);
   return { barredAt, fencedAt: at, fenceLsn: lsn, terminated: ended.size, otherWriters };
 }
@@ -127,22 +127,21 @@ async function unsettled(session: Session, starting: Set<string>, graceOver: boo
 }
 
 /**
- * Refuses where somebody who was not barred has a transaction that could still be committed: it is in no stream until
- * then, and that may be after the other side was opened. Open ones get a moment to end.
+ * Refuses where anybody has a transaction that could still be committed: it is in no stream until then, and that may be
+ * after the other side was opened. Open ones get a moment to end.
  */
-export async function refuseUncommitted(session: Session, { roles }: FenceRecord): Promise<void> {
+export async function refuseUncommitted(session: Session): Promise<void> {
   await refusePrepared(session);
   const { visible } = await session.row<{ visible: boolean }>(MAY_SEE_ACTIVITY);
   // The fence has said then that others cannot be seen.
   if (!visible) return;
-  const barred = roles.map(({ oid }) => oid);
   for (const deadline = Date.now() + UNCOMMITTED_GRACE_MS; ;) {
-    const open = await session.rows<FencedSession>(OTHER_WRITING_SESSIONS, [barred]);
+    const open = await session.rows<FencedSession>(OTHER_WRITING_SESSIONS);
     if (open.length === 0) return;
     if (Date.now() > deadline) {
       const who = open.map(({ pid, user }) => `pid ${pid} of ${user}`).join(', ');
-      throw new Problem('CONFLICT', `transactions that wrote are still open, of roles that are not barred: ${who}`, {
-        hint: 'End them (a superuser, or a role left out of `writerRoles`), then try once more.',
+      throw new Problem('CONFLICT', `transactions that wrote are still open inside the fence: ${who}`, {
+        hint: 'End them (of a superuser, a background worker, or a role left out of `writerRoles`), then try once more.',
         retryable: true,
         extra: { sessions: open },
       });

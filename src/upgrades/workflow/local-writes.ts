@@ -1,8 +1,13 @@
 /** A change seen where only the upgrade's own were to be. */
 export interface ForeignChange {
-  schema: string;
-  table: string;
+  /** Both null: of a transaction too large to be kept. */
+  schema: string | null;
+  table: string | null;
   lsn: string;
+}
+
+export function describeChange({ schema, table, lsn }: ForeignChange): string {
+  return schema === null ? `a very large transaction at ${lsn}` : `${schema}.${table} at ${lsn}`;
 }
 
 /** Transactions of which it is kept what they changed; of the others only that they were there. */

@@ -2,7 +2,7 @@ import { Problem } from '../../problems/problem.js';
 import { formatLsn } from '../../shared/lsn.js';
 import type { Difference } from '../../verification/at-rest/difference.js';
 import type { LinkVerification } from '../../verification/at-rest/link-verification.js';
-import type { ForeignChange } from './local-writes.js';
+import { describeChange, type ForeignChange } from './local-writes.js';
 
 export function differing(differences: Record<string, unknown>[]): Problem {
   return new Problem('CONFLICT', `${differences.length} rows differ between source and target`, {
@@ -12,10 +12,20 @@ export function differing(differences: Record<string, unknown>[]): Problem {
 }
 
 export function writtenLocally(side: string, changes: readonly ForeignChange[]): Problem {
-  const where = changes.slice(0, 5).map(({ schema, table, lsn }) => `${schema}.${table} at ${lsn}`);
+  const where = changes.slice(0, 5).map(describeChange);
   return new Problem('CONFLICT', `somebody wrote on the ${side}: ${where.join(', ') || 'very much'}`, {
     hint: 'Find out who (a superuser, a trigger, a job), undo it, then try once more: it begins with a verification.',
     extra: { localWrites: changes.slice(0, 100) },
+  });
+}
+
+export const REWRITTEN =
+  'since it was verified a table was rewritten, made anew, attached, detached or published otherwise, which no change stream shows';
+
+export function rewrittenSince(): Problem {
+  return new Problem('CONFLICT', `the verification does not carry any more: ${REWRITTEN}`, {
+    hint: 'Let the migration or maintenance end, then try once more: it begins with another verification.',
+    retryable: true,
   });
 }
 

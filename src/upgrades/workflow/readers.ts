@@ -14,11 +14,11 @@ import { TouchedKeys } from '../../verification/final-check/touched-keys.js';
 import { dropLinkObjects, publisherSlotName, subscriberSlotName } from '../../verification/link/link-objects.js';
 import { LinkReaders } from '../../verification/link/link-readers.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
-import { type Direction, endsOf, FACTS, publisherOf, readerId, subscriberOf } from './direction.js';
+import { type Direction, FACTS, publisherOf, type Side, subscriberOf } from './direction.js';
 import { type ForeignChange, LocalWrites } from './local-writes.js';
-import { differing, notEqual, presented, writtenLocally } from './reader-problems.js';
-import { REWRITTEN, rowStorage } from './row-storage.js';
-import type { Side, StepContext } from './step.js';
+import { differing, notEqual, presented, REWRITTEN, rewrittenSince, writtenLocally } from './reader-problems.js';
+import { rowStorage } from './row-storage.js';
+import type { StepContext } from './step.js';
 
 /** More touched keys than this make the final check slow: they are compared before the fence instead. */
 const MANY_KEYS = 50_000;
@@ -33,7 +33,7 @@ const BIND_DEADLINE_MS = 60_000;
  * never stop: after a crash the slots give everything since the last verified LSN again.
  */
 export class Readers {
-  private readonly recent: { endLsn: Lsn; tables: { schema: string; name: string }[] }[] = [];
+  private readonly recent: { endLsn: Lsn; tables: { schema: string; name: string }[]; overflow: boolean }[] = [];
   private readonly localWrites = new LocalWrites();
 
   private constructor(
@@ -281,9 +281,11 @@ export class Readers {
     await this.link.waitForPublisher(upTo, { timeoutMs, signal: this.context.signal });
     return this.recent
       .filter(({ endLsn }) => endLsn > fence)
-      .flatMap(({ endLsn, tables }) =>
-        tables.map(({ schema, name }) => ({ schema, table: name, lsn: formatLsn(endLsn) })),
-      );
+      .flatMap(({ endLsn, tables, overflow }) => {
+        const lsn = formatLsn(endLsn);
+        const known = tables.map(({ schema, name }) => ({ schema, table: name, lsn }));
+        return overflow ? [...known, { schema: null, table: null, lsn }] : known;
+      });
   }
 
   /** Compares what was touched since the verified LSN; with the verification before, that proves both sides equal. */
@@ -299,12 +301,7 @@ export class Readers {
     const isLocal = this.localWrites.size > 0;
     if (isLocal || result.verdict !== 'equal') await this.context.forget(FACTS[this.direction].verdict);
     if (isLocal) throw writtenLocally(subscriberOf(this.direction), this.localWrites.changes());
-    if (rewritten) {
-      throw new Problem('CONFLICT', `the verification does not carry any more: ${REWRITTEN}`, {
-        hint: 'Let the migration or maintenance end, then try once more: it begins with another verification.',
-        retryable: true,
-      });
-    }
+    if (rewritten) throw rewrittenSince();
     if (result.verdict === 'different')
       return { keys: result.keys, verifiedLsn: '', differences: result.differences.map(presented) };
     if (result.verdict !== 'equal' || result.verifiedLsn === null) {
@@ -343,7 +340,7 @@ export class Readers {
     );
     if (tables.length === 0 && !transaction.overflow) return;
     const distinct = [...new Map(tables.map((table) => [table.oid, table])).values()];
-    this.recent.push({ endLsn: transaction.endLsn, tables: distinct });
+    this.recent.push({ endLsn: transaction.endLsn, tables: distinct, overflow: transaction.overflow });
     if (this.recent.length > REMEMBERED) this.recent.shift();
   }
 
@@ -360,6 +357,19 @@ export class Readers {
     }
     if (tables.size > 0 || transaction.overflow) this.localWrites.add(transaction.xid, [...tables.values()]);
   }
+}
+
+function readerId({ names }: StepContext, direction: Direction): string {
+  return direction === 'forward' ? names.readers : names.backReaders;
+}
+
+/** How the readers of the link reach both servers, and what their objects are called. */
+async function endsOf(context: StepContext, direction: Direction) {
+  return {
+    readerId: readerId(context, direction),
+    publisher: await context.connection(publisherOf(direction)),
+    subscriber: await context.connection(subscriberOf(direction)),
+  };
 }
 
 /**

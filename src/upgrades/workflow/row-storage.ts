@@ -1,12 +1,16 @@
 import { ROW_STORAGE } from '../../postgres/catalog/upgrade.sql.js';
-import { type Direction, publisherOf, subscriberOf } from './direction.js';
-import type { Side, StepContext } from './step.js';
+import type { Session } from '../../postgres/session.js';
+import type { ObjectNames } from '../object-names.js';
+import { type Direction, publisherOf, type Side, subscriberOf } from './direction.js';
 
-export const REWRITTEN =
-  'since it was verified a table was rewritten, made anew, attached, detached or published otherwise, which no change stream shows';
+/** Of a step's context, what is needed here. */
+interface Upgrade {
+  readonly names: ObjectNames;
+  act(side: Side): Promise<Session>;
+}
 
 /** ROW_STORAGE of both sides of a link, as one text. */
-export async function rowStorage(context: StepContext, direction: Direction): Promise<string> {
+export async function rowStorage(context: Upgrade, direction: Direction): Promise<string> {
   const { names } = context;
   const publication = direction === 'forward' ? names.publication : names.backPublication;
   const sides = await Promise.all([
@@ -16,7 +20,7 @@ export async function rowStorage(context: StepContext, direction: Direction): Pr
   return sides.join(' ');
 }
 
-async function storageOf(context: StepContext, side: Side, publication: string | null): Promise<string> {
+async function storageOf(context: Upgrade, side: Side, publication: string | null): Promise<string> {
   const session = await context.act(side);
   return (await session.row<{ storage: string }>(ROW_STORAGE, [publication])).storage;
 }

@@ -35,7 +35,12 @@ export class StepRunner {
       await this.repository.setStep(this.run.name, step.name, 'running', null);
       try {
         await failpoint(`upgrade.${step.name}.begin`);
-        const detail = await this.retrying(retryForMs(step), () => this.bounded(step, () => step.run(this.run)));
+        const passing = step.retryForMs ? isUndecided : isPassing;
+        const detail = await this.retrying(
+          retryForMs(step),
+          () => this.bounded(step, () => step.run(this.run)),
+          passing,
+        );
         await failpoint(`upgrade.${step.name}.acted`);
         await this.run.audit(step.name, 'succeeded', detail);
         await this.repository.setStep(this.run.name, step.name, 'skipped' in detail ? 'skipped' : 'done', detail);
@@ -130,6 +135,14 @@ function retryForMs(step: UpgradeStep): number {
 
 function isAny(error: unknown): boolean {
   return !(error instanceof Problem && error.options.extra?.left !== undefined);
+}
+
+/**
+ * Where neither side is open, whatever stands in the way (somebody alters a role just then, a privilege was taken) may
+ * pass; not what the step itself decided.
+ */
+function isUndecided(error: unknown): boolean {
+  return !(error instanceof Problem && error.code === 'CONFLICT' && !error.retryable);
 }
 
 /** Connections that break and servers that restart come back; a refused statement does not change by itself. */

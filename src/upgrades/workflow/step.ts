@@ -7,10 +7,10 @@ import type { PreflightOptions } from '../preflight/options.js';
 import type { LinkVerification, VerificationProgress } from '../../verification/at-rest/link-verification.js';
 import type { ObjectNames } from '../object-names.js';
 import type { UpgradePhase, UpgradeRequest } from '../upgrade-request.js';
-import type { Direction } from './direction.js';
+import type { Direction, Side } from './direction.js';
 import type { Readers } from './readers.js';
 
-export type Side = 'source' | 'target';
+export type { Side };
 
 /** What a step works with. `facts` is what was recorded so far; a step records its intent before it acts. */
 export interface StepContext {
@@ -79,7 +79,10 @@ export interface UpgradeStep {
   readonly phase: UpgradePhase;
   /** Answers what the report tells of it, no secrets; `{ skipped: why }` when it was not needed. */
   run(context: StepContext): Promise<Record<string, unknown>>;
-  /** How long a server that went away is waited for, in ms; default two minutes, and not at all inside the fence. */
+  /**
+   * How long a server that went away is waited for, in ms; default two minutes, and not at all inside the fence. Where a
+   * step says so itself, anything that may pass is waited for: neither side is open until it succeeds.
+   */
   readonly retryForMs?: number;
   /** Puts back what `run` did, whether it finished or not. Idempotent. Null: there was nothing. */
   undo?(context: StepContext): Promise<Record<string, unknown> | null>;

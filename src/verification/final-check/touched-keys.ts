@@ -22,6 +22,8 @@ export interface KeylessTable {
 
 interface TouchedTable extends KeylessTable {
   positions: number[];
+  /** Whether both servers print a key the same way. */
+  sameKeys: boolean;
   onPublisher: ChangeReader;
   onSubscriber: ChangeReader;
   /** Key (as JSON, in the publisher's form) to the end LSN of the last transaction that touched it. */
@@ -56,6 +58,7 @@ export class TouchedKeys {
       this.tables.set(tableId(shape), {
         shape,
         positions: keyPositions(shape),
+        sameKeys: shape.key?.every(({ conversion }) => conversion === 'none') ?? false,
         onPublisher: new ChangeReader(shape),
         onSubscriber: new ChangeReader(shape, 'ignored'),
         keys: new Map(),
@@ -87,12 +90,16 @@ export class TouchedKeys {
     });
   }
 
-  /** Notes a transaction of the subscriber's own stream; only those applied from the publisher count. */
+  /**
+   * Notes a transaction of the subscriber's own stream; only those applied from the publisher count. Their keys are those
+   * the publisher's stream told, and what triggers wrote besides: that is in no other stream.
+   */
   recordApplied(transaction: StreamedTransaction): void {
     const { origin } = transaction;
     if (origin?.name !== this.origin || origin.lsn <= this.verified) return;
     this.note(transaction, origin.lsn, (table, change) => {
       if (!table.shape.key) table.applied.add(table.onSubscriber.read(change), origin.lsn);
+      else if (table.sameKeys) touchIfKnown(table, change, origin.lsn);
     });
   }
 
@@ -178,8 +185,21 @@ export class TouchedKeys {
   }
 }
 
-function touch(table: TouchedTable, change: RowChange, lsn: Lsn): void {
-  const { before, after } = keysOf(change, table.positions);
-  if (before) table.keys.set(keyText(before), lsn);
-  if (after) table.keys.set(keyText(after), lsn);
+function touch({ keys, positions }: TouchedTable, change: RowChange, lsn: Lsn): void {
+  const { before, after } = keysOf(change, positions);
+  for (const key of [before, after]) {
+    if (!key) continue;
+    const text = keyText(key);
+    // The subscriber tells of a key after the publisher may have told of a later change of it.
+    keys.set(text, maxLsn(keys.get(text) ?? ZERO_LSN, lsn));
+  }
+}
+
+/** A subscriber's replica identity need not carry the key; the publisher's stream tells of what it applied. */
+function touchIfKnown(table: TouchedTable, change: StreamedRowChange, lsn: Lsn): void {
+  try {
+    touch(table, table.onSubscriber.read(change), lsn);
+  } catch (error) {
+    if (!(error instanceof TableMoved)) throw error;
+  }
 }
