@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Session } from '../../src/postgres/session.js';
 import { readFingerprint } from '../../src/postgres/schema/fingerprint.js';
 import { parseLsn } from '../../src/shared/lsn.js';
+import type { StreamedTransaction } from '../../src/postgres/replication/streamed-transaction.js';
 import type { UpgradeRepository } from '../../src/upgrades/upgrade.repository.js';
 import type { UpgradeFacts } from '../../src/upgrades/facts.js';
 import { objectNames } from '../../src/upgrades/object-names.js';
@@ -167,6 +168,12 @@ describe('readers of an upgrade', () => {
     expect(differences).toMatchObject([{ table: 'by_index', kind: 'extra' }]);
     await link.plant(`drop trigger more on sales.orders; delete from sales.by_index where code = 'besides'`);
     expect(await readers.verify(context)).toMatchObject({ verdict: 'equal' });
+  });
+
+  it('count a transaction too large to be kept as a change like any other', async () => {
+    const { published } = readers as unknown as { published(transaction: Partial<StreamedTransaction>): void };
+    published.call(readers, { xid: 1, changes: [], overflow: true, endLsn: 10n });
+    expect(await readers.changesAfter(9n, 0n, 1_000)).toEqual([{ schema: null, table: null, lsn: '0/A' }]);
   });
 
   it('refuse a fence that could only fail: what overtook the verification is named before anybody is barred', async () => {
