@@ -171,9 +171,9 @@ describe('readers of an upgrade', () => {
   });
 
   it('count a transaction too large to be kept as a change like any other', async () => {
-    const { published } = readers as unknown as { published(transaction: Partial<StreamedTransaction>): void };
-    published.call(readers, { xid: 1, changes: [], overflow: true, endLsn: 10n });
-    expect(await readers.changesAfter(9n, 0n, 1_000)).toEqual([{ schema: null, table: null, lsn: '0/A' }]);
+    const fed = readers as unknown as { published(transaction: Partial<StreamedTransaction>): void };
+    fed.published({ xid: 1, changes: [], overflow: true, endLsn: parseLsn('0/A') });
+    expect(await readers.changesAfter(parseLsn('0/9'), parseLsn('0/1'), 1_000)).toEqual([{ schema: null, table: null, lsn: '0/A' }]);
   });
 
   it('refuse a fence that could only fail: what overtook the verification is named before anybody is barred', async () => {
