@@ -37,7 +37,7 @@ export class OrphanedSlotsController {
   async forget(@Param('id', UuidPipe) id: string, @DryRun(PlanDto) dryRun: boolean): Promise<PlanDto | undefined> {
     const { slot } = await this.left.require(id);
     if (dryRun) return onlyHere(`Forgets the slot ${slot}; wherever it is, it stays.`);
-    await this.left.forget(id);
+    await this.left.forget([id]);
     return undefined;
   }
 }
