@@ -3,6 +3,7 @@ import { carryOut, type Change, type ChangeOptions, plan } from '../changes/chan
 import { registerSecret } from '../observability/redact.js';
 import { readPublications } from '../postgres/catalog/publications.js';
 import { readSubscriptions } from '../postgres/catalog/subscriptions.js';
+import { ANSWER_GRACE_MS } from '../postgres/connection.js';
 import { parseConninfo } from '../postgres/ddl/conninfo.js';
 import { createReplicationSlot } from '../postgres/ddl/replication-slot.ddl.js';
 import type { SubscriptionOptions } from '../postgres/ddl/subscription-options.js';
@@ -13,6 +14,7 @@ import { Problem } from '../problems/problem.js';
 import { ReplicationSlotsService } from '../replication-slots/replication-slots.service.js';
 import { ServersService } from '../servers/servers.service.js';
 import { slotNameProblem } from '../shared/identifier.js';
+import { explainCreationTimeout } from './creation-timeout.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
 import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
@@ -91,8 +93,8 @@ export class SubscriptionCreation {
         slotDeadlineMs,
       );
     } catch (error) {
-      if (known === null || request.options?.createSlot === false) throw error;
-      throw await this.slots.withBlockers(known.server, slotDeadlineMs, error);
+      const blockers = known === null ? null : () => this.slots.blockers(known.server);
+      throw await explainCreationTimeout(error, parseConninfo(connection), slotDeadlineMs, blockers);
     }
   }
 
@@ -161,7 +163,8 @@ export class SubscriptionCreation {
     statementTimeoutMs = STATEMENT_TIMEOUT_MS,
   ): Promise<T> {
     const target = await this.servers.target(server, database);
-    return withSession(target, { purpose: 'create subscription', statementTimeoutMs }, work);
+    const answerWithinMs = statementTimeoutMs + ANSWER_GRACE_MS;
+    return withSession(target, { purpose: 'create subscription', statementTimeoutMs, answerWithinMs }, work);
   }
 
   /** What CREATE SUBSCRIPTION only warns of, or finds out when the apply worker fails. Answers the version. */
