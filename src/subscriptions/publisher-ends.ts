@@ -5,7 +5,6 @@ import { readWalSenders, type WalSender } from '../postgres/catalog/wal-senders.
 import {
   readSubscriptionConnections,
   readSubscriptions,
-  type SubscribedTable,
   type Subscription,
 } from '../postgres/catalog/subscriptions.js';
 import { type Conninfo, parseConninfo, withoutSecrets } from '../postgres/ddl/conninfo.js';

@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import { carryOut, type Change, type ChangeOptions, plan } from '../changes/change.js';
+import { carryOut, type Change, type ChangeOptions, type Place, plan } from '../changes/change.js';
+import { failpoint } from '../engine/failpoints.js';
 import { registerSecret } from '../observability/redact.js';
 import { readPublications } from '../postgres/catalog/publications.js';
+import { readReplicationSlots } from '../postgres/catalog/replication-slots.js';
 import { readSubscriptions } from '../postgres/catalog/subscriptions.js';
 import { ANSWER_GRACE_MS } from '../postgres/connection.js';
 import { parseConninfo } from '../postgres/ddl/conninfo.js';
@@ -14,6 +16,7 @@ import { Problem } from '../problems/problem.js';
 import { ReplicationSlotsService } from '../replication-slots/replication-slots.service.js';
 import { ServersService } from '../servers/servers.service.js';
 import { slotNameProblem } from '../shared/identifier.js';
+import { LeftSlots } from './left-slots/left-slots.service.js';
 import { explainCreationTimeout } from './creation-timeout.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
@@ -45,6 +48,7 @@ type ConnectedRequest = CreateSubscriptionRequest & {
 };
 
 const STATEMENT_TIMEOUT_MS = 60_000;
+const LOOK_MS = 5_000;
 
 /** CREATE SUBSCRIPTION and the slot that goes with it. */
 @Injectable()
@@ -53,6 +57,7 @@ export class SubscriptionCreation {
     private readonly servers: ServersService,
     private readonly slots: ReplicationSlotsService,
     private readonly ends: PublisherEnds,
+    private readonly left: LeftSlots,
   ) {}
 
   async create(
@@ -84,14 +89,13 @@ export class SubscriptionCreation {
     const known = await this.ends.publisherBy(connection);
     // As last seen: a publisher that is away, or that only the subscriber reaches, is no reason not to ask the latter.
     const publisherVersion = known === null ? null : (await this.servers.facts(known.server)).versionNum;
+    const create = () =>
+      this.runCreate(server, database, { ...request, connection, publisherVersion }, dryRun, slotDeadlineMs);
     try {
-      return await this.runCreate(
-        server,
-        database,
-        { ...request, connection, publisherVersion },
-        dryRun,
-        slotDeadlineMs,
-      );
+      const slot = request.options?.createSlot === false ? null : requireSlotName(request);
+      const isOurs = known !== null && slot !== null && !dryRun && (await this.isFree(known.server, slot));
+      if (!isOurs) return await create();
+      return await this.guarded({ server, database }, known, request.name, slot, create);
     } catch (error) {
       const blockers = known === null ? null : () => this.slots.blockers(known.server);
       throw await explainCreationTimeout(error, parseConninfo(connection), slotDeadlineMs, blockers);
@@ -126,15 +130,16 @@ export class SubscriptionCreation {
       const { statements, warnings } = await this.runCreate(server, database, withoutSlot, true);
       return { statements: [...slotPlan, ...statements], result: null, warnings };
     }
-    const created = await this.slots.create(publisher.server, publisher.database, slot, {
-      ...(slotDeadlineMs === undefined ? {} : { deadlineMs: slotDeadlineMs }),
-    });
-    try {
+    const deadline = slotDeadlineMs === undefined ? {} : { deadlineMs: slotDeadlineMs };
+    const refused = (error: unknown) => {
+      throw isRefusal(error) ? new SlotRefused(error) : error;
+    };
+    return this.guarded({ server, database }, publisher, request.name, slotName, async () => {
+      const created = await this.slots.create(publisher.server, publisher.database, slot, deadline).catch(refused);
+      await failpoint('subscription.create.slot');
       const change = await this.runCreate(server, database, withoutSlot, false);
       return { ...change, statements: [...created.statements, ...change.statements] };
-    } catch (error) {
-      throw await this.withoutOrphan(server, database, publisher.server, request.name, slotName, error);
-    }
+    });
   }
 
   private async runCreate(
@@ -192,22 +197,59 @@ export class SubscriptionCreation {
     });
   }
 
+  /** Whether the publisher is known to have no slot of that name: one that is there afterwards is ours. */
+  private async isFree(publisher: string, slot: string): Promise<boolean> {
+    try {
+      return (
+        (await this.servers.look(publisher, undefined, LOOK_MS, (session) => readReplicationSlots(session, slot)))
+          .length === 0
+      );
+    } catch (error) {
+      if (error instanceof Problem && error.code !== 'INTERNAL') return false;
+      throw error;
+    }
+  }
+
+  /** Creates a slot with its subscription; the slot is recorded before, so that it is known whatever dies meanwhile. */
+  private async guarded(
+    subscriber: Place,
+    publisher: Place,
+    subscription: string,
+    slot: string,
+    create: () => Promise<Creation>,
+  ): Promise<Creation> {
+    const record = await this.left.recordCreation(subscriber, publisher, subscription, slot);
+    try {
+      const creation = await create();
+      await this.left.forget([record]);
+      return creation;
+    } catch (error) {
+      if (!(error instanceof SlotRefused)) {
+        throw await this.withoutOrphan(subscriber, publisher.server, subscription, slot, record, error);
+      }
+      await this.left.forget([record]);
+      throw error.cause;
+    }
+  }
+
   /** Drops the slot made for a subscription that came to nothing; where that is not certain, says what is left. */
   private async withoutOrphan(
-    server: string,
-    database: string,
+    { server, database }: Place,
     publisher: string,
     subscription: string,
     slot: string,
+    record: string,
     error: unknown,
   ): Promise<unknown> {
     try {
       const exists = await this.inSubscriber(server, database, (session) => readSubscriptions(session, subscription));
       // The answer was lost, not the deed: the subscription exists and needs its slot.
-      if (exists.some(({ settings }) => settings.slotName === slot)) return error;
-      await this.slots.drop(publisher, slot);
+      const needed = exists.some(({ settings }) => settings.slotName === slot);
+      if (!needed && !(await this.isFree(publisher, slot))) await this.slots.drop(publisher, slot);
+      await this.left.forget([record]);
       return error;
     } catch {
+      await this.left.confirm([record]);
       if (!(error instanceof Problem)) return error;
       const left = { server: publisher, slot };
       return new Problem(error.code, `${error.detail}; the slot ${slot} may be left behind on ${publisher}`, {
@@ -217,6 +259,19 @@ export class SubscriptionCreation {
       });
     }
   }
+}
+
+/** The publisher said that it made no slot: one of that name is another's. */
+class SlotRefused extends Error {
+  constructor(cause: unknown) {
+    super('the slot was refused', { cause });
+  }
+}
+
+/** An answer of the server, and not the end of its life. */
+function isRefusal(error: unknown): boolean {
+  const state = error instanceof Problem ? error.options.sqlstate : undefined;
+  return state !== undefined && !/^(08|57P)/.test(state);
 }
 
 /** The statements, once it is known that the server's version takes them and the name is free. */
