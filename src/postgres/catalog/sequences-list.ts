@@ -65,7 +65,7 @@ async function read(session: Session, parameters: unknown[]): Promise<Sequence[]
   const values = await valuesOf(session, readable);
   const gone = await goneOf(
     session,
-    readable.filter((oid) => values.get(oid)?.lastValue == null),
+    readable.filter((oid) => (values.get(oid)?.lastValue ?? null) === null),
   );
   return rows.filter(({ oid }) => !gone.has(oid)).map((row) => decodeSequence(row, values.get(row.oid)));
 }
