@@ -43,7 +43,10 @@ export async function explainCreationTimeout(
   return new Problem('SERVER_TIMEOUT', `the subscription was not created within ${waitedMs} ms: ${detail}`, {
     sqlstate: TIMED_OUT,
     hint,
-    extra: { publisherReached: probe.reached, publisherReason: probe.reason, blockers: probe.blockers ?? [] },
+    extra: {
+      ...error.options.extra,
+      ...{ publisherReached: probe.reached, publisherReason: probe.reason, blockers: probe.blockers ?? [] },
+    },
     cause: error,
   });
 }

@@ -241,15 +241,17 @@ export class SubscriptionCreation {
     record: string,
     error: unknown,
   ): Promise<unknown> {
+    let needed: boolean | null = null;
     try {
       const exists = await this.inSubscriber(server, database, (session) => readSubscriptions(session, subscription));
       // The answer was lost, not the deed: the subscription exists and needs its slot.
-      const needed = exists.some(({ settings }) => settings.slotName === slot);
+      needed = exists.some(({ settings }) => settings.slotName === slot);
       if (!needed && !(await this.isFree(publisher, slot))) await this.slots.drop(publisher, slot);
       await this.left.forget([record]);
       return error;
     } catch {
-      await this.left.confirm([record]);
+      // Else a look at the subscriber decides.
+      if (needed === false) await this.left.confirm([record]);
       if (!(error instanceof Problem)) return error;
       const left = { server: publisher, slot };
       return new Problem(error.code, `${error.detail}; the slot ${slot} may be left behind on ${publisher}`, {

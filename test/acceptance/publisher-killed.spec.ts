@@ -56,7 +56,8 @@ describe.each([
       await server.run(database, 'create table t (id int primary key); create table u (id int primary key)');
     }
     await publisher.run(database, 'create publication p for table t; create publication q for table u');
-    api = await ApiUnderTest.start(subscriber, await subscriber.freshDatabase(`${database}_state`), {
+    const state = await TestServer.shared(18);
+    api = await ApiUnderTest.start(state, await state.freshDatabase(`${database}_state`), {
       imports: [PublicationsModule, SubscriptionsModule, ReplicationSlotsModule],
     });
     for (const [server, { host, user, password }, port] of [
@@ -117,6 +118,15 @@ describe.each([
       // Whatever is left of it is shown before anybody repairs anything, by the subscriber alone.
       const subscribed = (await api.get(path)).status === 200;
       const recorded = (await api.get(ORPHANS)).body.items as { slot: string }[];
+      const oids = await subscriber.withSession(database, async (session) =>
+        (
+          await session.rows<{ oid: string }>(
+            `select s.oid::text as oid from pg_catalog.pg_subscription s
+               join pg_catalog.pg_database d on d.oid = s.subdbid and d.datname = pg_catalog.current_database()`,
+          )
+        ).map(({ oid }) => oid),
+      );
+      expect(oids).toHaveLength(subscribed ? 1 : 0);
       await publisher.restart();
       await network.restore();
       const there = await publisher.withSession(database, async (session) =>

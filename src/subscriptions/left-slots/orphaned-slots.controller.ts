@@ -17,7 +17,8 @@ export class OrphanedSlotsController {
   @ApiOperation({
     summary: 'List slots that dropped subscriptions left behind',
     description:
-      'Recorded when a subscription is dropped with `?slot=keep`, for its publisher may be away for long. What a ' +
+      'Recorded when a subscription is dropped with `?slot=keep`, for its publisher may be away for long, and while ' +
+      'a slot is made for a new subscription, which may come to nothing. What a ' +
       'publisher that is back does not have any more is forgotten and not listed.',
   })
   @ApiPage(OrphanedSlotDto)
