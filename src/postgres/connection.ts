@@ -28,6 +28,11 @@ export interface ConnectOptions {
   /** 0 only for sessions that end their statements otherwise (streams, long hashes with their own deadline). */
   statementTimeoutMs?: number;
   lockTimeoutMs?: number;
+  /**
+   * Ends the session when a statement has no answer by then: the server is silent, and would not hear a cancel. More
+   * than its own limits take, so that a server that answers is heard. Unset: waits as long as the network does.
+   */
+  answerWithinMs?: number;
   /** Leaves statement_timeout as the server has it for the role: to see what that is. */
   serverTimeouts?: boolean;
   /** Opens a walsender session (`replication=database`). */
@@ -39,6 +44,8 @@ export interface ConnectOptions {
 export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 export const DEFAULT_STATEMENT_TIMEOUT_MS = 30_000;
 export const DEFAULT_LOCK_TIMEOUT_MS = 5_000;
+/** How much later than its own limit a server's answer may come. */
+export const ANSWER_GRACE_MS = 5_000;
 
 /**
  * Settings that change how values are printed or names resolved, pinned so that two servers answer alike

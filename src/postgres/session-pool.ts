@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../problems/error-codes.js';
 import { Problem } from '../problems/problem.js';
-import type { ConnectionTarget } from './connection.js';
+import { ANSWER_GRACE_MS, type ConnectionTarget, DEFAULT_STATEMENT_TIMEOUT_MS } from './connection.js';
 import { Session } from './session.js';
 
 export interface PoolLimits {
@@ -12,6 +12,8 @@ export interface PoolLimits {
   lifetimeMs: number;
   /** How long a borrower waits for a session before it is told SERVER_TIMEOUT. */
   waitMs: number;
+  /** A session that gave no answer for that long is dropped, so that a server once silent is not shut out for good. */
+  answerMs: number;
   /** After a failed connection the next is tried this much later, doubled each time, at most `backOffMaxMs`. */
   backOffMs: number;
   backOffMaxMs: number;
@@ -22,6 +24,7 @@ const DEFAULT_LIMITS: PoolLimits = {
   idleMs: 30_000,
   lifetimeMs: 600_000,
   waitMs: 10_000,
+  answerMs: DEFAULT_STATEMENT_TIMEOUT_MS + ANSWER_GRACE_MS,
   backOffMs: 250,
   backOffMaxMs: 15_000,
 };
@@ -121,7 +124,7 @@ export class SessionPool {
     if (this.failure && Date.now() < this.failure.until) throw this.failure.problem;
     this.busy++;
     try {
-      const session = await Session.open(this.target);
+      const session = await Session.open(this.target, { answerWithinMs: this.limits.answerMs });
       this.failure = null;
       return { session, openedAt: Date.now() };
     } catch (error) {

@@ -1,6 +1,13 @@
-import type { Client, QueryResultRow } from 'pg';
+import type { Client, QueryConfig, QueryResult, QueryResultRow } from 'pg';
 import { majorOf } from '../shared/server-version.js';
-import { connect, liftTimeoutsExpression, type ConnectionTarget, type ConnectOptions } from './connection.js';
+import {
+  connect,
+  DEFAULT_CONNECT_TIMEOUT_MS,
+  liftTimeoutsExpression,
+  type ConnectionTarget,
+  type ConnectOptions,
+} from './connection.js';
+import { Problem } from '../problems/problem.js';
 import { translateError } from './translate-error.js';
 
 const GOODBYE_MS = 2_000;
@@ -11,6 +18,7 @@ const GOODBYE_MS = 2_000;
  */
 export class Session {
   private ended = false;
+  private isSilent = false;
 
   private constructor(
     private readonly client: Client,
@@ -19,6 +27,7 @@ export class Session {
     readonly backendPid: number,
     readonly where: string,
     private readonly onStatement?: (sql: string) => void,
+    private readonly answerWithinMs?: number,
   ) {
     client.once('end', () => (this.ended = true));
     client.on('error', () => (this.ended = true));
@@ -27,15 +36,19 @@ export class Session {
   static async open(target: ConnectionTarget, options: ConnectOptions = {}): Promise<Session> {
     const client = await connect(target, options);
     const where = `${target.host}:${target.port}/${target.database}`;
+    const silence = setTimeout(() => dropConnection(client), options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS);
     try {
       const { rows } = await client.query<{ version: number; pid: number }>(
         `select pg_catalog.current_setting('server_version_num')::int as version, pg_catalog.pg_backend_pid() as pid` +
           (options.serverTimeouts ? '' : `, ${liftTimeoutsExpression()}`),
       );
-      return new Session(client, rows[0]!.version, rows[0]!.pid, where, target.onStatement);
+      const { version, pid } = rows[0]!;
+      return new Session(client, version, pid, where, target.onStatement, options.answerWithinMs);
     } catch (error) {
       await client.end().catch(() => {});
       throw translateError(error, where);
+    } finally {
+      clearTimeout(silence);
     }
   }
 
@@ -50,11 +63,16 @@ export class Session {
 
   async rows<Row extends QueryResultRow>(sql: string, parameters?: unknown[]): Promise<Row[]> {
     this.onStatement?.(sql);
-    try {
-      return (await this.client.query<Row>(sql, parameters)).rows;
-    } catch (error) {
-      throw translateError(error, this.where);
-    }
+    return (await this.answered(this.client.query<Row>(sql, parameters))).rows;
+  }
+
+  /**
+   * By the extended protocol, which takes exactly one statement: text from a caller (a row filter) cannot smuggle in a
+   * second.
+   */
+  async one<Row>(sql: string): Promise<Row[]> {
+    const query = { text: sql, queryMode: 'extended' } satisfies QueryConfig & { queryMode: string };
+    return (await this.answered(this.client.query(query))).rows as Row[];
   }
 
   /** The single row of a statement that always returns exactly one. */
@@ -67,11 +85,7 @@ export class Session {
   /** How many rows an INSERT, UPDATE or DELETE changed. */
   async affected(sql: string, parameters?: unknown[]): Promise<number> {
     this.onStatement?.(sql);
-    try {
-      return (await this.client.query(sql, parameters)).rowCount ?? 0;
-    } catch (error) {
-      throw translateError(error, this.where);
-    }
+    return (await this.answered(this.client.query(sql, parameters))).rowCount ?? 0;
   }
 
   /** Runs one statement, or several separated by semicolons in one round trip; results are thrown away. */
@@ -91,6 +105,23 @@ export class Session {
     }
   }
 
+  private async answered<Row extends QueryResultRow>(answer: Promise<QueryResult<Row>>): Promise<QueryResult<Row>> {
+    const limit = this.answerWithinMs;
+    const giveUp = () => {
+      this.isSilent = true;
+      this.destroy();
+    };
+    const silence = limit === undefined ? undefined : setTimeout(giveUp, limit);
+    try {
+      return await answer;
+    } catch (error) {
+      if (this.isSilent) throw new Problem('SERVER_TIMEOUT', `${this.where} gave no answer for ${limit} ms`);
+      throw translateError(error, this.where);
+    } finally {
+      clearTimeout(silence);
+    }
+  }
+
   /** For code inside postgres/ that needs the driver itself (streams, COPY). */
   get driver(): Client {
     return this.client;
@@ -99,7 +130,7 @@ export class Session {
   /** Drops the connection without a word to the server: for one that no longer answers. */
   destroy(): void {
     this.ended = true;
-    (this.client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+    dropConnection(this.client);
   }
 
   /** Says goodbye; a server that does not hear it is left without one after a moment. */
@@ -109,6 +140,10 @@ export class Session {
     await this.client.end().catch(() => {});
     clearTimeout(unheard);
   }
+}
+
+function dropConnection(client: Client): void {
+  (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
 }
 
 /** Opens a session, lends it to `work`, and closes it whatever happens. */

@@ -8,6 +8,7 @@ import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { pageOfList } from '../changes/list-page.js';
 import { PlanDto } from '../changes/plan.dto.js';
 import { parseLsn } from '../shared/lsn.js';
+import { AdvancePlanDto } from './advance-plan.dto.js';
 import {
   AdvanceReplicationSlotDto,
   CopyReplicationSlotDto,
@@ -80,17 +81,23 @@ export class ReplicationSlotsController {
 
   @Post(':slot/advance')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Advance a replication slot', description: 'What lies before the LSN will never be sent.' })
+  @ApiOperation({
+    summary: 'Advance a replication slot',
+    description:
+      'What lies before the LSN will never be sent. A dry run tells what that is: it reads the stream through a ' +
+      'temporary copy of the slot. Refused where the slot has an owner that will come back, unless forced.',
+  })
   @ExampleBody(AdvanceReplicationSlotDto, { lsn: '0/1A2B3C4' })
   @ApiOkResponse({ type: ReplicationSlotViewDto })
   async advance(
     @NameParam('server') server: string,
     @NameParam('slot') slot: string,
     @Body() body: AdvanceReplicationSlotDto,
-    @DryRun(PlanDto) dryRun: boolean,
-  ): Promise<ReplicationSlotViewDto | PlanDto> {
-    const { statements, result } = await this.slots.advance(server, slot, parseLsn(body.lsn), { dryRun });
-    return result ?? { statements };
+    @DryRun(AdvancePlanDto) dryRun: boolean,
+  ): Promise<ReplicationSlotViewDto | AdvancePlanDto> {
+    const options = { dryRun, force: body.force ?? false };
+    const { statements, result, skips } = await this.slots.advance(server, slot, parseLsn(body.lsn), options);
+    return result ?? { statements, skips: skips! };
   }
 
   @Delete(':slot')

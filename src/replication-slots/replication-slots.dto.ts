@@ -169,6 +169,14 @@ export class AdvanceReplicationSlotDto {
   @IsString()
   @Matches(/^[0-9A-Fa-f]{1,8}\/[0-9A-Fa-f]{1,8}$/, { message: 'must be an LSN such as 0/1A2B3C4' })
   lsn: string;
+
+  @ApiPropertyOptional({
+    default: false,
+    description: 'Also where it is kept for somebody who will come back for it, and who misses what is skipped.',
+  })
+  @ValidateIf(present)
+  @IsBoolean()
+  force?: boolean;
 }
 
 export class ReplicationSlotDto {

@@ -13,6 +13,7 @@ import {
   dropReplicationSlot,
   type ReplicationSlotSpec,
 } from '../postgres/ddl/replication-slot.ddl.js';
+import { readSystemIdentifier } from '../postgres/catalog/server-facts.js';
 import { readWalSenders } from '../postgres/catalog/wal-senders.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { redactText } from '../observability/redact.js';
@@ -20,6 +21,7 @@ import { Problem } from '../problems/problem.js';
 import { LsnClock } from '../lsn-clock/lsn-clock.service.js';
 import { ServersService } from '../servers/servers.service.js';
 import { formatLsn, type Lsn, parseLsn } from '../shared/lsn.js';
+import { previewAdvance, type SkippedChanges } from './advance-preview.js';
 import { outlookOf } from './slot-outlook.js';
 import { SlotOwners } from './slot-owners.js';
 import { ownership, type SlotView } from './slot-view.js';
@@ -30,6 +32,7 @@ export interface CreateSlotOptions extends ChangeOptions {
 }
 
 export const DEFAULT_SLOT_DEADLINE_MS = 30_000;
+const LOOK_MS = 10_000;
 
 /** Replication slots of any registered server. */
 @Injectable()
@@ -41,12 +44,17 @@ export class ReplicationSlotsService {
   ) {}
 
   async list(server: string): Promise<SlotView[]> {
+    return (await this.seen(server)).slots;
+  }
+
+  /** All slots, with the cluster that was found at the server's address. */
+  seen(server: string): Promise<{ systemIdentifier: string; slots: SlotView[] }> {
     return this.views(server, null);
   }
 
   /** Rejects with NOT_FOUND. */
   async get(server: string, name: string): Promise<SlotView> {
-    const [view] = await this.views(server, name);
+    const [view] = (await this.views(server, name)).slots;
     if (!view) throw unknownSlot(name);
     return view;
   }
@@ -132,19 +140,26 @@ export class ReplicationSlotsService {
       requireInactive(slot);
       if (dryRun) return { statements: planned, result: null };
       await carryOut(session, statements);
-      await this.owners.noteGone(server, (slot) => slot === name);
+      const systemIdentifier = await readSystemIdentifier(session);
+      await this.owners.noteGone({ server, systemIdentifier }, (slot) => slot === name);
       return { statements: planned, result: { name } };
     });
   }
 
-  /** Moves the slot forward: what it would have sent up to `lsn` is never sent. Not past the end of the WAL. */
+  /**
+   * Moves the slot forward: what it would have sent up to `lsn` is never sent. Not past the end of the WAL. Refused with
+   * CONFLICT while it has an owner that will come back for it, unless `force` says that this one is to miss it. A dry run
+   * tells what would be skipped.
+   */
   async advance(
     server: string,
     name: string,
     lsn: Lsn,
-    { dryRun = false }: ChangeOptions = {},
-  ): Promise<Change<SlotView>> {
+    { dryRun = false, force = false }: ChangeOptions & { force?: boolean } = {},
+  ): Promise<Change<SlotView> & { skips: SkippedChanges | null }> {
     const slot = await this.get(server, name);
+    requireInactive(slot);
+    if (slot.owner?.live && !force) throw missedBy(name, slot.owner.detail);
     // A logical slot is advanced by decoding, which only its own database can do.
     const target = await this.servers.target(server, slot.database ?? undefined);
     return withSession(target, { purpose: 'slot advance' }, async (session) => {
@@ -153,9 +168,12 @@ export class ReplicationSlotsService {
       const planned = plan({ server, database: target.database }, statements);
       requireInactive(current);
       requireForward(current, lsn);
-      if (dryRun) return { statements: planned, result: null };
+      if (dryRun) {
+        const skips = await previewAdvance(this.servers, server, current, slot.owner, lsn);
+        return { statements: planned, result: null, skips };
+      }
       await carryOut(session, statements);
-      return { statements: planned, result: await this.get(server, name) };
+      return { statements: planned, result: await this.get(server, name), skips: null };
     });
   }
 
@@ -167,30 +185,37 @@ export class ReplicationSlotsService {
     });
   }
 
-  private async views(server: string, name: string | null): Promise<SlotView[]> {
-    const { slots, senders } = await this.inServer(server, async (session) => ({
-      slots: await readReplicationSlots(session, name),
-      senders: await readWalSenders(session),
-    }));
-    if (name === null) await this.owners.noteGone(server, (slot) => !slots.some((each) => each.name === slot));
+  private async views(server: string, name: string | null): Promise<{ systemIdentifier: string; slots: SlotView[] }> {
+    const { slots, senders, systemIdentifier } = await this.servers.look(
+      server,
+      undefined,
+      LOOK_MS,
+      async (session) => ({
+        systemIdentifier: await readSystemIdentifier(session),
+        slots: await readReplicationSlots(session, name),
+        senders: await readWalSenders(session),
+      }),
+    );
+    const isGone = (slot: string) => !slots.some((each) => each.name === slot);
+    if (name === null) await this.owners.noteGone({ server, systemIdentifier }, isGone);
     const now = slots[0]?.currentLsn ?? null;
-    if (slots.length === 0) return [];
-    const [{ systemIdentifier }, budget, history] = await Promise.all([
-      this.servers.facts(server),
+    if (slots.length === 0) return { systemIdentifier, slots: [] };
+    const [budget, history] = await Promise.all([
       this.servers.walBudget(server),
       now === null ? null : this.clock.historyOf(server, parseLsn(now)),
     ]);
     const { owners, unanswered } = await this.owners.find({ server, systemIdentifier, slots });
-    return slots.map((slot) => ({
+    const views = slots.map((slot) => ({
       ...slot,
       ...ownership(slot, owners.get(slot.name) ?? null, unanswered),
       reader: senders.find(({ pid }) => pid === slot.activePid) ?? null,
       outlook: outlookOf(slot, history?.rate ?? null, budget),
     }));
+    return { systemIdentifier, slots: views };
   }
 
   /** A slot's creation that ran out of time, with the transactions of the server it waited for. */
-  async withBlockers(server: string, waitedMs: number, error: unknown): Promise<unknown> {
+  private async withBlockers(server: string, waitedMs: number, error: unknown): Promise<unknown> {
     if (!(error instanceof Problem) || error.options.sqlstate !== '57014') return error;
     const running = await this.blockers(server).catch(() => []);
     const blockers = running.filter(({ ageSeconds }) => ageSeconds === null || ageSeconds * 1000 >= waitedMs);
@@ -229,6 +254,12 @@ function unknownSlot(name: string): Problem {
 function owned(name: string, owner: string): Problem {
   return new Problem('CONFLICT', `the slot ${name} is kept for ${owner}`, {
     hint: 'Drop or end that first, which takes the slot along; or drop the slot with ?force=true, after which its owner can only begin anew.',
+  });
+}
+
+function missedBy(name: string, owner: string): Problem {
+  return new Problem('CONFLICT', `the slot ${name} is kept for ${owner}, which would miss what is skipped`, {
+    hint: 'Look at what that is with ?dryRun=true and "force": true; advance with "force": true, after which the owner and its publisher differ.',
   });
 }
 

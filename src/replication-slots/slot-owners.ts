@@ -33,8 +33,14 @@ export interface FoundOwners {
 /** Looks for owners of one kind. Rejects for nothing that a server answers or fails to answer. */
 export type OwnerFinder = (search: OwnerSearch) => Promise<FoundOwners>;
 
+/** A server by name, and the cluster that answered under it. */
+export interface SeenServer {
+  server: string;
+  systemIdentifier: string;
+}
+
 /** Told which slots of a server are gone. */
-export type GoneListener = (server: string, isGone: (slot: string) => boolean) => Promise<void>;
+export type GoneListener = (seen: SeenServer, isGone: (slot: string) => boolean) => Promise<void>;
 
 /** Features whose objects read from slots say here which are theirs. */
 @Injectable()
@@ -53,8 +59,8 @@ export class SlotOwners {
   }
 
   /** A slot was dropped, or all of the server's were seen. */
-  async noteGone(server: string, isGone: (slot: string) => boolean): Promise<void> {
-    for (const listener of this.listeners) await listener(server, isGone);
+  async noteGone(seen: SeenServer, isGone: (slot: string) => boolean): Promise<void> {
+    for (const listener of this.listeners) await listener(seen, isGone);
   }
 
   /** Of two that claim a slot the one that lives counts. */

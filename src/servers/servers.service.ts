@@ -14,6 +14,7 @@ import { SessionPools } from '../postgres/session-pools.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { SecretBox } from '../security/secret-box.js';
+import { within } from './answer-limit.js';
 import { ServerUsage } from './server-usage.js';
 import type { ServerEntity } from './server.entity.js';
 import { ServerRepository } from './server.repository.js';
@@ -156,6 +157,17 @@ export class ServersService implements OnApplicationShutdown {
   /** Lends `work` a pooled session; it leaves no transaction open and no setting changed. */
   async withSession<T>(name: string, database: string | undefined, work: (session: Session) => Promise<T>): Promise<T> {
     return (await this.pool(name, database)).use(work);
+  }
+
+  /**
+   * The same for one that may be silent: rejects with SERVER_TIMEOUT after `ms`, and gives up the session in which no
+   * answer came, which is of no use to others.
+   */
+  look<T>(name: string, database: string | undefined, ms: number, work: (session: Session) => Promise<T>): Promise<T> {
+    return within(
+      ms,
+      this.withSession(name, database, (session) => within(ms, work(session))),
+    );
   }
 
   /** After the last request has ended and before our own database is closed. */

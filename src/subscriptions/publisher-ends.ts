@@ -5,7 +5,6 @@ import { readWalSenders, type WalSender } from '../postgres/catalog/wal-senders.
 import {
   readSubscriptionConnections,
   readSubscriptions,
-  type SubscribedTable,
   type Subscription,
 } from '../postgres/catalog/subscriptions.js';
 import { type Conninfo, parseConninfo, withoutSecrets } from '../postgres/ddl/conninfo.js';
@@ -21,6 +20,8 @@ import { appliedLsn } from './subscription-lag.js';
 import { type PublisherEnd, type SubscriptionView, viewOf } from './subscription-view.js';
 
 const PAGE = 200;
+/** What a publisher has not said by then is not known; what the subscriber says is told all the same. */
+const LOOK_MS = 8_000;
 
 interface Place {
   server: string;
@@ -72,12 +73,16 @@ export class PublisherEnds {
       looks.set(server, look);
       return look;
     };
+    const found = side.subscriptions.map((subscription) => {
+      const connection = shownConnection(side.conninfos?.get(subscription.name));
+      return { subscription, connection, publisher: connection === null ? null : findPublisher(connection, addresses) };
+    });
+    const sizes = this.sizesOnce(found);
     return Promise.all(
-      side.subscriptions.map(async (subscription) => {
-        const connection = shownConnection(side.conninfos?.get(subscription.name));
-        const publisher = connection === null ? null : findPublisher(connection, addresses);
+      found.map(async ({ subscription, connection, publisher }) => {
         if (publisher !== null) {
-          const end = await this.endOf(subscription, publisher, await lookAt(publisher.server));
+          const look = await lookAt(publisher.server);
+          const end = await this.endOf(subscription, publisher, look, () => sizes(publisher, subscription));
           return this.present(side, subscription, connection, end);
         }
         const why =
@@ -90,13 +95,13 @@ export class PublisherEnds {
   }
 
   private async endOf(
-    { settings, tables, publications }: Subscription,
+    { settings, tables }: Subscription,
     publisher: Place,
     { slots, senders, history, versionNum, problem }: SlotLook,
+    sizes: () => Promise<KnownSizes>,
   ): Promise<PublisherEnd> {
     const slot = slots?.find(({ name }) => name === settings.slotName) ?? null;
     const sender = slot?.active === true ? senders.find(({ pid }) => pid === slot.activePid) : undefined;
-    const sizes = () => this.sizesOf(publisher, tables, publications);
     return {
       ...{ publisher, slot, history, versionNum, unknown: problem, senderState: sender?.state ?? null },
       sizes: problem !== null ? { unknown: problem } : tables.some(isUncopied) ? await sizes() : { sizes: [] },
@@ -131,7 +136,7 @@ export class PublisherEnds {
 
   private async slotsOf(server: string): Promise<SlotLook> {
     try {
-      const look = await this.servers.withSession(server, undefined, async (session) => ({
+      const look = await this.servers.look(server, undefined, LOOK_MS, async (session) => ({
         versionNum: session.versionNum,
         slots: await readReplicationSlots(session),
         senders: await readWalSenders(session),
@@ -149,15 +154,45 @@ export class PublisherEnds {
     }
   }
 
-  private async sizesOf({ server, database }: Place, tables: SubscribedTable[], publications: string[]) {
+  /** One session on each database of a publisher, however many subscriptions copy from it. */
+  private sizesOnce(found: readonly { subscription: Subscription; publisher: Place | null }[]) {
+    const asked = new Map<string, Promise<Map<Subscription, KnownSizes>>>();
+    return async (publisher: Place, subscription: Subscription): Promise<KnownSizes> => {
+      const key = JSON.stringify([publisher.server, publisher.database]);
+      const copying = found.filter(
+        (each) => each.subscription.tables.some(isUncopied) && isAt(each.publisher, publisher),
+      );
+      const sizes =
+        asked.get(key) ??
+        this.sizesOf(
+          publisher,
+          copying.map((each) => each.subscription),
+        );
+      asked.set(key, sizes);
+      return (await sizes).get(subscription)!;
+    };
+  }
+
+  /** A table that somebody has locked for long is waited for no longer than the session's `lock_timeout`. */
+  private async sizesOf({ server, database }: Place, copying: Subscription[]): Promise<Map<Subscription, KnownSizes>> {
+    const sizes = new Map<Subscription, KnownSizes>();
     try {
-      return await this.servers.withSession(server, database, async (session): Promise<KnownSizes> => {
-        return { sizes: await readTableSizes(session, tables, publications) };
+      await this.servers.look(server, database, LOOK_MS, async (session) => {
+        for (const subscription of copying) {
+          const { tables, publications } = subscription;
+          sizes.set(subscription, { sizes: await readTableSizes(session, tables, publications) });
+        }
       });
     } catch (error) {
-      return { unknown: `the publisher ${server} did not tell: ${detailOf(error)}` };
+      const unknown = { unknown: `the publisher ${server} did not tell: ${detailOf(error)}` };
+      for (const subscription of copying) if (!sizes.has(subscription)) sizes.set(subscription, unknown);
     }
+    return sizes;
   }
+}
+
+function isAt(one: Place | null, other: Place): boolean {
+  return one?.server === other.server && one.database === other.database;
 }
 
 interface SlotLook {

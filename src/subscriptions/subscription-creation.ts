@@ -1,8 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { carryOut, type Change, type ChangeOptions, plan } from '../changes/change.js';
+import { carryOut, type Change, type ChangeOptions, type Place, plan } from '../changes/change.js';
+import { failpoint } from '../engine/failpoints.js';
 import { registerSecret } from '../observability/redact.js';
 import { readPublications } from '../postgres/catalog/publications.js';
+import { readReplicationSlots } from '../postgres/catalog/replication-slots.js';
 import { readSubscriptions } from '../postgres/catalog/subscriptions.js';
+import { ANSWER_GRACE_MS } from '../postgres/connection.js';
 import { parseConninfo } from '../postgres/ddl/conninfo.js';
 import { createReplicationSlot } from '../postgres/ddl/replication-slot.ddl.js';
 import type { SubscriptionOptions } from '../postgres/ddl/subscription-options.js';
@@ -13,6 +16,8 @@ import { Problem } from '../problems/problem.js';
 import { ReplicationSlotsService } from '../replication-slots/replication-slots.service.js';
 import { ServersService } from '../servers/servers.service.js';
 import { slotNameProblem } from '../shared/identifier.js';
+import { LeftSlots } from './left-slots/left-slots.service.js';
+import { explainCreationTimeout } from './creation-timeout.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
 import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
@@ -43,6 +48,7 @@ type ConnectedRequest = CreateSubscriptionRequest & {
 };
 
 const STATEMENT_TIMEOUT_MS = 60_000;
+const LOOK_MS = 5_000;
 
 /** CREATE SUBSCRIPTION and the slot that goes with it. */
 @Injectable()
@@ -51,6 +57,7 @@ export class SubscriptionCreation {
     private readonly servers: ServersService,
     private readonly slots: ReplicationSlotsService,
     private readonly ends: PublisherEnds,
+    private readonly left: LeftSlots,
   ) {}
 
   async create(
@@ -82,17 +89,16 @@ export class SubscriptionCreation {
     const known = await this.ends.publisherBy(connection);
     // As last seen: a publisher that is away, or that only the subscriber reaches, is no reason not to ask the latter.
     const publisherVersion = known === null ? null : (await this.servers.facts(known.server)).versionNum;
+    const create = () =>
+      this.runCreate(server, database, { ...request, connection, publisherVersion }, dryRun, slotDeadlineMs);
     try {
-      return await this.runCreate(
-        server,
-        database,
-        { ...request, connection, publisherVersion },
-        dryRun,
-        slotDeadlineMs,
-      );
+      const slot = request.options?.createSlot === false ? null : requireSlotName(request);
+      const isOurs = known !== null && slot !== null && !dryRun && (await this.isFree(known.server, slot));
+      if (!isOurs) return await create();
+      return await this.guarded({ server, database }, known, request.name, slot, create);
     } catch (error) {
-      if (known === null || request.options?.createSlot === false) throw error;
-      throw await this.slots.withBlockers(known.server, slotDeadlineMs, error);
+      const blockers = known === null ? null : () => this.slots.blockers(known.server);
+      throw await explainCreationTimeout(error, parseConninfo(connection), slotDeadlineMs, blockers);
     }
   }
 
@@ -124,15 +130,16 @@ export class SubscriptionCreation {
       const { statements, warnings } = await this.runCreate(server, database, withoutSlot, true);
       return { statements: [...slotPlan, ...statements], result: null, warnings };
     }
-    const created = await this.slots.create(publisher.server, publisher.database, slot, {
-      ...(slotDeadlineMs === undefined ? {} : { deadlineMs: slotDeadlineMs }),
-    });
-    try {
+    const deadline = slotDeadlineMs === undefined ? {} : { deadlineMs: slotDeadlineMs };
+    const refused = (error: unknown) => {
+      throw isRefusal(error) ? new SlotRefused(error) : error;
+    };
+    return this.guarded({ server, database }, publisher, request.name, slotName, async () => {
+      const created = await this.slots.create(publisher.server, publisher.database, slot, deadline).catch(refused);
+      await failpoint('subscription.create.slot');
       const change = await this.runCreate(server, database, withoutSlot, false);
       return { ...change, statements: [...created.statements, ...change.statements] };
-    } catch (error) {
-      throw await this.withoutOrphan(server, database, publisher.server, request.name, slotName, error);
-    }
+    });
   }
 
   private async runCreate(
@@ -161,7 +168,8 @@ export class SubscriptionCreation {
     statementTimeoutMs = STATEMENT_TIMEOUT_MS,
   ): Promise<T> {
     const target = await this.servers.target(server, database);
-    return withSession(target, { purpose: 'create subscription', statementTimeoutMs }, work);
+    const answerWithinMs = statementTimeoutMs + ANSWER_GRACE_MS;
+    return withSession(target, { purpose: 'create subscription', statementTimeoutMs, answerWithinMs }, work);
   }
 
   /** What CREATE SUBSCRIPTION only warns of, or finds out when the apply worker fails. Answers the version. */
@@ -189,22 +197,61 @@ export class SubscriptionCreation {
     });
   }
 
+  /** Whether the publisher is known to have no slot of that name: one that is there afterwards is ours. */
+  private async isFree(publisher: string, slot: string): Promise<boolean> {
+    try {
+      return (
+        (await this.servers.look(publisher, undefined, LOOK_MS, (session) => readReplicationSlots(session, slot)))
+          .length === 0
+      );
+    } catch (error) {
+      if (error instanceof Problem && error.code !== 'INTERNAL') return false;
+      throw error;
+    }
+  }
+
+  /** Creates a slot with its subscription; the slot is recorded before, so that it is known whatever dies meanwhile. */
+  private async guarded(
+    subscriber: Place,
+    publisher: Place,
+    subscription: string,
+    slot: string,
+    create: () => Promise<Creation>,
+  ): Promise<Creation> {
+    const record = await this.left.recordCreation(subscriber, publisher, subscription, slot);
+    try {
+      const creation = await create();
+      await this.left.forget([record]);
+      return creation;
+    } catch (error) {
+      if (!(error instanceof SlotRefused)) {
+        throw await this.withoutOrphan(subscriber, publisher.server, subscription, slot, record, error);
+      }
+      await this.left.forget([record]);
+      throw error.cause;
+    }
+  }
+
   /** Drops the slot made for a subscription that came to nothing; where that is not certain, says what is left. */
   private async withoutOrphan(
-    server: string,
-    database: string,
+    { server, database }: Place,
     publisher: string,
     subscription: string,
     slot: string,
+    record: string,
     error: unknown,
   ): Promise<unknown> {
+    let needed: boolean | null = null;
     try {
       const exists = await this.inSubscriber(server, database, (session) => readSubscriptions(session, subscription));
       // The answer was lost, not the deed: the subscription exists and needs its slot.
-      if (exists.some(({ settings }) => settings.slotName === slot)) return error;
-      await this.slots.drop(publisher, slot);
+      needed = exists.some(({ settings }) => settings.slotName === slot);
+      if (!needed && !(await this.isFree(publisher, slot))) await this.slots.drop(publisher, slot);
+      await this.left.forget([record]);
       return error;
     } catch {
+      // Else a look at the subscriber decides.
+      if (needed === false) await this.left.confirm([record]);
       if (!(error instanceof Problem)) return error;
       const left = { server: publisher, slot };
       return new Problem(error.code, `${error.detail}; the slot ${slot} may be left behind on ${publisher}`, {
@@ -214,6 +261,19 @@ export class SubscriptionCreation {
       });
     }
   }
+}
+
+/** The publisher said that it made no slot: one of that name is another's. */
+class SlotRefused extends Error {
+  constructor(cause: unknown) {
+    super('the slot was refused', { cause });
+  }
+}
+
+/** An answer of the server, and not the end of its life. */
+function isRefusal(error: unknown): boolean {
+  const state = error instanceof Problem ? error.options.sqlstate : undefined;
+  return state !== undefined && !/^(08|57P)/.test(state);
 }
 
 /** The statements, once it is known that the server's version takes them and the name is free. */

@@ -1,5 +1,5 @@
 import type { Subscription } from '../postgres/catalog/subscriptions.js';
-import { dropSubscription, dropSubscriptionKeepingSlot } from '../postgres/ddl/subscription.ddl.js';
+import { dropSubscription, dropSubscriptionUnheard } from '../postgres/ddl/subscription.ddl.js';
 import type { Statement } from '../postgres/ddl/statement.js';
 import type { Session } from '../postgres/session.js';
 import { COMBINATION_RULES } from '../postgres/ddl/options/combination-rules.js';
@@ -12,6 +12,8 @@ import type { SubscriptionView } from './subscription-view.js';
 export interface DroppedSubscription {
   name: string;
   slotLeft: SlotLeft | null;
+  /** Of tables whose copy was under way. */
+  tableSlotsLeft: SlotLeft[];
 }
 
 export interface SlotLeft {
@@ -24,14 +26,20 @@ export interface SlotLeft {
   cleanUp: CleanUp;
 }
 
-export function dropStatements(current: Subscription, slot: 'drop' | 'keep'): Statement[] {
-  const { slotName } = current.settings;
-  if (slotName === null) return dropSubscription(current.name, false);
-  return slot === 'drop' ? dropSubscription(current.name, true) : dropSubscriptionKeepingSlot(current.name);
+/** One that has no slot is dropped without the publisher either way. */
+export function isDroppedUnheard({ settings }: Subscription, slot: 'drop' | 'keep'): boolean {
+  return slot === 'keep' || settings.slotName === null;
+}
+
+export function dropStatements(current: Subscription, slot: 'drop' | 'keep', versionNum: number): Statement[] {
+  return isDroppedUnheard(current, slot)
+    ? dropSubscriptionUnheard(current.name, versionNum)
+    : dropSubscription(current.name, true);
 }
 
 /** What stays on the publisher when the subscription is dropped without its slot; null: it has none. */
-export function slotLeftBy({ slotName, publisher, connection }: SubscriptionView): SlotLeft | null {
+export function slotLeftBy(view: SubscriptionView, slotName = view.slotName): SlotLeft | null {
+  const { publisher, connection } = view;
   if (slotName === null) return null;
   const [host, port] = [connection?.host ?? connection?.hostaddr ?? null, connection?.port ?? null];
   const database = publisher?.database ?? connection?.dbname ?? connection?.user ?? null;
@@ -53,14 +61,9 @@ export function dropWarnings(view: SubscriptionView, slot: 'drop' | 'keep'): Sub
 const PUBLISHER_STATES = new Set(['08006', '08001', '57014', 'XX000']);
 
 /** DROP SUBSCRIPTION fails as a whole when its slot cannot be dropped: nothing was changed, and there is a way out. */
-export function explainDropFailure(
-  session: Session,
-  view: SubscriptionView,
-  slot: 'drop' | 'keep',
-  error: unknown,
-): unknown {
+export function explainDropFailure(session: Session, view: SubscriptionView, error: unknown): unknown {
   const fromPublisher = error instanceof Problem && session.alive && PUBLISHER_STATES.has(error.options.sqlstate ?? '');
-  if (!fromPublisher || slot === 'keep') return error;
+  if (!fromPublisher) return error;
   return new Problem(
     'CONFLICT',
     `the slot could not be dropped on the publisher, so nothing was dropped: ${error.detail}`,

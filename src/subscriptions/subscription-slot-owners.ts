@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { setTimeout as delay } from 'node:timers/promises';
 import {
   isSynchronizing,
   readSubscriptionSlots,
@@ -9,6 +8,7 @@ import { parseConninfo } from '../postgres/ddl/conninfo.js';
 import { Problem } from '../problems/problem.js';
 import { type FoundOwners, type OwnerSearch, type SlotOwner, SlotOwners } from '../replication-slots/slot-owners.js';
 import { ServersService } from '../servers/servers.service.js';
+import { within } from '../servers/answer-limit.js';
 import { PublisherEnds } from './publisher-ends.js';
 import { findPublisher, type ServerAddress } from './publisher-lookup.js';
 
@@ -56,7 +56,7 @@ export class SubscriptionSlotOwners {
     publisher: ServerAddress[],
     owners: Map<string, SlotOwner>,
   ): Promise<void> {
-    const subscriptions = await this.servers.withSession(server, undefined, readSubscriptionSlots);
+    const subscriptions = await this.servers.look(server, undefined, ASK_MS, readSubscriptionSlots);
     for (const subscription of subscriptions) {
       const slot = slots.find(({ name }) => name === subscription.slotName);
       const reads = slot && readsFrom(subscription, publisher, slot.database);
@@ -90,7 +90,7 @@ export class SubscriptionSlotOwners {
       return { ...owner, name: oid, database: null, live: false, detail };
     }
     const { name, database } = subscription;
-    const live = await this.servers.withSession(server, database, (session) => isSynchronizing(session, oid, table));
+    const live = await this.servers.look(server, database, ASK_MS, (session) => isSynchronizing(session, oid, table));
     const which = `table ${table} (oid) of subscription ${JSON.stringify(name)} on ${server}`;
     return { ...owner, name, database, live, detail: live ? `copies ${which}` : `copied ${which}, which is over` };
   }
@@ -107,19 +107,5 @@ function readsFrom(
     return findPublisher(parseConninfo(conninfo), publisher)?.database === database;
   } catch {
     return null;
-  }
-}
-
-async function within(ms: number, work: Promise<void>): Promise<void> {
-  const late = new AbortController();
-  work.catch(() => {});
-  try {
-    const timeout = delay(ms, undefined, { signal: late.signal }).then(() => {
-      throw new Problem('SERVER_TIMEOUT', `no answer within ${ms} ms`);
-    });
-    timeout.catch(() => {});
-    await Promise.race([work, timeout]);
-  } finally {
-    late.abort();
   }
 }

@@ -289,6 +289,12 @@ export class DroppedSubscriptionDto {
     description: 'Left on the publisher, where it keeps WAL until it is dropped. Recorded, see /v1/orphaned-slots.',
   })
   slotLeft: SlotLeftDto | null;
+
+  @ApiProperty({
+    type: [SlotLeftDto],
+    description: 'The same of tables whose copy was under way (14 and newer).',
+  })
+  tableSlotsLeft: SlotLeftDto[];
 }
 
 class LinkSubscriberDto extends PublisherEndDto {

@@ -1,11 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { carryOut, type Change, type ChangeOptions, plan } from '../changes/change.js';
+import { failpoint } from '../engine/failpoints.js';
 import {
   readSubscriptionConnections,
   readSubscriptions,
   type Subscription,
 } from '../postgres/catalog/subscriptions.js';
+import { readSynchronizationSlots } from '../postgres/catalog/subscription-slots.js';
+import { ANSWER_GRACE_MS } from '../postgres/connection.js';
 import type { Statement } from '../postgres/ddl/statement.js';
 import { disableSubscription, enableSubscription, refreshSubscription } from '../postgres/ddl/subscription.ddl.js';
 import { type Session, withSession } from '../postgres/session.js';
@@ -27,6 +30,7 @@ import {
   dropStatements,
   dropWarnings,
   explainDropFailure,
+  isDroppedUnheard,
   type SlotLeft,
   slotLeftBy,
 } from './subscription-drop.js';
@@ -44,6 +48,8 @@ export interface SubscriptionChange<T> extends Change<T> {
   warnings: SubscriptionWarning[];
   tables?: RefreshPreview;
 }
+
+type LeftBehind = Omit<DroppedSubscription, 'name'>;
 
 interface PublisherPlace {
   server: string;
@@ -177,34 +183,74 @@ export class SubscriptionsService {
     const target = await this.servers.target(server, database);
     return withSession(target, sessionLimits('drop subscription'), async (session) => {
       const current = await requireSubscription(session, name);
-      if (current.oid !== view.oid || current.settings.slotName !== view.slotName) {
-        throw new Problem('CONFLICT', `subscription ${JSON.stringify(name)} was changed meanwhile`, {
-          retryable: true,
-        });
-      }
-      const statements = dropStatements(current, slot);
+      requireUnchanged(current, view);
+      const statements = dropStatements(current, slot, session.versionNum);
       const planned = plan({ server, database }, statements);
       const warnings = dropWarnings(view, slot);
       if (dryRun) return { statements: planned, result: null, warnings };
-      const slotLeft = slot === 'keep' ? slotLeftBy(view) : null;
-      const record = slotLeft === null ? null : await this.recordLeft(server, database, view, slotLeft);
-      try {
-        await carryOut(session, statements);
-      } catch (error) {
-        // Of a session that was lost it is not known whether it dropped; a record too many does no harm.
-        if (record !== null && (await this.stillThere(session, current))) await this.left.forget(record);
-        throw explainDropFailure(session, view, slot, error);
+      let left: LeftBehind = { slotLeft: null, tableSlotsLeft: [] };
+      if (isDroppedUnheard(current, slot)) {
+        left = await this.dropUnheard(session, { server, database }, view, statements);
+      } else {
+        await carryOut(session, statements).catch(async (error: unknown) => {
+          if ((await this.lookAgain(session, view)) === 'gone') throw unknownSubscription(name);
+          throw explainDropFailure(session, view, error);
+        });
       }
       await this.needs.forget({ server, database, oid: view.oid });
-      return { statements: planned, result: { name, slotLeft }, warnings };
+      return { statements: planned, result: { name, ...left }, warnings };
     });
   }
 
-  /** Whether it is certain that the subscription is there as it was: somebody else may have dropped it at the same time. */
-  private async stillThere(session: Session, before: Subscription): Promise<boolean> {
-    if (!session.alive) return false;
-    const [now] = await readSubscriptions(session, before.name).catch(() => []);
-    return now?.oid === before.oid && now.settings.slotName === before.settings.slotName;
+  /**
+   * What stays is recorded once nobody else can change the subscription and before it is dropped, so that whoever finds
+   * the record while that lock is free finds the outcome too.
+   */
+  private async dropUnheard(
+    session: Session,
+    place: PublisherPlace,
+    view: SubscriptionView,
+    [lock, ...rest]: Statement[],
+  ): Promise<LeftBehind> {
+    const { systemIdentifier } = await this.servers.facts(place.server);
+    const records: string[] = [];
+    try {
+      const left = await session.transaction(async () => {
+        await carryOut(session, [lock!]);
+        requireUnchanged(await requireSubscription(session, view.name), view);
+        const slots = await readSynchronizationSlots(session, String(view.oid), systemIdentifier);
+        const slotLeft = slotLeftBy(view);
+        const tableSlotsLeft = slots.flatMap((slot) => slotLeftBy(view, slot) ?? []);
+        for (const left of [...(slotLeft === null ? [] : [slotLeft]), ...tableSlotsLeft]) {
+          records.push(await this.recordLeft(place.server, place.database, view, left));
+        }
+        await failpoint('subscription.drop.recorded');
+        await carryOut(session, rest, { inTransaction: true });
+        return { slotLeft, tableSlotsLeft };
+      });
+      await failpoint('subscription.drop.done');
+      await this.left.confirm(records);
+      return left;
+    } catch (error) {
+      // Of a session that was lost it is not known whether it dropped; a look at the record will tell.
+      const now = await this.lookAgain(session, view);
+      if (now === 'as-before') await this.left.forget(records);
+      // Somebody else was first; the server, which finds its row gone after waiting for it, has no better word.
+      if (records.length === 0 && now === 'gone') throw unknownSubscription(view.name);
+      throw error;
+    }
+  }
+
+  /** What is certain of the subscription: somebody else may have dropped it at the same time. */
+  private async lookAgain(
+    session: Session,
+    { oid, name, slotName }: SubscriptionView,
+  ): Promise<'as-before' | 'gone' | 'unknown'> {
+    const found = session.alive ? await readSubscriptions(session, name).catch(() => null) : null;
+    if (found === null) return 'unknown';
+    const same = found.find((each) => each.oid === oid);
+    if (!same) return 'gone';
+    return same.settings.slotName === slotName ? 'as-before' : 'unknown';
   }
 
   private recordLeft(
@@ -313,7 +359,13 @@ function withWarnings(view: SubscriptionView, warnings: SubscriptionWarning[]): 
 }
 
 function sessionLimits(purpose: string) {
-  return { purpose, statementTimeoutMs: PUBLISHER_TIMEOUT_MS };
+  const answerWithinMs = PUBLISHER_TIMEOUT_MS + ANSWER_GRACE_MS;
+  return { purpose, statementTimeoutMs: PUBLISHER_TIMEOUT_MS, answerWithinMs };
+}
+
+function requireUnchanged({ oid, name, settings }: Subscription, view: SubscriptionView): void {
+  if (oid === view.oid && settings.slotName === view.slotName) return;
+  throw new Problem('CONFLICT', `subscription ${JSON.stringify(name)} was changed meanwhile`, { retryable: true });
 }
 
 async function requireSubscription(session: Session, name: string): Promise<Subscription> {

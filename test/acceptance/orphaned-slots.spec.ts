@@ -109,6 +109,7 @@ describe.each([
     const planned = await api.call('DELETE', `${path}?slot=keep&dryRun=true`);
     expect(planned.body.statements.map(({ sql }: { sql: string }) => sql)).toEqual([
       expect.stringContaining('disable'),
+      ...(to < 14 ? [] : [expect.stringContaining("port=''0''")]),
       expect.stringContaining('slot_name = none'),
       expect.stringContaining('drop subscription'),
     ]);

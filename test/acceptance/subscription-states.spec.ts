@@ -4,6 +4,7 @@ import { ReplicationSlotsModule } from '../../src/replication-slots/replication-
 import type { SubscriptionView } from '../../src/subscriptions/subscription-view.js';
 import { SubscriptionsModule } from '../../src/subscriptions/subscriptions.module.js';
 import { eventually } from '../support/eventually.js';
+import { Network } from '../support/network.js';
 import { TestServer } from '../support/postgres-fleet.js';
 import { ApiUnderTest } from './security-app.js';
 
@@ -179,6 +180,41 @@ describe.each([
     const slot = `/v1/servers/source/replication-slots/${slotName}_late`;
     await eventually(async () => (await api.get(slot)).status === 404, { within: 20_000 });
     expect((await api.get(`${base}/late`)).status).toBe(404);
+  }, 60_000);
+
+  it('tells a publisher that does not answer from a transaction that is in the way, with a raw connection string', async () => {
+    const network = await Network.to(publisher.port);
+    const { host, user, password } = publisher;
+    const connection = `host=${host} port=${network.port} dbname=${database} user=${user} password=${password} sslmode=disable`;
+    const options = { slotName: `${slotName}_far` };
+    const body = { name: 'far', connection, publications: ['p'], options, slotDeadlineMs: 600 };
+    const blocker = await publisher.open(database);
+    try {
+      network.freeze();
+      const silent = await api.post(base, body);
+      expect(silent).toMatchObject({
+        status: 504,
+        body: {
+          code: 'SERVER_TIMEOUT',
+          publisherReached: false,
+          blockers: [],
+          hint: expect.stringContaining('firewalls'),
+        },
+      });
+      expect(silent.body.detail).toContain(`127.0.0.1:${network.port} does not answer`);
+      expect(silent.text).not.toContain(password);
+      network.thaw();
+      await blocker.execute('begin; select pg_catalog.txid_current()');
+      const late = await api.post(base, body);
+      expect(late).toMatchObject({ status: 504, body: { publisherReached: true } });
+      expect(late.body.detail).toContain('waits for');
+      expect(late.body.blockers.map(({ pid }: { pid: number }) => pid)).toContain(blocker.backendPid);
+    } finally {
+      await blocker.close();
+      const slot = `/v1/servers/source/replication-slots/${slotName}_far`;
+      await eventually(async () => (await api.get(slot)).status === 404, { within: 20_000 });
+      await network.cut();
+    }
   }, 60_000);
 
   it('is not streaming while its worker waits for a publisher that does not speak', async () => {

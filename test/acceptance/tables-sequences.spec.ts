@@ -265,7 +265,9 @@ describe.each([
       status: 404,
       body: { detail: expect.stringContaining('"Weird ""Name"""."absent"') },
     });
-    expect((await api.post(`${link}/sync`, { sequences: [] })).status).toBe(400);
+    for (const sequences of [[], null, 'all', [null]]) {
+      expect((await api.post(`${link}/sync`, { sequences })).status).toBe(400);
+    }
     const audited = (await api.get('/v1/audit-events?action=link-sequences.sync')).body.items;
     expect(audited.at(-1)).toMatchObject({ outcome: 'dry-run', sql: [expect.stringContaining('setval')] });
   });

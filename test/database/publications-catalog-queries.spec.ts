@@ -24,6 +24,8 @@ import { type Variant, variantFor } from '../../src/postgres/catalog/variant.js'
 import {
   SUBSCRIPTION_SLOT_CONNECTIONS,
   SUBSCRIPTION_SLOTS,
+  SUBSCRIPTIONS_BEING_CHANGED,
+  SYNCHRONIZATION_SLOTS,
   SYNCHRONIZATION_STATE,
 } from '../../src/postgres/catalog/subscription-slots.sql.js';
 import { WAL_END } from '../../src/postgres/catalog/wal-position.sql.js';
@@ -48,6 +50,8 @@ const QUERIES: Record<string, { variants: readonly Variant[]; parameters: unknow
   'subscription errors': { variants: SUBSCRIPTION_ERRORS, parameters: NAME },
   'subscription slots': { variants: SUBSCRIPTION_SLOTS, parameters: [] },
   'subscription slot connections': { variants: SUBSCRIPTION_SLOT_CONNECTIONS, parameters: [] },
+  'subscriptions being changed': { variants: SUBSCRIPTIONS_BEING_CHANGED, parameters: [] },
+  'synchronization slots': { variants: SYNCHRONIZATION_SLOTS, parameters: ['1', '1'] },
   'synchronization state': { variants: SYNCHRONIZATION_STATE, parameters: ['1', '1'] },
   'subscription tables': { variants: SUBSCRIPTION_TABLES, parameters: NAME },
   'subscription workers': { variants: SUBSCRIPTION_WORKERS, parameters: NAME },

@@ -67,6 +67,17 @@ describe.each(AVAILABLE_MAJORS)('setting sequences on PostgreSQL %i', (major) =>
     expect(await position('up')).toBe(`${largest} true`);
   });
 
+  it('takes one that was set but never used for as far as it stands', async () => {
+    await session.execute(
+      `select pg_catalog.setval('public.up', 100, false), pg_catalog.setval('public.down', -100, false)`,
+    );
+    expect(await set([at('up', '50'), at('up', '99'), at('up', '100', false), at('down', '-99')])).toEqual([]);
+    expect([await position('up'), await position('down')]).toEqual(['100 false', '-100 false']);
+    // The next value of both is 100: there is nothing to set. Of the third it is 101.
+    expect(await set([at('up', '100'), at('down', '-100')])).toHaveLength(2);
+    expect([await position('up'), await position('down')]).toEqual(['100 true', '-100 true']);
+  });
+
   it('says what it is, a few hundred to a statement', () => {
     const positions = Array.from({ length: 1001 }, (_, n) => at(`s${n}`, '5'));
     const statements = setSequencePositions(positions);

@@ -11,6 +11,7 @@ import {
   disableSubscription,
   dropSubscription,
   dropSubscriptionKeepingSlot,
+  dropSubscriptionUnheard,
   enableSubscription,
   refreshSubscription,
   renameSubscription,
@@ -214,6 +215,14 @@ describe('subscription statements', () => {
       ['alter subscription "s" disable', true],
       ['alter subscription "s" set (slot_name = none)', true],
       ['drop subscription "s"', true],
+    ]);
+    const unheard = (version: number) => dropSubscriptionUnheard('s', version).map(({ redactedSql }) => redactedSql);
+    expect(unheard(130000)).toEqual(dropSubscriptionKeepingSlot('s').map(({ sql }) => sql));
+    expect(unheard(140000)).toEqual([
+      'alter subscription "s" disable',
+      `alter subscription "s" connection 'host=''localhost'' port=''0'' password=''********'''`,
+      'alter subscription "s" set (slot_name = none)',
+      'drop subscription "s"',
     ]);
   });
 

@@ -71,7 +71,7 @@ describe.each([
     const left = new LeftSlots(new LeftSlotRepository(state.dataSource), servers, slots, ends, owners);
     subscriptions = new SubscriptionsService(
       servers,
-      new SubscriptionCreation(servers, slots, ends),
+      new SubscriptionCreation(servers, slots, ends, left),
       ends,
       needs,
       left,
@@ -309,6 +309,7 @@ describe.each([
         ...{ name: slot, publisher: null, host: '127.0.0.1', port: '1', database },
         cleanUp: { method: null, path: null, sql: expect.stringContaining(`'${slot}'`) },
       },
+      tableSlotsLeft: [],
     });
     await expect(read()).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await eventually(async () => (await slots.get('source', slot)).active === false, { within: 10_000 });
@@ -325,7 +326,9 @@ describe.each([
       options: { copyData: false },
     });
     expect(await slotNames()).toContain(name);
-    expect((await subscriptions.drop('sink', database, name, 'drop')).result).toEqual({ name, slotLeft: null });
+    expect((await subscriptions.drop('sink', database, name, 'drop')).result).toEqual({
+      ...{ name, slotLeft: null, tableSlotsLeft: [] },
+    });
     expect(await slotNames()).not.toContain(name);
   });
 });

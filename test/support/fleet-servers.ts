@@ -17,6 +17,7 @@ export function fleetServers(servers: Record<string, TestServer>): ServersServic
     advertisedTarget: async (name, database) => ({ ...(await target(name, database)), rootCert: null }),
     withSession: async <T>(name: string, database: string | undefined, work: (session: Session) => Promise<T>) =>
       withSession(await target(name, database), { purpose: 'test' }, work),
+    look: (name, database, _ms, work) => directory.withSession!(name, database, work),
     facts: (name) => directory.withSession!(name, undefined, readServerFacts),
     walBudget: () => Promise.resolve(null),
     membersOf: () => Promise.resolve([]),

@@ -16,9 +16,12 @@ export class Network {
   private readonly ways = new Set<Way>();
   private frozen = false;
   private trap: Buffer | null = null;
+  private last: Buffer | null = null;
   port = 0;
 
-  private constructor(private readonly serverPort: number) {}
+  private readonly watched = new Map<string, number>();
+
+  private constructor(private serverPort: number) {}
 
   static async to(serverPort: number): Promise<Network> {
     const network = new Network(serverPort);
@@ -57,14 +60,31 @@ export class Network {
     this.frozen = true;
   }
 
+  /** New connections are led to another server. */
+  leadTo(serverPort: number): void {
+    this.serverPort = serverPort;
+  }
+
+  /** Counts the messages of clients that hold `text`, from now on. */
+  count(text: string): () => number {
+    this.watched.set(text, 0);
+    return () => this.watched.get(text)!;
+  }
+
   /** Freezes as soon as a client sends `text`, which is swallowed with the rest. */
   freezeAt(text: string): void {
     this.trap = Buffer.from(text);
   }
 
+  /** Lets `text` of a client through, and nothing more from then on: it is done, but nobody hears of it. */
+  freezeAfter(text: string): void {
+    this.last = Buffer.from(text);
+  }
+
   /** Lets everything through again, but for the connections that lost something: the server keeps those, silent. */
   thaw(): void {
     this.trap = null;
+    this.last = null;
     this.frozen = false;
   }
 
@@ -83,7 +103,9 @@ export class Network {
     const swallowed = (): boolean => (way.dead ||= this.frozen);
     near.on('data', (data) => {
       if (this.trap && data.includes(this.trap)) this.frozen = true;
+      for (const [text, count] of this.watched) if (data.includes(text)) this.watched.set(text, count + 1);
       if (!swallowed()) far.write(data);
+      if (this.last && data.includes(this.last)) this.frozen = true;
     });
     far.on('data', (data) => {
       if (!swallowed()) near.write(data);

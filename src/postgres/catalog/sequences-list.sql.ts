@@ -54,3 +54,9 @@ export const SEQUENCES: readonly Variant[] = [
        order by q.nspname, q.relname`,
   },
 ];
+
+/** Those of the oids `$1` that are sequences still. */
+export const SEQUENCES_THERE = `
+  select q.seqrelid::text as oid
+    from pg_catalog.pg_sequence q
+   where q.seqrelid = any ($1::oid[])`;

@@ -1,8 +1,11 @@
 import type { Session } from '../session.js';
 import { readSequenceValues, type SequenceValue } from './sequence-values.js';
-import { SEQUENCES } from './sequences-list.sql.js';
+import { sqlstateOf } from '../translate-error.js';
+import { SEQUENCES, SEQUENCES_THERE } from './sequences-list.sql.js';
 import type { TableName } from './tables.js';
 import { variantFor } from './variant.js';
+
+const UNDEFINED_TABLE = '42P01';
 
 /** A sequence and where it stands. Values are text: they may pass what a JSON number holds exactly. */
 export interface Sequence extends TableName, SequenceValue {
@@ -59,8 +62,31 @@ export async function readSequence(session: Session, { schema, name }: TableName
 async function read(session: Session, parameters: unknown[]): Promise<Sequence[]> {
   const rows = await session.rows<SequenceRow>(variantFor(SEQUENCES, session.versionNum), parameters);
   const readable = rows.filter(({ obstacle }) => obstacle === null).map(({ oid }) => oid);
-  const values = await readSequenceValues(session, readable);
-  return rows.map((row) => decodeSequence(row, values.get(row.oid)));
+  const values = await valuesOf(session, readable);
+  const gone = await goneOf(
+    session,
+    readable.filter((oid) => (values.get(oid)?.lastValue ?? null) === null),
+  );
+  return rows.filter(({ oid }) => !gone.has(oid)).map((row) => decodeSequence(row, values.get(row.oid)));
+}
+
+/** Up to 17 one that is dropped between its name being looked up and its row being read fails them all. */
+async function valuesOf(session: Session, oids: string[]): Promise<Map<string, SequenceValue>> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await readSequenceValues(session, oids);
+    } catch (error) {
+      if (attempt === 5 || sqlstateOf(error) !== UNDEFINED_TABLE) throw error;
+    }
+  }
+}
+
+/** Those of the oids that were dropped since. */
+async function goneOf(session: Session, oids: string[]): Promise<Set<string>> {
+  if (oids.length === 0) return new Set();
+  const there = await session.rows<{ oid: string }>(SEQUENCES_THERE, [oids]);
+  const found = new Set(there.map(({ oid }) => oid));
+  return new Set(oids.filter((oid) => !found.has(oid)));
 }
 
 const OBSTACLES = {

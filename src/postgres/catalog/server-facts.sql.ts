@@ -201,3 +201,6 @@ select d.datname as name,
   from pg_catalog.pg_database d
  order by d.datname`;
 }
+
+/** Of the cluster that answers. */
+export const SYSTEM_IDENTIFIER = `select system_identifier::text as identifier from pg_catalog.pg_control_system()`;

@@ -10,6 +10,7 @@ import {
   SERVER_SETTINGS,
   SERVER_USAGE,
   serverDatabases,
+  SYSTEM_IDENTIFIER,
   type ServerIdentityRow,
   serverLogin,
   type SettingRow,
@@ -174,4 +175,9 @@ export async function readDatabases(session: Session): Promise<DatabaseFacts[]> 
     connectionLimit: row.connection_limit < 0 ? null : row.connection_limit,
     sizeBytes: row.size_bytes === null ? null : Number(row.size_bytes),
   }));
+}
+
+/** Of the cluster that answers now, whatever was found at that address before. */
+export async function readSystemIdentifier(session: Session): Promise<string> {
+  return (await session.row<{ identifier: string }>(SYSTEM_IDENTIFIER)).identifier;
 }

@@ -1,5 +1,11 @@
 import type { Session } from '../session.js';
-import { SUBSCRIPTION_SLOT_CONNECTIONS, SUBSCRIPTION_SLOTS, SYNCHRONIZATION_STATE } from './subscription-slots.sql.js';
+import {
+  SUBSCRIPTION_SLOT_CONNECTIONS,
+  SUBSCRIPTION_SLOTS,
+  SUBSCRIPTIONS_BEING_CHANGED,
+  SYNCHRONIZATION_SLOTS,
+  SYNCHRONIZATION_STATE,
+} from './subscription-slots.sql.js';
 import { READABLE } from './subscriptions.sql.js';
 import { variantFor } from './variant.js';
 
@@ -13,21 +19,26 @@ export interface SubscriptionSlot {
   conninfo: string | null;
 }
 
+interface SlotRow {
+  oid: string;
+  name: string;
+  database: string;
+  slot_name: string | null;
+  [column: string]: unknown;
+}
+
 export async function readSubscriptionSlots(session: Session): Promise<SubscriptionSlot[]> {
   const version = session.versionNum;
-  const rows = await session.rows<{ oid: string; name: string; database: string; slot_name: string | null }>(
-    variantFor(SUBSCRIPTION_SLOTS, version),
-  );
+  const rows = await session.rows<SlotRow>(variantFor(SUBSCRIPTION_SLOTS, version));
   if (rows.length === 0) return [];
   const { connections } = await session.row<{ connections: boolean }>(variantFor(READABLE, version));
   const conninfos = connections
     ? await session.rows<{ oid: string; conninfo: string }>(variantFor(SUBSCRIPTION_SLOT_CONNECTIONS, version))
     : [];
   const conninfoOf = new Map(conninfos.map(({ oid, conninfo }) => [oid, conninfo]));
-  return rows.map(({ slot_name, ...row }) => ({
-    ...row,
-    slotName: slot_name,
-    conninfo: conninfoOf.get(row.oid) ?? null,
+  return rows.map(({ oid, name, database, slot_name }) => ({
+    ...{ oid, name, database, slotName: slot_name },
+    conninfo: conninfoOf.get(oid) ?? null,
   }));
 }
 
@@ -36,4 +47,33 @@ export async function isSynchronizing(session: Session, subscription: string, ta
   const sql = variantFor(SYNCHRONIZATION_STATE, session.versionNum);
   const [row] = await session.rows<{ state: string }>(sql, [subscription, table]);
   return row !== undefined && row.state !== 'r' && row.state !== 's';
+}
+
+/** Slots on the publisher of tables that a subscription of the session's database is copying or has just copied. */
+export async function readSynchronizationSlots(
+  session: Session,
+  subscription: string,
+  systemIdentifier: string,
+): Promise<string[]> {
+  const sql = variantFor(SYNCHRONIZATION_SLOTS, session.versionNum);
+  const rows = await session.rows<{ slot: string }>(sql, [subscription, systemIdentifier]);
+  return rows.map(({ slot }) => slot);
+}
+
+export interface SubscriptionsNow {
+  /** Of all databases of the server. */
+  subscriptions: Omit<SubscriptionSlot, 'conninfo'>[];
+  /** Oids of those that are being changed or dropped: of them it is not known yet. */
+  inChange: Set<string>;
+}
+
+/** A subscription that is not in change is as whoever changed it last has left it: the locks are read first. */
+export async function readSubscriptionsNow(session: Session): Promise<SubscriptionsNow> {
+  const version = session.versionNum;
+  const locks = await session.rows<{ oid: string }>(variantFor(SUBSCRIPTIONS_BEING_CHANGED, version));
+  const rows = await session.rows<SlotRow>(variantFor(SUBSCRIPTION_SLOTS, version));
+  return {
+    subscriptions: rows.map(({ oid, name, database, slot_name }) => ({ oid, name, database, slotName: slot_name })),
+    inChange: new Set(locks.map(({ oid }) => oid)),
+  };
 }

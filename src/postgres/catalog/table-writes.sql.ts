@@ -1,7 +1,8 @@
 /**
  * Rows written to the tables with the oids `$1` since the database's statistics were last reset (`reset_at`; null:
  * never). `read_at`, in seconds, is the server's clock when they stood so: up to 14 they come from a file that may be
- * half a second old, whose time it then is. A standby counts none: what it replays is no write of its own.
+ * half a second old, whose time it then is. A standby counts none: what it replays is no write of its own. No row: the
+ * table is gone, of which the counters would tell 0.
  */
 export const TABLE_WRITES = `
   select o.oid::text as table_oid,
@@ -14,5 +15,6 @@ export const TABLE_WRITES = `
          pg_catalog.current_setting('track_counts')::bool as counted,
          pg_catalog.pg_is_in_recovery() as in_recovery
     from pg_catalog.unnest($1::oid[]) as o(oid)
+    join pg_catalog.pg_class c on c.oid = o.oid
    cross join pg_catalog.pg_database d
    where d.datname = pg_catalog.current_database()`;

@@ -109,8 +109,6 @@ export const SCHEMA_IS_EMPTY = `
   select not exists (select 1 from pg_catalog.pg_class where relnamespace = n.oid) as empty
     from pg_catalog.pg_namespace as n where n.nspname = $1`;
 
-export const SYSTEM_IDENTIFIER = `select system_identifier::text as identifier from pg_catalog.pg_control_system()`;
-
 /** User tables of the database, for ANALYZE one by one: progress, and no lock held over all of them. */
 export const ANALYZABLE_TABLES = `
   select n.nspname::text as schema, c.relname::text as name

@@ -1,6 +1,4 @@
-import type { QueryConfig } from 'pg';
 import type { Session } from '../session.js';
-import { translateError } from '../translate-error.js';
 import type { Statement } from './statement.js';
 
 /**
@@ -14,19 +12,9 @@ export async function runStatements<Row>(session: Session, statements: readonly 
     : runOneByOne<Row>(session, statements);
 }
 
-/**
- * Runs the statements one by one, in the transaction the caller has open, if any. Each goes by the extended
- * protocol, which takes exactly one statement: text from a caller (a row filter) cannot smuggle in a second.
- */
+/** Runs the statements one by one, in the transaction the caller has open, if any. */
 export async function runOneByOne<Row>(session: Session, statements: readonly Statement[]): Promise<Row[]> {
   let rows: Row[] = [];
-  for (const { sql } of statements) {
-    try {
-      const query = { text: sql, queryMode: 'extended' } satisfies QueryConfig & { queryMode: string };
-      rows = (await session.driver.query(query)).rows as Row[];
-    } catch (error) {
-      throw translateError(error, session.where);
-    }
-  }
+  for (const { sql } of statements) rows = await session.one<Row>(sql);
   return rows;
 }

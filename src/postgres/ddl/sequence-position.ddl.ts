@@ -14,8 +14,8 @@ export interface SequencePosition {
 const PER_STATEMENT = 500;
 
 /**
- * Sets sequences, one row of VALUES each; answers the quoted names of those it set. Without `backwards` one that has
- * got as far or further by then, in the direction it counts, is left alone. A sequence that is gone is left out.
+ * Sets sequences, one row of VALUES each; answers the quoted names of those it set. Without `backwards` one whose next
+ * value by then is as far or further, in the direction it counts, is left alone. A sequence that is gone is left out.
  * What setval did stays, also when its transaction is rolled back.
  */
 export function setSequencePositions(
@@ -39,9 +39,15 @@ function setPositions(positions: readonly SequencePosition[], backwards: boolean
     ({ schema, name, lastValue, isCalled }) =>
       `(${literal(identifier(schema, name))}, ${literal(lastValue)}::int8, ${String(isCalled)})`,
   );
+  // Of a sequence whose value was not handed out yet pg_sequence_last_value tells nothing, but its own row does.
+  const row = `pg_catalog.query_to_xml(pg_catalog.format('select last_value from %s', q.sequence), false, false, '')`;
   const further = `
- where coalesce(case when s.seqincrement > 0 then pg_catalog.pg_sequence_last_value(s.seqrelid) < q.value
-                     else pg_catalog.pg_sequence_last_value(s.seqrelid) > q.value end, true)`;
+ cross join lateral (
+         select coalesce(pg_catalog.pg_sequence_last_value(s.seqrelid)::numeric + s.seqincrement,
+                         pg_catalog.substring(${row}::text, '<last_value>(-?[0-9]+)<')::numeric) as held,
+                q.value::numeric + case when q.called then s.seqincrement else 0 end as wanted
+       ) as next
+ where case when s.seqincrement > 0 then next.held < next.wanted else next.held > next.wanted end`;
   return `select q.sequence, pg_catalog.setval(s.seqrelid::pg_catalog.regclass, q.value, q.called)::text as value
   from (values
          ${rows.join(',\n         ')}

@@ -1,4 +1,5 @@
 import { formatLsn, type Lsn } from '../../shared/lsn.js';
+import { PG14 } from '../../shared/server-version.js';
 import { identifier, literal } from '../quoting.js';
 import { buildConninfo, parseConninfo, redactConninfo } from './conninfo.js';
 import { refusal } from './options/combination-rules.js';
@@ -148,9 +149,24 @@ export function dropSubscription(name: string, slotAttached: boolean): Statement
   return [statement(`drop subscription ${identifier(name)}`, SUBSCRIPTION_LOCK, { transactional: !slotAttached })];
 }
 
+/** What leads nowhere: libpq refuses the port before it connects. 16 and newer ask for a password where one is needed. */
+const NOWHERE = { host: 'localhost', port: '0', password: 'none' };
+
 /**
- * Drops the subscription without the publisher's help: the slot stays there. One transaction, so that a failure
- * leaves the subscription as it was.
+ * Drops the subscription without a word to the publisher: every slot stays there. One transaction, so that a failure
+ * leaves the subscription as it was; its first statement takes the subscription's lock.
+ *
+ * Parted from its slot, 14 and newer still connect to drop the slots of tables that are not ready, and go on without
+ * where that fails; of a publisher that is silent nothing ends the attempt (`connect_timeout` is not heeded there).
+ */
+export function dropSubscriptionUnheard(name: string, versionNum: number): Statement[] {
+  const [disable, ...parted] = dropSubscriptionKeepingSlot(name);
+  return [disable!, ...(versionNum < PG14 ? [] : setSubscriptionConnection(name, buildConninfo(NOWHERE))), ...parted];
+}
+
+/**
+ * Parts the subscription from its slot and drops it. One transaction, so that a failure leaves the subscription as it
+ * was. On 14 and newer the slots of tables that are not ready go too where the publisher answers.
  */
 export function dropSubscriptionKeepingSlot(name: string): Statement[] {
   return [

@@ -20,10 +20,14 @@ export interface UnappliedRequest {
   target: ConnectionTarget;
   /** The subscription's own slot there. It may be in use, and is left as it is. */
   slotName: string;
+  /** Of the copy; that of the slot unless given. */
+  plugin?: string;
   publications: readonly string[];
   origin: 'any' | 'none';
   /** Everything that committed up to here is applied. */
   position: Lsn;
+  /** Nothing past it is waited for; the end of the publisher's WAL unless given. */
+  until?: Lsn;
   /** Told of each transaction that changed something, in commit order; true ends the reading. */
   onTransaction: (transaction: TransactionSummary) => boolean;
   /** Of a transaction, told one by one; what it has more is counted. */
@@ -36,8 +40,9 @@ export interface UnappliedRequest {
 export type UnappliedEnd = 'found' | 'end' | 'bytes' | 'deadline';
 
 /** The statement by which a slot of our own is made on the session that reads it: it ends with that session, whatever happens. */
-export function copySlotSql(slotName: string, copy: string): string {
-  return `select pg_catalog.pg_copy_logical_replication_slot(${literal(slotName)}, ${literal(copy)}, true)`;
+export function copySlotSql(slotName: string, copy: string, plugin?: string): string {
+  const call = [literal(slotName), literal(copy), 'true', ...(plugin === undefined ? [] : [literal(plugin)])];
+  return `select pg_catalog.pg_copy_logical_replication_slot(${call.join(', ')})`;
 }
 
 export function newCopyName(): string {
@@ -74,7 +79,7 @@ class Reading {
   }
 
   async run(): Promise<UnappliedEnd> {
-    const { target, slotName, publications, origin, position } = this.request;
+    const { target, slotName, plugin, publications, origin, position, until } = this.request;
     const deadline = Date.now() + this.request.deadlineMs;
     const copy = newCopyName();
     await withSession(target, { purpose: `read of slot ${slotName}` }, flushCommits);
@@ -82,9 +87,9 @@ class Reading {
       target,
       slotName: copy,
       purpose: `read of slot ${slotName}`,
-      prepare: copySlotSql(slotName, copy),
+      prepare: copySlotSql(slotName, copy, plugin),
       command: (state) => {
-        this.until = state.flushLsn;
+        this.until = until === undefined || until > state.flushLsn ? state.flushLsn : until;
         const start = { slotName: copy, startLsn: position, publications, messages: false, origin };
         return startReplicationCommand(start, state.versionNum);
       },

@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 
+export const NOT_CREATED = 0;
+
 /** A slot that a subscription had when it was dropped without it. */
 export interface LeftSlot {
   id: string;
@@ -16,13 +18,19 @@ export interface LeftSlot {
   subscriberServer: string;
   subscriberDatabase: string;
   subscription: string;
+  /** NOT_CREATED: the slot was made for a subscription that may have come to nothing. */
   subscriptionOid: number;
   leftAt: Date;
+  /** False: it was recorded, but not learnt yet whether the subscription was dropped. */
+  dropped: boolean;
 }
+
+/** Before the subscription is dropped. */
+export type LeavingSlot = Omit<LeftSlot, 'id' | 'leftAt' | 'dropped'>;
 
 const COLUMNS = `id, slot, publisher_server as "publisherServer", system_identifier as "systemIdentifier",
   publisher_database as "publisherDatabase", host, port, subscriber_server as "subscriberServer",
-  subscriber_database as "subscriberDatabase", subscription, subscription_oid::float8 as "subscriptionOid", left_at as "leftAt"`;
+  subscriber_database as "subscriberDatabase", subscription, subscription_oid::float8 as "subscriptionOid", left_at as "leftAt", dropped`;
 
 /** Slots left behind, until they are found gone. */
 @Injectable()
@@ -30,13 +38,13 @@ export class LeftSlotRepository {
   constructor(private readonly dataSource: DataSource) {}
 
   /** Recorded again, it is the same. Answers its id. */
-  async record(left: Omit<LeftSlot, 'id' | 'leftAt'>): Promise<string> {
+  async record(left: LeavingSlot): Promise<string> {
     const [row]: { id: string }[] = await this.dataSource.query(
       `insert into lockstep.left_slot (slot, publisher_server, system_identifier, publisher_database, host, port,
                                        subscriber_server, subscriber_database, subscription, subscription_oid)
        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
        on conflict (subscriber_server, subscriber_database, subscription_oid, slot, host, port)
-       do update set left_at = now(), subscription = excluded.subscription, publisher_server = excluded.publisher_server,
+       do update set left_at = now(), dropped = false, subscription = excluded.subscription, publisher_server = excluded.publisher_server,
          system_identifier = excluded.system_identifier, publisher_database = excluded.publisher_database
        returning id`,
       [
@@ -67,6 +75,12 @@ export class LeftSlotRepository {
       `update lockstep.left_slot set system_identifier = $2 where id = $1 and system_identifier is null`,
       [id, systemIdentifier],
     );
+  }
+
+  /** Their subscription was dropped. */
+  async confirm(ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
+    await this.dataSource.query(`update lockstep.left_slot set dropped = true where id = any ($1)`, [ids]);
   }
 
   async forget(ids: readonly string[]): Promise<void> {

@@ -1,12 +1,21 @@
 import { Injectable } from '@nestjs/common';
 import { dropReplicationSlot } from '../../postgres/ddl/replication-slot.ddl.js';
+import type { Place } from '../../changes/change.js';
 import { Problem } from '../../problems/problem.js';
 import { ReplicationSlotsService } from '../../replication-slots/replication-slots.service.js';
-import { type FoundOwners, type OwnerSearch, type SlotOwner, SlotOwners } from '../../replication-slots/slot-owners.js';
+import {
+  type FoundOwners,
+  type OwnerSearch,
+  type SeenServer,
+  type SlotOwner,
+  SlotOwners,
+} from '../../replication-slots/slot-owners.js';
+import type { SlotView } from '../../replication-slots/slot-view.js';
 import { ServersService } from '../../servers/servers.service.js';
 import { PublisherEnds } from '../publisher-ends.js';
 import { findPublisher, type ServerAddress } from '../publisher-lookup.js';
-import { type LeftSlot, LeftSlotRepository } from './left-slot.repository.js';
+import { type DropOutcome, dropOutcomes } from './drop-outcomes.js';
+import { type LeavingSlot, type LeftSlot, LeftSlotRepository, NOT_CREATED } from './left-slot.repository.js';
 
 /** A slot left behind, and what is known of it now. */
 export interface OrphanedSlot {
@@ -31,6 +40,8 @@ export interface CleanUp {
   sql: string;
 }
 
+type PublisherLook = { systemIdentifier: string; slots: SlotView[] } | { problem: string };
+
 /** Slots that dropped subscriptions left on publishers that were away: recorded, found again, and forgotten once gone. */
 @Injectable()
 export class LeftSlots {
@@ -42,18 +53,33 @@ export class LeftSlots {
     owners: SlotOwners,
   ) {
     owners.register((search) => this.find(search));
-    owners.onGone((server, isGone) => this.forgetGone(server, isGone));
+    owners.onGone((seen, isGone) => this.forgetGone(seen, isGone));
   }
 
   /** Before the subscription is dropped: nobody else will know of the slot. Answers the record's id. */
-  async record(left: Omit<LeftSlot, 'id' | 'leftAt' | 'systemIdentifier'>): Promise<string> {
+  async record(left: Omit<LeavingSlot, 'systemIdentifier'>): Promise<string> {
     const { publisherServer } = left;
     const facts = publisherServer === null ? null : await this.servers.facts(publisherServer);
     return this.left.record({ ...left, systemIdentifier: facts?.systemIdentifier ?? null });
   }
 
-  async forget(id: string): Promise<void> {
-    await this.left.forget([id]);
+  /** Before a slot is made for a subscription that does not exist yet. Answers the record's id. */
+  async recordCreation(subscriber: Place, publisher: Place, subscription: string, slot: string): Promise<string> {
+    const { host, port } = await this.servers.target(publisher.server);
+    return this.record({
+      ...{ slot, publisherServer: publisher.server, publisherDatabase: publisher.database, host, port: String(port) },
+      ...{ subscriberServer: subscriber.server, subscriberDatabase: subscriber.database },
+      ...{ subscription, subscriptionOid: NOT_CREATED },
+    });
+  }
+
+  /** Once it was. */
+  async confirm(ids: readonly string[]): Promise<void> {
+    await this.left.confirm(ids);
+  }
+
+  async forget(ids: readonly string[]): Promise<void> {
+    await this.left.forget(ids);
   }
 
   /** Rejects with NOT_FOUND. */
@@ -68,54 +94,82 @@ export class LeftSlots {
     return this.left.all();
   }
 
-  /** As their publishers show them now; those found gone are forgotten and left out. */
+  /** As their publishers show them now; those found gone, or never left, are forgotten and left out. */
   async look(recorded: readonly LeftSlot[]): Promise<OrphanedSlot[]> {
-    const addresses = recorded.length === 0 ? [] : await this.ends.addresses();
-    const looked = await Promise.all(recorded.map((left) => this.lookAt(left, serverOf(left, addresses))));
-    return looked.filter((slot) => slot !== null);
+    const outcomes = await this.settle(recorded);
+    const addresses = outcomes.size === 0 ? [] : await this.ends.addresses();
+    const asked = new Map<string, Promise<PublisherLook>>();
+    const lookAt = (server: string) => {
+      const look = asked.get(server) ?? this.publisherLook(server);
+      asked.set(server, look);
+      return look;
+    };
+    const looked = [...outcomes].map(async ([left, outcome]) => {
+      const server = serverOf(left, addresses);
+      if (outcome.is === 'unknown') return present(left, server, 'unknown', outcome.reason);
+      if (server === null) return present(left, null, 'unknown', 'its publisher is not a registered server');
+      return this.presentSeen(left, server, await lookAt(server));
+    });
+    return (await Promise.all(looked)).filter((slot) => slot !== null);
   }
 
-  private async lookAt(left: LeftSlot, server: string | null): Promise<OrphanedSlot | null> {
-    if (server === null) return present(left, null, 'unknown', 'its publisher is not a registered server');
+  /** One look at a publisher, however many slots were left there. */
+  private async publisherLook(server: string): Promise<PublisherLook> {
     try {
-      const { owner, ownerReason, orphan, active, activePid, retainedBytes } = await this.slots.get(server, left.slot);
-      const reader = owner?.live ? owner.detail : active ? `process ${activePid ?? 'unknown'}` : null;
-      if (reader !== null) return { ...present(left, server, 'in-use', `it is kept for ${reader}`), retainedBytes };
-      if (orphan !== true) return { ...present(left, server, 'unknown', ownerReason), retainedBytes };
-      return { ...present(left, server, 'orphan', null), retainedBytes };
+      return await this.slots.seen(server);
     } catch (error) {
       if (!(error instanceof Problem) || error.code === 'INTERNAL') throw error;
-      if (error.code !== 'NOT_FOUND') return present(left, server, 'unknown', error.detail);
-      const isCluster = await this.isClusterOf(left, server);
+      return { problem: error.detail };
+    }
+  }
+
+  private async presentSeen(left: LeftSlot, server: string, look: PublisherLook): Promise<OrphanedSlot | null> {
+    if ('problem' in look) return present(left, server, 'unknown', look.problem);
+    const slot = look.slots.find(({ name }) => name === left.slot);
+    if (!slot) {
+      const isCluster = left.systemIdentifier === look.systemIdentifier;
       if (!isCluster) return present(left, server, 'unknown', `${server} has no such slot, but may be another server`);
       await this.left.forget([left.id]);
       return null;
     }
+    const { owner, ownerReason, orphan, active, activePid, retainedBytes } = slot;
+    const reader = owner?.live ? owner.detail : active ? `process ${activePid ?? 'unknown'}` : null;
+    if (reader !== null) return { ...present(left, server, 'in-use', `it is kept for ${reader}`), retainedBytes };
+    if (orphan !== true) return { ...present(left, server, 'unknown', ownerReason), retainedBytes };
+    return { ...present(left, server, 'orphan', null), retainedBytes };
   }
 
-  /** Whether the server is known to be the one that has the slot, or had it. */
-  private async isClusterOf(left: LeftSlot, server: string): Promise<boolean> {
-    try {
-      const { systemIdentifier } = await this.servers.facts(server);
-      return left.systemIdentifier !== null && left.systemIdentifier === systemIdentifier;
-    } catch (error) {
-      // Deregistered meanwhile.
-      if (error instanceof Problem && error.code === 'NOT_FOUND') return false;
-      throw error;
-    }
+  /**
+   * What became of the drops; learnt from the subscribers where the process died before it could say so. Those that the
+   * subscription did not leave are forgotten and left out.
+   */
+  private async settle(recorded: readonly LeftSlot[]): Promise<Map<LeftSlot, DropOutcome>> {
+    const outcomes = await dropOutcomes(this.servers, recorded);
+    const of = (is: DropOutcome['is']) => [...outcomes].flatMap(([left, outcome]) => (outcome.is === is ? [left] : []));
+    await this.left.confirm(of('dropped').flatMap(({ id, dropped }) => (dropped ? [] : [id])));
+    const kept = of('kept');
+    await this.left.forget(kept.map(({ id }) => id));
+    for (const left of kept) outcomes.delete(left);
+    return outcomes;
   }
 
   private async find({ server, systemIdentifier, slots }: OwnerSearch): Promise<FoundOwners> {
     const owners = new Map<string, SlotOwner>();
     const recorded = await this.left.all();
     const addresses = recorded.length === 0 ? [] : (await this.ends.addresses()).filter(({ name }) => name === server);
-    for (const left of recorded) {
-      const here =
-        left.systemIdentifier === null
-          ? serverOf(left, addresses) === server
-          : left.systemIdentifier === systemIdentifier;
+    const here = recorded.filter((left) =>
+      left.systemIdentifier === null
+        ? serverOf(left, addresses) === server
+        : left.systemIdentifier === systemIdentifier,
+    );
+    const found = here.flatMap((left) => {
       const slot = slots.find(({ name, database }) => name === left.slot && database === left.publisherDatabase);
-      if (!here || !slot) continue;
+      return slot ? [{ left, slot }] : [];
+    });
+    const outcomes = await this.settle(found.map(({ left }) => left));
+    for (const { left, slot } of found) {
+      // Of what is not known to be dropped the subscription itself may still be the owner.
+      if (outcomes.get(left)?.is !== 'dropped') continue;
       // Once it was seen there, its absence means that it is gone.
       if (left.systemIdentifier === null) await this.left.identify(left.id, systemIdentifier);
       const { subscription: name, subscriberServer, subscriberDatabase: database, leftAt } = left;
@@ -126,14 +180,15 @@ export class LeftSlots {
     return { owners, unanswered: [] };
   }
 
-  private async forgetGone(server: string, isGone: (slot: string) => boolean): Promise<void> {
+  /** The address may lead to another cluster than when the slot was left: that one says nothing about it. */
+  private async forgetGone({ server, systemIdentifier }: SeenServer, isGone: (slot: string) => boolean): Promise<void> {
     const recorded = await this.left.all();
     if (recorded.length === 0) return;
     const addresses = await this.ends.addresses();
-    for (const left of recorded) {
-      if (serverOf(left, addresses) !== server || !isGone(left.slot)) continue;
-      if (await this.isClusterOf(left, server)) await this.left.forget([left.id]);
-    }
+    const gone = recorded.filter(
+      (left) => left.systemIdentifier === systemIdentifier && serverOf(left, addresses) === server && isGone(left.slot),
+    );
+    await this.left.forget(gone.map(({ id }) => id));
   }
 }
 

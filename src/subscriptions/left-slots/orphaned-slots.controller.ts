@@ -17,7 +17,8 @@ export class OrphanedSlotsController {
   @ApiOperation({
     summary: 'List slots that dropped subscriptions left behind',
     description:
-      'Recorded when a subscription is dropped with `?slot=keep`, for its publisher may be away for long. What a ' +
+      'Recorded when a subscription is dropped with `?slot=keep`, for its publisher may be away for long, and while ' +
+      'a slot is made for a new subscription, which may come to nothing. What a ' +
       'publisher that is back does not have any more is forgotten and not listed.',
   })
   @ApiPage(OrphanedSlotDto)
@@ -37,7 +38,7 @@ export class OrphanedSlotsController {
   async forget(@Param('id', UuidPipe) id: string, @DryRun(PlanDto) dryRun: boolean): Promise<PlanDto | undefined> {
     const { slot } = await this.left.require(id);
     if (dryRun) return onlyHere(`Forgets the slot ${slot}; wherever it is, it stays.`);
-    await this.left.forget(id);
+    await this.left.forget([id]);
     return undefined;
   }
 }

@@ -1,6 +1,7 @@
 import { readReplicationSlots } from '../../postgres/catalog/replication-slots.js';
 import { readSubscriptions } from '../../postgres/catalog/subscriptions.js';
-import { SUBSCRIPTION_CONNECTION, SYSTEM_IDENTIFIER } from '../../postgres/catalog/upgrade.sql.js';
+import { SYSTEM_IDENTIFIER } from '../../postgres/catalog/server-facts.sql.js';
+import { SUBSCRIPTION_CONNECTION } from '../../postgres/catalog/upgrade.sql.js';
 import {
   createSubscription,
   disableSubscription,

@@ -209,7 +209,7 @@ export const COMBINATION_RULES = {
     on: 'subscription',
     says: 'A subscription with a slot is dropped only while its publisher answers, for the slot goes with it.',
     instead:
-      'Drop with ?slot=keep: it is disabled, parted from its slot and dropped; the slot stays, is recorded, and listed at /v1/orphaned-slots.',
+      'Drop with ?slot=keep: it is disabled, parted from its slot and dropped without a word to the publisher; its slots stay, are recorded, and listed at /v1/orphaned-slots.',
     seen: 'server',
   },
   'skip-forward': {

@@ -1,0 +1,71 @@
+import { readSubscriptionsNow, type SubscriptionsNow } from '../../postgres/catalog/subscription-slots.js';
+import { Problem } from '../../problems/problem.js';
+import type { ServersService } from '../../servers/servers.service.js';
+import { type LeftSlot, NOT_CREATED } from './left-slot.repository.js';
+
+const ASK_MS = 4_000;
+/** Longer than a creation may take, the deadline of its slot included. */
+const CREATION_MS = 15 * 60_000;
+
+/** What became of the drop before which a slot was recorded. */
+export type DropOutcome =
+  | { is: 'dropped' }
+  /** The subscription has the slot still: whoever was about to drop it did not. */
+  | { is: 'kept' }
+  | { is: 'unknown'; reason: string };
+
+/** By what the subscribers show now; each is asked once, however many records it has. */
+export async function dropOutcomes(
+  servers: ServersService,
+  recorded: readonly LeftSlot[],
+): Promise<Map<LeftSlot, DropOutcome>> {
+  const asked = new Map<string, Promise<SubscriptionsNow | string>>();
+  const ask = (server: string) => {
+    const answer = asked.get(server) ?? subscriptionsOf(servers, server);
+    asked.set(server, answer);
+    return answer;
+  };
+  const outcomes = recorded.map(async (left): Promise<[LeftSlot, DropOutcome]> => {
+    if (left.dropped) return [left, { is: 'dropped' }];
+    return [left, outcomeOf(left, await ask(left.subscriberServer))];
+  });
+  return new Map(await Promise.all(outcomes));
+}
+
+async function subscriptionsOf(servers: ServersService, server: string): Promise<SubscriptionsNow | string> {
+  try {
+    return await servers.look(server, undefined, ASK_MS, readSubscriptionsNow);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code === 'INTERNAL') throw error;
+    return `the subscriber ${server} did not tell whether its subscription was dropped: ${error.detail}`;
+  }
+}
+
+function outcomeOf(left: LeftSlot, now: SubscriptionsNow | string): DropOutcome {
+  if (typeof now === 'string') return { is: 'unknown', reason: now };
+  const { slot, subscription, subscriptionOid } = left;
+  if (subscriptionOid === NOT_CREATED) return creationOutcome(left, now);
+  const oid = String(subscriptionOid);
+  if (now.inChange.has(oid)) {
+    return {
+      is: 'unknown',
+      reason: `the subscription ${JSON.stringify(subscription)} is being dropped or changed now`,
+    };
+  }
+  const found = now.subscriptions.find((each) => each.oid === oid);
+  if (!found) return { is: 'dropped' };
+  // Slots of single tables go with the subscription itself.
+  const hasIt = found.slotName === slot || slot.startsWith(`pg_${oid}_sync_`);
+  return hasIt ? { is: 'kept' } : { is: 'dropped' };
+}
+
+/** Of a slot that was made for a subscription: until that exists nothing shows that somebody is about to create it. */
+function creationOutcome(
+  { slot, subscription, subscriberDatabase, leftAt }: LeftSlot,
+  now: SubscriptionsNow,
+): DropOutcome {
+  const has = now.subscriptions.some(({ database, slotName }) => database === subscriberDatabase && slotName === slot);
+  if (has) return { is: 'kept' };
+  if (Date.now() - leftAt.getTime() > CREATION_MS) return { is: 'dropped' };
+  return { is: 'unknown', reason: `the subscription ${JSON.stringify(subscription)} may be being created now` };
+}
