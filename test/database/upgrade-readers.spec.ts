@@ -173,7 +173,9 @@ describe('readers of an upgrade', () => {
   it('count a transaction too large to be kept as a change like any other', async () => {
     const fed = readers as unknown as { published(transaction: Partial<StreamedTransaction>): void };
     fed.published({ xid: 1, changes: [], overflow: true, endLsn: parseLsn('0/A') });
-    expect(await readers.changesAfter(parseLsn('0/9'), parseLsn('0/1'), 1_000)).toEqual([{ schema: null, table: null, lsn: '0/A' }]);
+    expect(await readers.changesAfter(parseLsn('0/9'), parseLsn('0/1'), 1_000)).toEqual([
+      { schema: null, table: null, lsn: '0/A' },
+    ]);
   });
 
   it('refuse a fence that could only fail: what overtook the verification is named before anybody is barred', async () => {
