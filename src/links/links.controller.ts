@@ -3,13 +3,20 @@ import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { pageOfList } from '../changes/list-page.js';
+import { DriftService } from './drift/drift.service.js';
+import { LinkAgreement } from './link-agreement.service.js';
+import { CheckedLinkDto, LinkDto } from './links.dto.js';
+import { DriftDto } from './drift/drift.dto.js';
 import { LinksService, type UnknownLinks } from './links.service.js';
-import { LinkDto } from './subscription.dto.js';
 
 @ApiTags('links')
 @Controller('v1/links')
 export class LinksController {
-  constructor(private readonly links: LinksService) {}
+  constructor(
+    private readonly links: LinksService,
+    private readonly agreement: LinkAgreement,
+    private readonly schemas: DriftService,
+  ) {}
 
   @Get()
   @ApiOperation({
@@ -30,13 +37,34 @@ export class LinksController {
   }
 
   @Get(':server/:database/:subscription')
-  @ApiOperation({ summary: 'One link' })
-  @ApiOkResponse({ type: LinkDto })
+  @ApiOperation({
+    summary: 'One link, and whether its ends agree',
+    description:
+      'Both ends are looked at now. Each check of `agreement` says what was seen and what to do; `unknown` means that ' +
+      'it could not be looked at, and is never taken for agreement.',
+  })
+  @ApiOkResponse({ type: CheckedLinkDto })
   get(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
-  ): Promise<LinkDto> {
-    return this.links.get(server, database, subscription);
+  ): Promise<CheckedLinkDto> {
+    return this.agreement.of({ server, database, subscription });
+  }
+
+  @Get(':server/:database/:subscription/drift')
+  @ApiOperation({
+    summary: 'How the schemas of both ends differ, and what mends it',
+    description:
+      'Compares the published tables now. `statements` are to be run by you, in their order: additions on the ' +
+      'subscriber first, removals on the publisher first. Lockstep never runs them.',
+  })
+  @ApiOkResponse({ type: DriftDto })
+  drift(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @NameParam('subscription') subscription: string,
+  ): Promise<DriftDto> {
+    return this.schemas.drift({ server, database, subscription });
   }
 }
