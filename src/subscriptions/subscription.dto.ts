@@ -3,7 +3,15 @@ import { ReplicationSlotDto } from '../replication-slots/replication-slots.dto.j
 import { SlotCleanUpDto } from './left-slots/orphaned-slots.dto.js';
 import { CopyProgressDto, SubscriptionCopyProgressDto, SubscriptionWarningDto } from './subscription-progress.dto.js';
 
-export const STATES = ['disabled', 'failing', 'stalled', 'initializing', 'copying', 'catching-up', 'streaming'] as const;
+export const STATES = [
+  'disabled',
+  'failing',
+  'stalled',
+  'initializing',
+  'copying',
+  'catching-up',
+  'streaming',
+] as const;
 const TABLE_STATES = ['initializing', 'copying', 'copied', 'catching-up', 'ready'] as const;
 const WORKERS = ['apply', 'parallel apply', 'table synchronization'] as const;
 const nullable = true;
