@@ -103,7 +103,7 @@ export class LinkLooks {
       readTablesFingerprint(session, there.names),
     );
     const basis = [COMPARISON, publisher, view.oid, view.publications, view.enabled, view.options.binary, subscribed];
-    const text = JSON.stringify([...basis, there.state, here]);
+    const text = JSON.stringify([...basis, there.sent, there.definitions, here]);
     return {
       publisher: there.definitions,
       subscriber: here,

@@ -33,7 +33,6 @@ export function publishedTablesSql(versionNum: number): string {
   return `
 select t.pubname::text as publication, t.schemaname::text as schema, t.tablename::text as name,
        p.pubinsert and p.pubupdate and p.pubdelete as "allRowChanges",
-       p.pubupdate or p.pubdelete as identified,
        p.pubviaroot as "viaRoot",
        ${
          lists

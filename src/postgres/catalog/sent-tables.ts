@@ -1,6 +1,5 @@
 import type { Session } from '../session.js';
 import { readPublicationTables } from './publication-tables.js';
-import { publishedTablesSql, replicaIdentityUsableSql } from './published-tables.sql.js';
 import { readPublications } from './publications.js';
 import { type BrokenIdentity, readPublishedTables } from './published-tables.js';
 import { readTablesFingerprint } from './table-definitions.js';
@@ -54,31 +53,25 @@ export async function readSentTables(
   return { tables: [...sent.values()], missing };
 }
 
+/** The tables that are sent, and those that are subscribed to, with a hash over their definitions on the publisher. */
 export interface SentFingerprint {
-  /** The tables that are sent, and those that are subscribed to. */
+  sent: SentTables;
   names: TableName[];
-  /** A hash over their definitions on the publisher. */
+  /** Null: none of them is there. */
   definitions: string | null;
-  /** Everything, in a fixed order. */
-  state: unknown[];
 }
 
-/** All that `readSentTables` looks at, cheaply, to see whether any of it changed. */
+/** All that a comparison goes by on the publisher, without reading the definitions here. */
 export async function readSentFingerprint(
   session: Session,
   publications: readonly string[],
   subscriberVersion: number,
   subscribed: readonly TableName[],
 ): Promise<SentFingerprint> {
-  const { tables, missing } = await readPublicationTables(session, publications, subscriberVersion);
-  const sent = await session.rows(publishedTablesSql(session.versionNum), [publications]);
-  const names = [...new Map([...tables, ...subscribed].map((table) => [keyOf(table), table])).values()];
-  const identities = await session.rows(replicaIdentityUsableSql(), [
-    names.map(({ schema }) => schema),
-    names.map(({ name }) => name),
-  ]);
-  const definitions = await readTablesFingerprint(session, names);
-  return { names, definitions, state: [tables, missing, sent, identities, definitions] };
+  const sent = await readSentTables(session, publications, subscriberVersion);
+  const both = [...sent.tables, ...subscribed].map(({ schema, name }) => ({ schema, name }));
+  const names = [...new Map(both.map((table) => [keyOf(table), table])).values()];
+  return { sent, names, definitions: await readTablesFingerprint(session, names) };
 }
 
 function keyOf({ schema, name }: TableName): string {

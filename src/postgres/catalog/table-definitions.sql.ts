@@ -12,6 +12,15 @@ import type { Variant } from './variant.js';
  * partition.
  */
 const DEFINITIONS = `
+      with recursive domains as (
+        select d.oid as domain, d.typbasetype as oid, d.typtypmod as modifier
+          from pg_catalog.pg_type d where d.typtype = 'd'
+         union all
+        select domains.domain, d.typbasetype, d.typtypmod
+          from domains join pg_catalog.pg_type d on d.oid = domains.oid and d.typtype = 'd'
+      ), bases as materialized (
+        select domains.* from domains join pg_catalog.pg_type b on b.oid = domains.oid and b.typtype <> 'd'
+      )
       select n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
              c.relreplident::text as replica_identity,
              root.schema as root_schema, root.name as root_name, columns.list as columns, keys.list as keys
@@ -28,8 +37,8 @@ const DEFINITIONS = `
                    'name', a.attname,
                    'position', a.attnum,
                    'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
-                   'base', pg_catalog.format_type(base.oid, base.modifier),
-                   'builtIn', base.schema = 'pg_catalog',
+                   'base', pg_catalog.format_type(base.oid, coalesce(m.modifier, a.atttypmod)),
+                   'builtIn', bn.nspname = 'pg_catalog',
                    'enumName', enum.name,
                    'labels', enum.labels,
                    'collation', case when a.attcollation not in (0, t.typcollation) then (
@@ -47,17 +56,9 @@ const DEFINITIONS = `
                    order by a.attname::text collate pg_catalog."C"), '[]') as list
             from pg_catalog.pg_attribute a
             join pg_catalog.pg_type t on t.oid = a.atttypid
-           cross join lateral (
-             with recursive chain as (
-                  select y.oid, y.typtype, y.typbasetype, y.typtypmod, y.typnamespace, y.typelem, a.atttypmod as modifier
-                    from pg_catalog.pg_type y where y.oid = a.atttypid
-                   union all
-                  select y.oid, y.typtype, y.typbasetype, y.typtypmod, y.typnamespace, y.typelem, chain.typtypmod
-                    from chain join pg_catalog.pg_type y on y.oid = chain.typbasetype
-                   where chain.typtype = 'd')
-             select chain.oid, chain.modifier, chain.typelem, bn.nspname as schema
-               from chain join pg_catalog.pg_namespace bn on bn.oid = chain.typnamespace
-              where chain.typtype <> 'd') base
+            left join bases m on m.domain = a.atttypid
+            join pg_catalog.pg_type base on base.oid = coalesce(m.oid, a.atttypid)
+            join pg_catalog.pg_namespace bn on bn.oid = base.typnamespace
             left join lateral (
               select pg_catalog.jsonb_build_array(en.nspname, y.typname) as name,
                      (select pg_catalog.jsonb_agg(e.enumlabel order by e.enumsortorder)
