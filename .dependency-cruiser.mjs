@@ -59,7 +59,7 @@ export default {
       comment: 'storage, engine, problems, config and security serve features',
       from: { path: '^src/(storage|engine|problems|config|observability)/', pathNot: '\\.spec\\.ts$' },
       to: {
-        path: '^src/(servers|publications|subscriptions|replication-slots|tables|sequences|topology|verification|upgrades|monitoring)/',
+        path: '^src/(servers|publications|subscriptions|links|replication-slots|tables|sequences|topology|verification|upgrades|monitoring)/',
       },
     },
     {

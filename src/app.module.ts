@@ -3,6 +3,7 @@ import { ApiModule } from './api/api.module.js';
 import { ConfigModule } from './config/config.module.js';
 import { EngineModule } from './engine/engine.module.js';
 import { HealthModule } from './observability/health.module.js';
+import { LinksModule } from './links/links.module.js';
 import { ObservabilityModule } from './observability/observability.module.js';
 import { OperationsApiModule } from './operations/operations-api.module.js';
 import { PublicationsModule } from './publications/publications.module.js';
@@ -28,6 +29,7 @@ import { VerificationModule } from './verification/verification.module.js';
     ServersModule,
     PublicationsModule,
     SubscriptionsModule,
+    LinksModule,
     ReplicationSlotsModule,
     TablesModule,
     SequencesModule,

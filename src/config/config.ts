@@ -32,6 +32,8 @@ export class Config {
   readonly operationRetentionDays: number;
   /** How often the end of each registered server's WAL is noted, in seconds; 0: never, and lag in seconds is unknown. */
   readonly lsnSampleSeconds: number;
+  /** How often the schemas of both ends of each link are compared, in seconds; 0: only when somebody asks. */
+  readonly schemaDriftSeconds: number;
   /** Names of failpoints to arm; only ever set by tests. */
   readonly failpoints: string | null;
 
@@ -49,6 +51,7 @@ export class Config {
     this.eventRetentionDays = values.eventRetentionDays;
     this.operationRetentionDays = values.operationRetentionDays;
     this.lsnSampleSeconds = values.lsnSampleSeconds;
+    this.schemaDriftSeconds = values.schemaDriftSeconds;
     this.failpoints = values.failpoints;
   }
 
@@ -74,6 +77,7 @@ export class Config {
     const eventRetentionDays = integer('LOCKSTEP_EVENT_RETENTION_DAYS', 30, 0, MAX_RETENTION_DAYS);
     const operationRetentionDays = integer('LOCKSTEP_OPERATION_RETENTION_DAYS', 90, 0, MAX_RETENTION_DAYS);
     const lsnSampleSeconds = integer('LOCKSTEP_LSN_SAMPLE_SECONDS', 5, 0, 3600);
+    const schemaDriftSeconds = integer('LOCKSTEP_SCHEMA_DRIFT_SECONDS', 300, 0, 86_400);
     const databaseUrl = text('DATABASE_URL');
     if (databaseUrl !== null && !isPostgresUrl(databaseUrl)) {
       problems.push('DATABASE_URL must look like postgresql://user:password@host:5432/database');
@@ -108,6 +112,7 @@ export class Config {
       eventRetentionDays,
       operationRetentionDays,
       lsnSampleSeconds,
+      schemaDriftSeconds,
       failpoints: text('LOCKSTEP_FAILPOINTS'),
     });
   }

@@ -1,8 +1,8 @@
 import type { BrokenIdentity, PublishedTable } from '../postgres/catalog/published-tables.js';
 import type { Publication } from '../postgres/catalog/publications.js';
-import { setReplicaIdentity } from '../postgres/ddl/replica-identity.ddl.js';
 import { COMBINATION_RULES, refusal, type RuleName } from '../postgres/ddl/options/combination-rules.js';
 import type { NamedTable } from '../postgres/ddl/publication-spec.js';
+import { mendIdentity } from '../postgres/ddl/table-change.ddl.js';
 import { identifier } from '../postgres/quoting.js';
 import { PG19 } from '../shared/server-version.js';
 
@@ -68,7 +68,7 @@ export function effectiveTables({ publish }: Publication, tables: readonly Publi
         const relations = broken.filter((relation) => relation[BREAKS[rule]]);
         return { rule, detail: failureOf(rule, table, relations) };
       }),
-      fix: broken.flatMap(fixOf),
+      fix: broken.flatMap(mendIdentity).map(({ sql }) => `${sql};`),
     };
   });
 }
@@ -167,18 +167,6 @@ function failureOf(
     case 'identity-is-published':
       return `the replica identity (${identity}) has a generated column that is not sent: ${named(relations)}`;
   }
-}
-
-/** Nothing where no replica identity would do with the publication as it is. */
-function fixOf({ schema, name, primaryKey, index, full }: BrokenIdentity): string[] {
-  if (index === null && !full) return [];
-  const spec =
-    index === null
-      ? { kind: 'full' as const }
-      : primaryKey === true
-        ? { kind: 'default' as const }
-        : { kind: 'index' as const, index };
-  return setReplicaIdentity(schema, name, spec).map(({ sql }) => `${sql};`);
 }
 
 function warning(

@@ -6,7 +6,7 @@ import { setSequencePositions } from '../postgres/ddl/sequence-position.ddl.js';
 import { identifier } from '../postgres/quoting.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
-import { LinksService } from '../subscriptions/links.service.js';
+import { LinksService } from '../links/links.service.js';
 import { compareBothEnds, type ComparedSequence, keyOf, type Position, toBeSet } from './sequence-comparison.js';
 
 /** A subscription, named from its subscriber. */

@@ -39,7 +39,11 @@ function addressesOf({ host, port, advertisedHost, advertisedPort }: ServerAddre
   ];
 }
 
+export function isLoopback(host: string): boolean {
+  return LOOPBACK.has(host.toLowerCase());
+}
+
 function sameHost(one: string, other: string): boolean {
   const [a, b] = [one.toLowerCase(), other.toLowerCase()];
-  return a === b || (LOOPBACK.has(a) && LOOPBACK.has(b));
+  return a === b || (isLoopback(a) && isLoopback(b));
 }

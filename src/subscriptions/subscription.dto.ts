@@ -3,12 +3,20 @@ import { ReplicationSlotDto } from '../replication-slots/replication-slots.dto.j
 import { SlotCleanUpDto } from './left-slots/orphaned-slots.dto.js';
 import { CopyProgressDto, SubscriptionCopyProgressDto, SubscriptionWarningDto } from './subscription-progress.dto.js';
 
-const STATES = ['disabled', 'failing', 'stalled', 'initializing', 'copying', 'catching-up', 'streaming'] as const;
+export const STATES = [
+  'disabled',
+  'failing',
+  'stalled',
+  'initializing',
+  'copying',
+  'catching-up',
+  'streaming',
+] as const;
 const TABLE_STATES = ['initializing', 'copying', 'copied', 'catching-up', 'ready'] as const;
 const WORKERS = ['apply', 'parallel apply', 'table synchronization'] as const;
 const nullable = true;
 
-class PublisherEndDto {
+export class PublisherEndDto {
   @ApiProperty({ example: 'orders-14' })
   server: string;
 
@@ -295,46 +303,4 @@ export class DroppedSubscriptionDto {
     description: 'The same of tables whose copy was under way (14 and newer).',
   })
   tableSlotsLeft: SlotLeftDto[];
-}
-
-class LinkSubscriberDto extends PublisherEndDto {
-  @ApiProperty({ example: 'orders_sub' })
-  subscription: string;
-}
-
-class LinkPublisherDto extends PublisherEndDto {
-  @ApiProperty({ description: 'Those the subscription asks for.', type: [String] })
-  publications: string[];
-
-  @ApiProperty({
-    description: 'The slot as the publisher shows it; null: it is not there.',
-    type: ReplicationSlotDto,
-    nullable,
-  })
-  slot: ReplicationSlotDto | null;
-}
-
-export class LinkDto {
-  @ApiProperty({ type: LinkSubscriberDto })
-  subscriber: LinkSubscriberDto;
-
-  @ApiProperty({ type: LinkPublisherDto, nullable, description: 'Null: not a registered server.' })
-  publisher: LinkPublisherDto | null;
-
-  @ApiProperty({ enum: STATES })
-  state: (typeof STATES)[number];
-
-  @ApiProperty({
-    description:
-      'Why it is in that state, or, while streaming, why the publisher could not be asked; null where nothing is wrong.',
-    type: String,
-    nullable,
-  })
-  reason: string | null;
-
-  @ApiProperty({ type: SubscriptionLagDto })
-  lag: SubscriptionLagDto;
-
-  @ApiProperty({ description: 'The slot on the publisher that it streams from.', type: String, nullable })
-  slotName: string | null;
 }

@@ -2,8 +2,6 @@ import { Module } from '@nestjs/common';
 import { LsnClockModule } from '../lsn-clock/lsn-clock.module.js';
 import { ReplicationSlotsModule } from '../replication-slots/replication-slots.module.js';
 import { ServersModule } from '../servers/servers.module.js';
-import { LinksController } from './links.controller.js';
-import { LinksService } from './links.service.js';
 import { PublisherEnds } from './publisher-ends.js';
 import { LeftSlotRepository } from './left-slots/left-slot.repository.js';
 import { LeftSlots } from './left-slots/left-slots.service.js';
@@ -19,12 +17,12 @@ import { TablesNeedingVerification } from './tables-needing-verification.reposit
 
 @Module({
   imports: [ServersModule, ReplicationSlotsModule, LsnClockModule],
-  controllers: [SubscriptionsController, StuckController, LinksController, OrphanedSlotsController],
+  controllers: [SubscriptionsController, StuckController, OrphanedSlotsController],
   providers: [
-    ...[SubscriptionsService, SubscriptionCreation, PublisherEnds, LinksService, SubscriptionSlotOwners],
+    ...[SubscriptionsService, SubscriptionCreation, PublisherEnds, SubscriptionSlotOwners],
     ...[LeftSlots, LeftSlotRepository],
     ...[DiagnosisService, SkipService, TablesNeedingVerification],
   ],
-  exports: [SubscriptionsService, LinksService, TablesNeedingVerification],
+  exports: [SubscriptionsService, PublisherEnds, TablesNeedingVerification],
 })
 export class SubscriptionsModule {}

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { LinksModule } from '../links/links.module.js';
 import { OperationsModule } from '../operations/operations.module.js';
 import { ReplicationSlotsModule } from '../replication-slots/replication-slots.module.js';
 import { ServersModule } from '../servers/servers.module.js';
@@ -14,7 +15,7 @@ import { VerificationsController } from './verifications.controller.js';
 import { VerificationsService } from './verifications.service.js';
 
 @Module({
-  imports: [OperationsModule, ServersModule, SubscriptionsModule, ReplicationSlotsModule],
+  imports: [OperationsModule, ServersModule, LinksModule, SubscriptionsModule, ReplicationSlotsModule],
   controllers: [VerificationsController, ResyncController],
   providers: [
     ...[VerificationRepository, AtRestWorkflow, VerificationsService, VerificationSlotOwners],

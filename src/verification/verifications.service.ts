@@ -7,7 +7,7 @@ import { Operations } from '../operations/operations.js';
 import { Problem } from '../problems/problem.js';
 import { ServerUsage } from '../servers/server-usage.js';
 import { ServersService } from '../servers/servers.service.js';
-import { LinksService } from '../subscriptions/links.service.js';
+import { LinksService } from '../links/links.service.js';
 import { AtRestWorkflow } from './at-rest.workflow.js';
 import type { TableName } from './at-rest/table-shape.js';
 import { planRemoval, planVerification, type VerificationPlan } from './verification-plan.js';

@@ -9,7 +9,9 @@ import { SubscriptionSlotOwners } from '../../src/subscriptions/subscription-slo
 import { ReplicationSlotsService } from '../../src/replication-slots/replication-slots.service.js';
 import { LeftSlotRepository } from '../../src/subscriptions/left-slots/left-slot.repository.js';
 import { LeftSlots } from '../../src/subscriptions/left-slots/left-slots.service.js';
-import { LinksService } from '../../src/subscriptions/links.service.js';
+import { LastLooks } from '../../src/links/drift/last-looks.js';
+import { SchemaLookRepository } from '../../src/links/drift/schema-look.repository.js';
+import { LinksService } from '../../src/links/links.service.js';
 import { PublisherEnds } from '../../src/subscriptions/publisher-ends.js';
 import { SubscriptionCreation } from '../../src/subscriptions/subscription-creation.js';
 import type { SubscriptionView } from '../../src/subscriptions/subscription-view.js';
@@ -78,7 +80,8 @@ describe.each([
     );
     const diagnosis = new DiagnosisService(servers, ends);
     skips = new SkipService(servers, subscriptions, diagnosis, needs);
-    links = new LinksService(servers, ends);
+    const looks = new LastLooks(new SchemaLookRepository(state.dataSource), Config.load({}));
+    links = new LinksService(servers, ends, looks);
     await publisher.run(database, `insert into orders select n, 'row ' || n from generate_series(1, 100) n`);
     await publications.create('source', database, {
       name: 'orders_pub',

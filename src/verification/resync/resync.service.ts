@@ -11,7 +11,7 @@ import { withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import { ServerUsage } from '../../servers/server-usage.js';
 import { ServersService } from '../../servers/servers.service.js';
-import { LinksService } from '../../subscriptions/links.service.js';
+import { LinksService } from '../../links/links.service.js';
 import { tableId, type TableName } from '../at-rest/table-shape.js';
 import { publisherSlotName } from '../link/link-objects.js';
 import { createSlotStatement } from '../link/link-plan.js';

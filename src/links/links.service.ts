@@ -2,8 +2,9 @@ import { Injectable } from '@nestjs/common';
 import { readSubscriptionDatabases } from '../postgres/catalog/subscriptions.js';
 import { Problem, type ProblemDocument } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
-import { PublisherEnds } from './publisher-ends.js';
-import type { SubscriptionView } from './subscription-view.js';
+import { PublisherEnds } from '../subscriptions/publisher-ends.js';
+import { LastLooks, type SchemaDrift } from './drift/last-looks.js';
+import type { SubscriptionView } from '../subscriptions/subscription-view.js';
 
 /** One subscription seen from both ends. */
 export interface Link {
@@ -14,7 +15,11 @@ export interface Link {
   reason: string | null;
   lag: SubscriptionView['lag'];
   slotName: string | null;
+  /** As the last look found it. */
+  schemaDrift: SchemaDrift;
 }
+
+type BareLink = Omit<Link, 'schemaDrift'>;
 
 /** A server whose subscriptions could not be listed: its links are not known, rather than none. */
 export interface UnknownLinks {
@@ -30,12 +35,13 @@ export class LinksService {
   constructor(
     private readonly servers: ServersService,
     private readonly ends: PublisherEnds,
+    private readonly looks: LastLooks,
   ) {}
 
   /** By subscriber server, database and subscription. */
   async list(): Promise<{ links: Link[]; unknown: UnknownLinks[] }> {
     const names = (await this.ends.addresses()).map(({ name }) => name).sort(byBytes);
-    const links: Link[] = [];
+    const links: BareLink[] = [];
     const unknown: UnknownLinks[] = [];
     for (let start = 0; start < names.length; start += SERVERS_AT_ONCE) {
       const batch = names.slice(start, start + SERVERS_AT_ONCE);
@@ -44,20 +50,25 @@ export class LinksService {
         else unknown.push(result);
       }
     }
-    return { links, unknown };
+    return { links: await this.withDrift(links), unknown };
   }
 
   /** Rejects with NOT_FOUND. */
   async get(server: string, database: string, subscription: string): Promise<Link> {
     const [view] = await this.ends.views(server, database, subscription);
-    if (view) return linkOf(server, database, view);
+    if (view) return (await this.withDrift([linkOf(server, database, view)]))[0]!;
     throw new Problem('NOT_FOUND', `there is no subscription ${JSON.stringify(subscription)} in this database`);
   }
 
-  private async linksOf(server: string): Promise<Link[] | UnknownLinks> {
+  private async withDrift(links: readonly BareLink[]): Promise<Link[]> {
+    const drifts = await this.looks.of(links.map(({ subscriber }) => subscriber));
+    return links.map((link, index) => ({ ...link, schemaDrift: drifts[index]! }));
+  }
+
+  private async linksOf(server: string): Promise<BareLink[] | UnknownLinks> {
     try {
       const databases = await this.servers.withSession(server, undefined, readSubscriptionDatabases);
-      const links: Link[] = [];
+      const links: BareLink[] = [];
       for (const database of databases) {
         const views = await this.ends.views(server, database);
         links.push(...views.map((view) => linkOf(server, database, view)));
@@ -70,7 +81,7 @@ export class LinksService {
   }
 }
 
-function linkOf(server: string, database: string, view: SubscriptionView): Link {
+export function linkOf(server: string, database: string, view: SubscriptionView): BareLink {
   const { name, publisher, publications, slot, state, reason, lag, slotName } = view;
   return {
     subscriber: { server, database, subscription: name },

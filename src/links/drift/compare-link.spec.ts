@@ -1,0 +1,183 @@
+import { describe, expect, it } from '@jest/globals';
+import type { SentTable } from '../../postgres/catalog/sent-tables.js';
+import type { ColumnDefinition, TableDefinition } from '../../postgres/catalog/table-definitions.js';
+import { compareLink, type LinkSchema } from './compare-link.js';
+import { arrange } from './mending.js';
+
+function column(name: string, position: number, more: Partial<ColumnDefinition> = {}): ColumnDefinition {
+  return {
+    ...{ name, position, type: 'integer', base: more.type ?? 'integer', builtIn: true, enumName: null, labels: null },
+    ...{ collation: null, notNull: false, hasDefault: false, default: null, generated: null },
+    ...more,
+  };
+}
+
+function table(name: string, columns: ColumnDefinition[], more: Partial<TableDefinition> = {}): TableDefinition {
+  const key = { primary: true, identity: false, immediate: true, constraint: true };
+  return {
+    ...{ schema: 'public', name, kind: 'r', replicaIdentity: 'default' as const, root: null, columns },
+    keys: [{ name: `${name}_pkey`, columns: ['id'], ...key }],
+    ...more,
+  };
+}
+
+function sends({ schema, name, columns }: TableDefinition, more: Partial<SentTable> = {}): SentTable {
+  const names = columns.filter(({ generated }) => generated === null).map((each) => each.name);
+  return { schema, name, columns: names, identified: true, identityColumns: ['id'], broken: [], ...more };
+}
+
+function schema(ours: TableDefinition[], theirs: TableDefinition[], more: Partial<LinkSchema> = {}): LinkSchema {
+  return {
+    ...{
+      subscription: 's',
+      binary: false,
+      enabled: true,
+      sent: { tables: ours.map((each) => sends(each)), missing: [] },
+    },
+    ...{ onPublisher: ours, onSubscriber: theirs, subscribed: theirs },
+    known: { types: new Set(), schemas: new Set(['public']) },
+    ...more,
+  };
+}
+
+const ends = {
+  publisher: { server: 'source', database: 'd' },
+  subscriber: { server: 'sink', database: 'd' },
+};
+const id = column('id', 1, { notNull: true });
+const kinds = (link: LinkSchema) => compareLink(link).map(({ kind }) => kind);
+const sql = (link: LinkSchema) =>
+  arrange(compareLink(link), ends).statements.map((each) => `${each.server}: ${each.sql}`);
+
+describe('the schemas of both ends of a link', () => {
+  it('are alike whatever the order of columns, what is not sent, and what the subscriber holds less tightly', () => {
+    const ours = table('t', [
+      id,
+      column('a', 2, { notNull: true }),
+      column('b', 3),
+      column('sum', 4, { generated: 'stored' }),
+    ]);
+    const theirs = table('t', [column('b', 1), column('id', 4, { notNull: true }), column('a', 7), column('sum', 9)]);
+    expect(kinds(schema([ours], [theirs]))).toEqual([]);
+  });
+
+  it('take a column of another place for a new one, and one of the same place and type for a renamed one', () => {
+    const ours = table('t', [id, column('new', 3)]);
+    expect(kinds(schema([ours], [table('t', [id, column('old', 2)])]))).toEqual(['column-missing', 'column-extra']);
+    expect(kinds(schema([ours], [table('t', [id, column('old', 3, { type: 'text' })])]))).toContain('column-missing');
+    expect(sql(schema([ours], [table('t', [id, column('old', 3)])]))).toEqual([
+      'sink: alter table "public"."t" rename column "old" to "new"',
+    ]);
+  });
+
+  it('are not taken for renamed where more than one table could be it', () => {
+    const ours = [table('x', [id]), table('y', [id])];
+    const gone = [table('a', [id]), table('b', [id])];
+    expect(kinds(schema(ours, gone))).toEqual([
+      'table-missing',
+      'table-missing',
+      'table-not-published',
+      'table-not-published',
+    ]);
+    expect(kinds(schema([ours[0]!], [gone[0]!]))).toEqual(['table-renamed']);
+  });
+
+  it('are mended on the subscriber first by what adds, and on the publisher first by what takes away', () => {
+    const ours = table('t', [id, column('a', 2), column('w', 3)]);
+    const theirs = table('t', [id, column('w', 2, { type: 'bigint' }), column('gone', 3, { notNull: true })], {
+      keys: [
+        ...table('t', []).keys,
+        { name: 'u', columns: ['w'], primary: false, identity: false, immediate: true, constraint: false },
+      ],
+    });
+    const { findings, statements } = arrange(
+      compareLink(schema([ours, table('n', [id])], [theirs], { subscribed: [] })),
+      ends,
+    );
+    expect(statements.map((each) => `${each.server}: ${each.sql}`)).toEqual([
+      'sink: alter table "public"."t" add column "a" integer',
+      'sink: alter table "public"."t" alter column "gone" drop not null',
+      'sink: create table "public"."n" ("id" integer not null, primary key ("id"))',
+      'source: alter table "public"."t" alter column "w" type bigint',
+      'sink: drop index "public"."u"',
+      'sink: alter subscription "s" refresh publication with (copy_data = true)',
+    ]);
+    expect(statements.map(({ order }) => order)).toEqual([1, 2, 3, 4, 5, 6]);
+    const refreshing = findings.filter((each) => each.statements.some(({ order }) => order === 6));
+    expect(refreshing.map(({ kind }) => kind)).toEqual(['table-not-subscribed', 'table-missing']);
+  });
+
+  it('never drop a column but with the finding that names it', () => {
+    const link = schema([table('t', [id])], [table('t', [id, column('own', 2)])]);
+    const { findings, statements } = arrange(compareLink(link), ends);
+    expect(statements).toEqual([]);
+    expect(findings).toMatchObject([
+      {
+        kind: 'column-extra',
+        impact: 'none',
+        statements: [{ order: 1, sql: 'alter table "public"."t" drop column "own"' }],
+      },
+    ]);
+  });
+
+  it('make what types need first, and say what they cannot make', () => {
+    const mood = {
+      type: 'public.mood',
+      base: 'public.mood',
+      builtIn: false,
+      enumName: ['public', 'mood'] as [string, string],
+      labels: ['a'],
+    };
+    const money = { type: 'public.money2', base: 'numeric', enumName: null };
+    const theirs = table('t', [id]);
+    expect(sql(schema([table('t', [id, column('m', 2, mood)])], [theirs]))).toEqual([
+      `sink: create type "public"."mood" as enum ('a')`,
+      'sink: alter table "public"."t" add column "m" public.mood',
+    ]);
+    const link = schema([table('t', [id, column('m', 2, money)])], [theirs]);
+    expect(compareLink(link)).toMatchObject([{ mends: [], advice: expect.stringContaining('public.money2') }]);
+    const known = { types: new Set(['public.money2']), schemas: new Set(['public']) };
+    expect(sql({ ...link, known })).toEqual(['sink: alter table "public"."t" add column "m" public.money2']);
+  });
+
+  it('give a new column its default only where every server reads it alike', () => {
+    const added = (value: string) =>
+      sql(schema([table('t', [id, column('c', 2, { hasDefault: true, default: value })])], [table('t', [id])]))[0]!;
+    for (const value of [`'it''s'::text`, '5', '(-1)', `'-1'::integer`, 'true', `'{}'::character varying(5)[]`]) {
+      expect(added(value)).toContain(` default ${value}`);
+    }
+    for (const value of ['now()', `nextval('public.s'::regclass)`, `'a'::text || 'b'::text`, `'a'::public.mood`]) {
+      expect(added(value)).not.toContain('default');
+    }
+  });
+
+  it('differ by domains of one name, which nothing can alter', () => {
+    const domain = (base: string) => column('d', 2, { type: 'public.d', base });
+    const link = schema([table('t', [id, domain('integer')])], [table('t', [id, domain('bigint')])]);
+    expect(compareLink(link)).toMatchObject([{ kind: 'column-type', impact: 'may-differ', mends: [] }]);
+  });
+
+  it('stop apply by any difference of types where the subscription is binary', () => {
+    const ours = table('t', [id, column('n', 2)]);
+    const theirs = table('t', [id, column('n', 2, { type: 'bigint' })]);
+    expect(compareLink(schema([ours], [theirs], { binary: true }))).toMatchObject([{ impact: 'stops-apply' }]);
+    expect(compareLink(schema([ours], [theirs]))).toMatchObject([{ impact: 'may-differ', side: 'publisher' }]);
+  });
+
+  it('need a key that the publisher sends, unless nothing is updated', () => {
+    const ours = table('t', [id, column('a', 2)]);
+    const keyless = table('t', [id, column('a', 2)], { keys: [] });
+    expect(kinds(schema([ours], [keyless]))).toEqual(['replica-identity']);
+    const inserts = { tables: [sends(ours, { identified: false, identityColumns: [] })], missing: [] };
+    expect(kinds(schema([ours], [keyless], { sent: inserts }))).toEqual([]);
+    const full = table('t', ours.columns, { replicaIdentity: 'full', keys: [] });
+    expect(kinds(schema([full], [keyless]))).toEqual([]);
+  });
+
+  it('say what a missing publication hides, and refresh nothing for it', () => {
+    const link = schema([], [table('t', [id])], { sent: { tables: [], missing: ['gone'] } });
+    expect(compareLink(link)).toMatchObject([
+      { kind: 'table-not-published', advice: expect.stringContaining('"gone"'), mends: [] },
+    ]);
+  });
+});

@@ -1,0 +1,170 @@
+import type { SentTable, SentTables } from '../../postgres/catalog/sent-tables.js';
+import type { TableDefinition } from '../../postgres/catalog/table-definitions.js';
+import type { TableName } from '../../postgres/catalog/tables.js';
+import { refreshSubscription } from '../../postgres/ddl/subscription.ddl.js';
+import * as ddl from '../../postgres/ddl/table-change.ddl.js';
+import { columnDrift } from './column-drift.js';
+import { type Finding, type Mend, onSubscriber, PHASES, type TablePair } from './finding.js';
+import { identityDrift, uniqueDrift } from './identity-drift.js';
+import { newColumn, typeObstacle, withItsType } from './new-column.js';
+
+/** Everything of both ends that is compared. */
+export interface LinkSchema {
+  subscription: string;
+  binary: boolean;
+  enabled: boolean;
+  sent: SentTables;
+  /** Of the tables that are sent, and of those that are subscribed to and not sent. */
+  onPublisher: readonly TableDefinition[];
+  /** Of the same names. */
+  onSubscriber: readonly TableDefinition[];
+  subscribed: readonly TableName[];
+  /** Types and schemas of those the publisher uses that the subscriber has. */
+  known: { types: ReadonlySet<string>; schemas: ReadonlySet<string> };
+}
+
+/** All differences between both ends, table by table. */
+export function compareLink(schema: LinkSchema): Finding[] {
+  const publisher = byKey(schema.onPublisher);
+  const subscriber = byKey(schema.onSubscriber);
+  const subscribed = new Set(schema.subscribed.map(keyOf));
+  const renamed = renamedTables(schema);
+  const findings: Finding[] = [];
+  for (const sent of schema.sent.tables) {
+    const ours = publisher.get(keyOf(sent));
+    // Dropped between two of the questions: the next look sees the rest.
+    if (!ours) continue;
+    const theirs = subscriber.get(keyOf(sent));
+    if (!theirs) {
+      const from = renamed.get(keyOf(sent));
+      findings.push(from ? renamedTable(sent, from) : missingTable(schema, sent, ours));
+      continue;
+    }
+    if (theirs.kind !== 'r' && theirs.kind !== 'p') {
+      findings.push(wrongKind(sent));
+      continue;
+    }
+    findings.push(...tableDrift(schema, sent, ours, theirs));
+    if (!subscribed.has(keyOf(sent))) findings.push(notSubscribed(schema, sent));
+  }
+  const sentKeys = new Set(schema.sent.tables.map(keyOf));
+  const taken = new Set([...renamed.values()].map(keyOf));
+  for (const table of schema.subscribed) {
+    if (!sentKeys.has(keyOf(table)) && !taken.has(keyOf(table))) {
+      findings.push(notPublished(schema, table, publisher.has(keyOf(table))));
+    }
+  }
+  return findings;
+}
+
+function tableDrift(schema: LinkSchema, sent: SentTable, ours: TableDefinition, theirs: TableDefinition): Finding[] {
+  const columns = ours.columns.filter(({ name }) => sent.columns.includes(name)).map(({ name }) => name);
+  const pair: TablePair = {
+    ...{ publisher: ours, subscriber: theirs, sent: columns },
+    ...{ binary: schema.binary, knownTypes: schema.known.types },
+  };
+  return [...columnDrift(pair), ...identityDrift(pair, sent), ...uniqueDrift(pair)];
+}
+
+/**
+ * Tables that are sent and not there, by the one that they seem to have been: subscribed to, gone on the publisher, and
+ * of the same columns, where there is only one such on each side.
+ */
+function renamedTables({ sent, onPublisher, onSubscriber, subscribed }: LinkSchema): Map<string, TableName> {
+  const [ours, theirs] = [byKey(onPublisher), byKey(onSubscriber)];
+  const known = new Set(sent.tables.map(keyOf));
+  const missing = sent.tables.filter((table) => !theirs.has(keyOf(table)) && ours.has(keyOf(table)));
+  const gone = subscribed.filter(
+    (table) => !known.has(keyOf(table)) && !ours.has(keyOf(table)) && theirs.get(keyOf(table))?.root === null,
+  );
+  const formOf = (table: TableDefinition) =>
+    JSON.stringify(table.columns.map(({ name, position, type }) => [position, name, type]));
+  const found = new Map<string, TableName>();
+  for (const table of missing) {
+    const form = formOf(ours.get(keyOf(table))!);
+    const alike = gone.filter((other) => formOf(theirs.get(keyOf(other))!) === form);
+    const rivals = missing.filter((other) => formOf(ours.get(keyOf(other))!) === form);
+    if (alike.length === 1 && rivals.length === 1) found.set(keyOf(table), alike[0]!);
+  }
+  return found;
+}
+
+function renamedTable(table: SentTable, from: TableName): Finding {
+  return {
+    ...{ kind: 'table-renamed', table: nameOf(table), column: null, side: 'subscriber', impact: 'stops-apply' },
+    detail: `the subscriber has no such table, but ${from.schema}.${from.name} of the same columns, which the publisher has not any more`,
+    advice: 'If it is another table and not that one renamed, create it instead and refresh the subscription.',
+    mends: onSubscriber(PHASES.renamesOnSubscriber, ...ddl.renameTable(from, nameOf(table))),
+  };
+}
+
+function missingTable(schema: LinkSchema, sent: SentTable, ours: TableDefinition): Finding {
+  const { types, schemas } = schema.known;
+  const columns = ours.columns.filter(({ name }) => sent.columns.includes(name));
+  const obstacles = columns.map((column) => typeObstacle(column, types)).filter((each) => each !== null);
+  const key = ours.keys.find(({ primary }) => primary)?.columns ?? [];
+  const tells = key.every((column) => sent.columns.includes(column));
+  // In the table's own order, as far as it is sent.
+  const inOrder = [...columns].sort((one, other) => one.position - other.position);
+  const made = inOrder.map((column) => ({ ...newColumn(column), notNull: column.notNull }));
+  const mends: Mend[] = [
+    ...(schemas.has(ours.schema) ? [] : onSubscriber(PHASES.namesOnSubscriber, ddl.createSchema(ours.schema))),
+    ...columns.flatMap((column) => withItsType(column, types)),
+    ...onSubscriber(PHASES.extendSubscriber, ddl.createTable(ours, made, tells ? key : [])),
+    ...refresh(schema),
+  ];
+  return {
+    ...{ kind: 'table-missing', table: nameOf(sent), column: null, side: 'subscriber', impact: 'stops-apply' },
+    detail: 'the subscriber has no such table: a refresh of the subscription fails, and changes of it stop apply',
+    advice:
+      obstacles[0] ??
+      'The statement makes columns and primary key only. For indexes, constraints and the rest use pg_dump --schema-only --table.',
+    mends: obstacles.length > 0 ? [] : mends,
+  };
+}
+
+function wrongKind(table: SentTable): Finding {
+  return {
+    ...{ kind: 'table-kind', table: nameOf(table), column: null, side: 'subscriber', impact: 'stops-apply', mends: [] },
+    detail: 'the subscriber has something of that name that is no table',
+    advice: 'Rename or drop it, and create the table.',
+  };
+}
+
+function notSubscribed(schema: LinkSchema, table: SentTable): Finding {
+  return {
+    ...{ kind: 'table-not-subscribed', table: nameOf(table), column: null, side: 'subscriber', impact: 'may-differ' },
+    detail: 'it is published, and the subscription has not taken it up: none of its changes is applied',
+    advice: 'Rows that are there already on the subscriber are copied once more.',
+    mends: refresh(schema),
+  };
+}
+
+function notPublished(schema: LinkSchema, table: TableName, onPublisher: boolean): Finding {
+  const { missing } = schema.sent;
+  const lost = missing.length > 0;
+  return {
+    ...{ kind: 'table-not-published', table: nameOf(table), column: null, side: 'subscriber', impact: 'may-differ' },
+    detail: `the subscription still has it, and ${onPublisher ? 'no publication sends it' : 'the publisher has no such table'}`,
+    advice: lost
+      ? `The publisher has no publication ${missing.map((name) => JSON.stringify(name)).join(', ')}: create it, or take it out of the subscription.`
+      : 'A refresh takes it out of the subscription. Its rows stay.',
+    mends: lost ? [] : refresh(schema),
+  };
+}
+
+function refresh({ subscription, enabled }: LinkSchema): Mend[] {
+  return enabled ? onSubscriber(PHASES.refresh, ...refreshSubscription(subscription, { copyData: true })) : [];
+}
+
+function byKey(tables: readonly TableDefinition[]): Map<string, TableDefinition> {
+  return new Map(tables.map((table) => [keyOf(table), table]));
+}
+
+function nameOf({ schema, name }: TableName): TableName {
+  return { schema, name };
+}
+
+function keyOf({ schema, name }: TableName): string {
+  return JSON.stringify([schema, name]);
+}

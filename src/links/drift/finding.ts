@@ -1,0 +1,100 @@
+import type { TableDefinition } from '../../postgres/catalog/table-definitions.js';
+import type { TableName } from '../../postgres/catalog/tables.js';
+import type { Statement } from '../../postgres/ddl/statement.js';
+
+export const DRIFT_KINDS = [
+  'table-missing',
+  'table-renamed',
+  'table-not-subscribed',
+  'table-not-published',
+  'table-kind',
+  'column-missing',
+  'column-renamed',
+  'column-generated',
+  'column-extra',
+  'column-extra-not-null',
+  'column-not-null',
+  'column-type',
+  'column-collation',
+  'enum-labels',
+  'replica-identity',
+  'unique-key',
+] as const;
+export type DriftKind = (typeof DRIFT_KINDS)[number];
+
+/**
+ * What a difference does. `stops-apply`: the next change of the table does; `may-stop-apply`: some changes do;
+ * `fails-writes`: UPDATE and DELETE fail on the publisher; `may-differ`: all is applied, yet the sides need not hold or
+ * compare the same; `none`: it is legal and without effect, and not counted as drift.
+ */
+export const IMPACTS = ['stops-apply', 'may-stop-apply', 'fails-writes', 'may-differ', 'none'] as const;
+export type Impact = (typeof IMPACTS)[number];
+
+/**
+ * When a statement may run, ascending: what only adds goes to the subscriber first, what takes away goes to the publisher
+ * first, so that at no time the publisher sends what the subscriber cannot take.
+ */
+export const PHASES = {
+  /** Schemas, types and labels, which tables need. */
+  namesOnSubscriber: 1,
+  /** Tables and columns that are renamed, before others are made. */
+  renamesOnSubscriber: 2,
+  extendSubscriber: 3,
+  keysOnSubscriber: 4,
+  publisher: 5,
+  /** What only the subscriber holds its rows to. */
+  shrinkSubscriber: 6,
+  /** Tables are taken up and left once all else is in place. */
+  refresh: 7,
+  /** What the publisher has given up already, if it is that and not the subscriber's own. */
+  optional: 8,
+} as const;
+
+export type Side = 'publisher' | 'subscriber';
+
+export interface Mend {
+  side: Side;
+  /** Of `PHASES`. */
+  phase: number;
+  statement: Statement;
+}
+
+/** One difference between both sides of a link. */
+export interface Finding {
+  kind: DriftKind;
+  table: TableName;
+  /** Null: it is about the whole table. */
+  column: string | null;
+  /** Where it is to be mended. */
+  side: Side;
+  impact: Impact;
+  detail: string;
+  /** What else to know, or to do where there are no statements; null: nothing. */
+  advice: string | null;
+  mends: Mend[];
+}
+
+/** Both sides of a table that is sent and is there. */
+export interface TablePair {
+  publisher: TableDefinition;
+  subscriber: TableDefinition;
+  /** Columns that are sent, in the publisher's order. */
+  sent: readonly string[];
+  /** The subscription is binary: types must be the same. */
+  binary: boolean;
+  /** Types that the subscriber has, of those that `typesToLookUp` names. */
+  knownTypes: ReadonlySet<string>;
+}
+
+export function onSubscriber(phase: number, ...statements: Statement[]): Mend[] {
+  return statements.map((statement) => ({ side: 'subscriber', phase, statement }));
+}
+
+export function onPublisher(...statements: Statement[]): Mend[] {
+  return statements.map((statement) => ({ side: 'publisher', phase: PHASES.publisher, statement }));
+}
+
+/** Where a table's columns are changed: a partition has those of its root. */
+export function alteredTable(table: TableDefinition): TableName {
+  return table.root ?? { schema: table.schema, name: table.name };
+}

@@ -1,0 +1,70 @@
+import { Controller, Get, Query } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { NameParam } from '../api/name-param.js';
+import { ApiPage, type Page, PageQuery } from '../api/page.js';
+import { pageOfList } from '../changes/list-page.js';
+import { DriftService } from './drift/drift.service.js';
+import { LinkAgreement } from './link-agreement.service.js';
+import { CheckedLinkDto, LinkDto } from './links.dto.js';
+import { DriftDto } from './drift/drift.dto.js';
+import { LinksService, type UnknownLinks } from './links.service.js';
+
+@ApiTags('links')
+@Controller('v1/links')
+export class LinksController {
+  constructor(
+    private readonly links: LinksService,
+    private readonly agreement: LinkAgreement,
+    private readonly schemas: DriftService,
+  ) {}
+
+  @Get()
+  @ApiOperation({
+    summary: 'List links',
+    description:
+      'Each subscription of a registered server, from both ends. `unknown` lists servers that did not answer.',
+  })
+  @ApiPage(LinkDto)
+  async list(@Query() query: PageQuery): Promise<Page<LinkDto> & { unknown: UnknownLinks[] }> {
+    const { links, unknown } = await this.links.list();
+    const page = pageOfList(
+      links,
+      query,
+      ({ subscriber }) => [subscriber.server, subscriber.database, subscriber.subscription],
+      3,
+    );
+    return { ...page, unknown };
+  }
+
+  @Get(':server/:database/:subscription')
+  @ApiOperation({
+    summary: 'One link, and whether its ends agree',
+    description:
+      'Both ends are looked at now. Each check of `agreement` says what was seen and what to do; `unknown` means that ' +
+      'it could not be looked at, and is never taken for agreement.',
+  })
+  @ApiOkResponse({ type: CheckedLinkDto })
+  get(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @NameParam('subscription') subscription: string,
+  ): Promise<CheckedLinkDto> {
+    return this.agreement.of({ server, database, subscription });
+  }
+
+  @Get(':server/:database/:subscription/drift')
+  @ApiOperation({
+    summary: 'How the schemas of both ends differ, and what mends it',
+    description:
+      'Compares the published tables now. `statements` are to be run by you, in their order: additions on the ' +
+      'subscriber first, removals on the publisher first. Lockstep never runs them.',
+  })
+  @ApiOkResponse({ type: DriftDto })
+  drift(
+    @NameParam('server') server: string,
+    @NameParam('database') database: string,
+    @NameParam('subscription') subscription: string,
+  ): Promise<DriftDto> {
+    return this.schemas.drift({ server, database, subscription });
+  }
+}

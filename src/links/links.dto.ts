@@ -1,0 +1,82 @@
+import { ApiProperty } from '@nestjs/swagger';
+import { ReplicationSlotDto } from '../replication-slots/replication-slots.dto.js';
+import { PublisherEndDto, STATES, SubscriptionLagDto } from '../subscriptions/subscription.dto.js';
+import { AGREEMENT_STATES, type AgreementCheck, CHECKS } from './agreement/check.js';
+import { SchemaDriftDto } from './drift/drift.dto.js';
+
+const nullable = true;
+
+class LinkSubscriberDto extends PublisherEndDto {
+  @ApiProperty({ example: 'orders_sub' })
+  subscription: string;
+}
+
+class LinkPublisherDto extends PublisherEndDto {
+  @ApiProperty({ description: 'Those the subscription asks for.', type: [String] })
+  publications: string[];
+
+  @ApiProperty({
+    description: 'The slot as the publisher shows it; null: it is not there.',
+    type: ReplicationSlotDto,
+    nullable,
+  })
+  slot: ReplicationSlotDto | null;
+}
+
+export class LinkDto {
+  @ApiProperty({ type: LinkSubscriberDto })
+  subscriber: LinkSubscriberDto;
+
+  @ApiProperty({ type: LinkPublisherDto, nullable, description: 'Null: not a registered server.' })
+  publisher: LinkPublisherDto | null;
+
+  @ApiProperty({ enum: STATES })
+  state: (typeof STATES)[number];
+
+  @ApiProperty({
+    description:
+      'Why it is in that state, or, while streaming, why the publisher could not be asked; null where nothing is wrong.',
+    type: String,
+    nullable,
+  })
+  reason: string | null;
+
+  @ApiProperty({ type: SubscriptionLagDto })
+  lag: SubscriptionLagDto;
+
+  @ApiProperty({ description: 'The slot on the publisher that it streams from.', type: String, nullable })
+  slotName: string | null;
+
+  @ApiProperty({ type: SchemaDriftDto, description: 'As the last look found it; GET …/drift looks now.' })
+  schemaDrift: SchemaDriftDto;
+}
+
+class AgreementCheckDto implements AgreementCheck {
+  @ApiProperty({ enum: CHECKS, example: 'connection-target' })
+  check: (typeof CHECKS)[number];
+
+  @ApiProperty({ enum: AGREEMENT_STATES, example: 'agrees', description: '`unknown`: it could not be looked at.' })
+  state: (typeof AGREEMENT_STATES)[number];
+
+  @ApiProperty({
+    example: 'db-14.example.org:5432 is of the cluster 7397412349874390123, as orders-14 is',
+    description: 'What was seen, or why nothing was.',
+  })
+  reason: string;
+
+  @ApiProperty({ type: String, nullable, example: null, description: 'What to do.' })
+  remedy: string | null;
+
+  @ApiProperty({
+    type: String,
+    nullable,
+    example: null,
+    description: 'The statement that does it, a GRANT for example.',
+  })
+  sql: string | null;
+}
+
+export class CheckedLinkDto extends LinkDto {
+  @ApiProperty({ type: [AgreementCheckDto], description: 'Always all checks, in this order.' })
+  agreement: AgreementCheckDto[];
+}

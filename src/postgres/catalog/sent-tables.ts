@@ -1,0 +1,79 @@
+import type { Session } from '../session.js';
+import { readPublicationTables } from './publication-tables.js';
+import { readPublications } from './publications.js';
+import { type BrokenIdentity, readPublishedTables } from './published-tables.js';
+import { readTablesFingerprint } from './table-definitions.js';
+import type { TableName } from './tables.js';
+
+/** A table that a publisher sends a subscription, by all publications that name it together. */
+export interface SentTable extends TableName {
+  /** In the table's order. */
+  columns: string[];
+  /** UPDATEs or DELETEs are sent. */
+  identified: boolean;
+  /** The columns that tell an updated or deleted row. */
+  identityColumns: string[];
+  /** The table, or those of its partitions, whose UPDATEs and DELETEs fail on the publisher. */
+  broken: BrokenIdentity[];
+}
+
+export interface SentTables {
+  tables: SentTable[];
+  /** Names of publications that the publisher does not have. */
+  missing: string[];
+}
+
+/** What the publications send a subscriber of that version: with partitions or roots, lists and identities as they are. */
+export async function readSentTables(
+  session: Session,
+  publications: readonly string[],
+  subscriberVersion: number,
+): Promise<SentTables> {
+  const { tables, missing } = await readPublicationTables(session, publications, subscriberVersion);
+  const sent = new Map<string, SentTable>(
+    tables.map(({ schema, name }) => [
+      keyOf({ schema, name }),
+      { schema, name, columns: [], identified: false, identityColumns: [], broken: [] },
+    ]),
+  );
+  for (const publication of publications.filter((name) => !missing.includes(name))) {
+    const [definition] = await readPublications(session, publication);
+    const identified =
+      definition?.publish.some((operation) => operation === 'update' || operation === 'delete') ?? false;
+    for (const published of await readPublishedTables(session, publication)) {
+      const table = sent.get(keyOf(published));
+      if (!table) continue;
+      table.columns = [...new Set([...table.columns, ...published.columns])];
+      if (!identified) continue;
+      table.identified = true;
+      table.identityColumns = [...new Set([...table.identityColumns, ...published.identityColumns])];
+      table.broken.push(...published.broken);
+    }
+  }
+  return { tables: [...sent.values()], missing };
+}
+
+/** The tables that are sent, and those that are subscribed to, with a hash over their definitions on the publisher. */
+export interface SentFingerprint {
+  sent: SentTables;
+  names: TableName[];
+  /** Null: none of them is there. */
+  definitions: string | null;
+}
+
+/** All that a comparison goes by on the publisher, without reading the definitions here. */
+export async function readSentFingerprint(
+  session: Session,
+  publications: readonly string[],
+  subscriberVersion: number,
+  subscribed: readonly TableName[],
+): Promise<SentFingerprint> {
+  const sent = await readSentTables(session, publications, subscriberVersion);
+  const both = [...sent.tables, ...subscribed].map(({ schema, name }) => ({ schema, name }));
+  const names = [...new Map(both.map((table) => [keyOf(table), table])).values()];
+  return { sent, names, definitions: await readTablesFingerprint(session, names) };
+}
+
+function keyOf({ schema, name }: TableName): string {
+  return JSON.stringify([schema, name]);
+}

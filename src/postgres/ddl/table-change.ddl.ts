@@ -1,0 +1,148 @@
+import type { BrokenIdentity } from '../catalog/published-tables.js';
+import { identifier, literal } from '../quoting.js';
+import { setReplicaIdentity } from './replica-identity.ddl.js';
+import { statement, type Statement } from './statement.js';
+
+/** Names of a table, or of a type. */
+export interface QualifiedName {
+  schema: string;
+  name: string;
+}
+
+/** A column to be made. `type` and `collation` are as SQL writes them. */
+export interface NewColumn {
+  name: string;
+  type: string;
+  collation: string | null;
+  notNull: boolean;
+  /** SQL of a constant; null: none. */
+  default: string | null;
+}
+
+const INSTANT = 'ACCESS EXCLUSIVE on the table, for an instant: waits for, and meanwhile blocks, reads and writes';
+const REWRITE = 'ACCESS EXCLUSIVE on the table, as long as its rows are checked or rewritten: blocks reads and writes';
+const SCAN = 'ACCESS EXCLUSIVE on the table while its rows are read: blocks reads and writes';
+const BUILD = 'ACCESS EXCLUSIVE on the table while the index is built: blocks reads and writes';
+const OF_TYPE = 'ACCESS EXCLUSIVE on the type; no table lock';
+const NONE = 'none on existing tables';
+
+export function createSchema(name: string): Statement {
+  return statement(`create schema ${identifier(name)}`, NONE);
+}
+
+export function createEnum([schema, name]: readonly [string, string], labels: readonly string[]): Statement {
+  const list = labels.map((label) => literal(label)).join(', ');
+  return statement(`create type ${identifier(schema, name)} as enum (${list})`, NONE);
+}
+
+/** @param after the label before it; null: it becomes the first, before `first` */
+export function addEnumLabel(
+  [schema, name]: readonly [string, string],
+  label: string,
+  { after, first }: { after: string | null; first: string | null },
+): Statement {
+  const place = after !== null ? ` after ${literal(after)}` : first !== null ? ` before ${literal(first)}` : '';
+  return statement(`alter type ${identifier(schema, name)} add value ${literal(label)}${place}`, OF_TYPE);
+}
+
+export function createTable(
+  table: QualifiedName,
+  columns: readonly NewColumn[],
+  primaryKey: readonly string[],
+): Statement {
+  const parts = columns.map((column) => `${columnDefinition(column)}${column.notNull ? ' not null' : ''}`);
+  if (primaryKey.length > 0) parts.push(`primary key (${names(primaryKey)})`);
+  return statement(`create table ${named(table)} (${parts.join(', ')})`, NONE);
+}
+
+export function renameTable(table: QualifiedName, to: QualifiedName): Statement[] {
+  const moves: Statement[] = [];
+  if (table.schema !== to.schema) {
+    moves.push(statement(`alter table ${named(table)} set schema ${identifier(to.schema)}`, INSTANT));
+  }
+  if (table.name !== to.name) {
+    const from = identifier(to.schema, table.name);
+    moves.push(statement(`alter table ${from} rename to ${identifier(to.name)}`, INSTANT));
+  }
+  return moves;
+}
+
+/** Without NOT NULL: rows that are there already get no value. */
+export function addColumn(table: QualifiedName, column: NewColumn): Statement {
+  return change(table, `add column ${columnDefinition(column)}`, INSTANT);
+}
+
+export function dropColumn(table: QualifiedName, column: string): Statement {
+  return change(table, `drop column ${identifier(column)}`, INSTANT);
+}
+
+export function renameColumn(table: QualifiedName, column: string, to: string): Statement {
+  return change(table, `rename column ${identifier(column)} to ${identifier(to)}`, INSTANT);
+}
+
+/** @param throughText where there may be no cast from the old type to the new one */
+export function changeColumnType(
+  table: QualifiedName,
+  { name, type, collation }: Pick<NewColumn, 'name' | 'type' | 'collation'>,
+  throughText: boolean,
+): Statement {
+  const collate = collation === null ? '' : ` collate ${collation}`;
+  const using = throughText ? ` using ${identifier(name)}::text::${type}` : '';
+  return change(table, `alter column ${identifier(name)} type ${type}${collate}${using}`, REWRITE);
+}
+
+export function dropNotNull(table: QualifiedName, column: string): Statement {
+  return change(table, `alter column ${identifier(column)} drop not null`, INSTANT);
+}
+
+export function setNotNull(table: QualifiedName, column: string): Statement {
+  return change(table, `alter column ${identifier(column)} set not null`, SCAN);
+}
+
+/** A stored generated column becomes an ordinary one with the values that it has. */
+export function dropExpression(table: QualifiedName, column: string): Statement {
+  return change(table, `alter column ${identifier(column)} drop expression`, INSTANT);
+}
+
+export function addPrimaryKey(table: QualifiedName, columns: readonly string[]): Statement {
+  return change(table, `add primary key (${names(columns)})`, BUILD);
+}
+
+/** With a plain unique index of that name. */
+export function identifyBy(table: QualifiedName, index: string, columns: readonly string[]): Statement[] {
+  return [
+    statement(
+      `create unique index ${identifier(index)} on ${named(table)} (${names(columns)})`,
+      'SHARE on the table while the index is built: blocks writes',
+    ),
+    ...setReplicaIdentity(table.schema, table.name, { kind: 'index', index }),
+  ];
+}
+
+export function dropKey(table: QualifiedName, key: { name: string; constraint: boolean }): Statement {
+  if (key.constraint) return change(table, `drop constraint ${identifier(key.name)}`, INSTANT);
+  return statement(`drop index ${identifier(table.schema, key.name)}`, INSTANT);
+}
+
+/** Makes UPDATE and DELETE of a published table work again; empty where no replica identity would do. */
+export function mendIdentity({ schema, name, primaryKey, index, full }: BrokenIdentity): Statement[] {
+  if (index === null) return full ? setReplicaIdentity(schema, name, { kind: 'full' }) : [];
+  return setReplicaIdentity(schema, name, primaryKey === true ? { kind: 'default' } : { kind: 'index', index });
+}
+
+function change(table: QualifiedName, action: string, lock: string): Statement {
+  return statement(`alter table ${named(table)} ${action}`, lock);
+}
+
+function columnDefinition({ name, type, collation, default: value }: NewColumn): string {
+  const collate = collation === null ? '' : ` collate ${collation}`;
+  return `${identifier(name)} ${type}${collate}${value === null ? '' : ` default ${value}`}`;
+}
+
+function named({ schema, name }: QualifiedName): string {
+  return identifier(schema, name);
+}
+
+function names(columns: readonly string[]): string {
+  return columns.map((column) => identifier(column)).join(', ');
+}
