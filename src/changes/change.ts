@@ -3,6 +3,7 @@ import type { Statement } from '../postgres/ddl/statement.js';
 import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { noteSql } from '../security/audit-trail.js';
+import { explainPrivilege } from './missing-privilege.js';
 
 /** A database of a registered server. */
 export interface Place {
@@ -48,7 +49,10 @@ export async function carryOut<Row>(
   try {
     return await (inTransaction ? runOneByOne<Row>(session, statements) : runStatements<Row>(session, statements));
   } catch (error) {
-    throw asCallersMistake(error);
+    // In a transaction that was refused nothing more can be asked: whoever opened it does so afterwards.
+    throw inTransaction
+      ? asCallersMistake(error)
+      : await explainPrivilege(session, asCallersMistake(error), statements);
   }
 }
 

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { carryOut, type Change, type ChangeOptions, plan } from '../changes/change.js';
+import { explainPrivilege } from '../changes/missing-privilege.js';
 import { readPublishingRights } from '../postgres/catalog/publication-objects.js';
 import { type Publication, readPublications } from '../postgres/catalog/publications.js';
 import { readPublishedTables } from '../postgres/catalog/published-tables.js';
@@ -134,7 +135,9 @@ export class PublicationsService {
       const drop = dropPublication(name);
       const planned = plan({ server, database }, [...emptyPublication(publication), ...drop]);
       if (dryRun) return { statements: planned, result: null };
-      await emptyPublications(session, [name]);
+      await emptyPublications(session, [name]).catch(async (error: unknown) => {
+        throw await explainPrivilege(session, error, drop);
+      });
       await carryOut(session, drop);
       return { statements: planned, result: { name } };
     });

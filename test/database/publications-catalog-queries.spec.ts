@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { BARRED_TABLES } from '../../src/postgres/catalog/barred-tables.sql.js';
+import { LOGIN_RIGHTS, OBJECT_OWNER } from '../../src/postgres/catalog/login-rights.sql.js';
 import {
   NAMED_RELATIONS,
   PUBLISHING_RIGHTS,
@@ -37,6 +39,9 @@ const QUERIES: Record<string, { variants: readonly Variant[]; parameters: unknow
   publications: { variants: PUBLICATIONS, parameters: NAME },
   'published tables': { variants: PUBLISHED_TABLES, parameters: ['none', null, null, null] },
   'publishing rights': { variants: [{ since: 130000, sql: PUBLISHING_RIGHTS }], parameters: NAME },
+  'login rights': { variants: LOGIN_RIGHTS, parameters: [] },
+  'object owner': { variants: OBJECT_OWNER, parameters: ['table', 'pg_catalog', 'pg_class'] },
+  'barred tables': { variants: BARRED_TABLES, parameters: NAME },
   'named relations': { variants: [{ since: 130000, sql: NAMED_RELATIONS }], parameters: [['s'], ['t']] },
   'named schemas': { variants: [{ since: 130000, sql: NAMED_SCHEMAS }], parameters: [['s']] },
   'replication slots': { variants: REPLICATION_SLOTS, parameters: NAME },

@@ -73,7 +73,10 @@ export function takeTablesOut(name: string, tables: readonly { schema: string; n
 }
 
 export function dropPublication(name: string): Statement[] {
-  return [statement(`drop publication ${identifier(name)}`, 'ACCESS EXCLUSIVE on the publication; no table lock')];
+  const lock = 'ACCESS EXCLUSIVE on the publication; no table lock';
+  return [
+    statement(`drop publication ${identifier(name)}`, lock, { needs: { kind: 'owner', type: 'publication', name } }),
+  ];
 }
 
 function createTarget(target: PublicationTargetSpec): string {

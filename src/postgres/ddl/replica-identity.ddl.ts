@@ -14,6 +14,7 @@ export function setReplicaIdentity(schema: string, table: string, spec: ReplicaI
     statement(
       `alter table ${identifier(schema, table)} replica identity ${identity}`,
       'ACCESS EXCLUSIVE on the table, for an instant: waits for, and meanwhile blocks, reads and writes',
+      { needs: { kind: 'owner', type: 'table', schema, name: table } },
     ),
   ];
 }

@@ -5,7 +5,7 @@ import { refusal } from './options/combination-rules.js';
 import { requireOption } from './options/option-rule.js';
 import { SUBSCRIPTION_ACTIONS } from './options/subscription-option-table.js';
 import { invalidInput, requireIdentifier } from './option-rules.js';
-import { statement, type Statement } from './statement.js';
+import { type Need, statement, type Statement } from './statement.js';
 import {
   altersInTransaction,
   checkAlterOptions,
@@ -45,6 +45,7 @@ export function createSubscription(spec: SubscriptionSpec, versionNum: number, p
     statement(text(connection), CREATE_LOCK, {
       redactedSql: text(redactConninfo(connection)),
       transactional: options.createSlot === false,
+      needs: { kind: 'create-subscription' },
     }),
   ];
 }
@@ -59,11 +60,7 @@ export function setSubscriptionOptions(
   checkAlterOptions(options, versionNum, publisherVersion);
   if (givenOptions(options).length === 0) return [];
   const transactional = altersInTransaction(options);
-  return [
-    statement(`alter subscription ${identifier(name)} set ${optionList(options)}`, SUBSCRIPTION_LOCK, {
-      transactional,
-    }),
-  ];
+  return [alter(name, `set ${optionList(options)}`, { transactional })];
 }
 
 export interface RefreshOptions {
@@ -100,29 +97,28 @@ export function changeSubscriptionPublications(
 
 function alterPublications(name: string, change: string, { refresh, copyData }: RefreshOptions): Statement[] {
   const settings = [`refresh = ${refresh}`, ...(refresh && copyData !== undefined ? [`copy_data = ${copyData}`] : [])];
-  const sql = `alter subscription ${identifier(name)} ${change} with (${settings.join(', ')})`;
-  return [statement(sql, refresh ? REFRESH_LOCK : SUBSCRIPTION_LOCK, { transactional: !refresh })];
+  const lock = refresh ? REFRESH_LOCK : SUBSCRIPTION_LOCK;
+  return [alter(name, `${change} with (${settings.join(', ')})`, { lock, transactional: !refresh })];
 }
 
 export function setSubscriptionConnection(name: string, connection: string): Statement[] {
   const canonical = buildConninfo(parseConninfo(connection));
-  const text = (conninfo: string) => `alter subscription ${identifier(name)} connection ${literal(conninfo)}`;
-  return [statement(text(canonical), SUBSCRIPTION_LOCK, { redactedSql: text(redactConninfo(canonical)) })];
+  const { sql: redactedSql } = alter(name, `connection ${literal(redactConninfo(canonical))}`);
+  return [alter(name, `connection ${literal(canonical)}`, { redactedSql })];
 }
 
 export function enableSubscription(name: string): Statement[] {
-  return [statement(`alter subscription ${identifier(name)} enable`, SUBSCRIPTION_LOCK)];
+  return [alter(name, 'enable')];
 }
 
 export function disableSubscription(name: string): Statement[] {
-  return [statement(`alter subscription ${identifier(name)} disable`, SUBSCRIPTION_LOCK)];
+  return [alter(name, 'disable')];
 }
 
 /** Asks the publisher for the tables of the publications: adds the new ones, removes those gone. */
 export function refreshSubscription(name: string, options: { copyData?: boolean } = {}): Statement[] {
   const settings = options.copyData === undefined ? '' : ` with (copy_data = ${options.copyData})`;
-  const sql = `alter subscription ${identifier(name)} refresh publication${settings}`;
-  return [statement(sql, REFRESH_LOCK, { transactional: false })];
+  return [alter(name, `refresh publication${settings}`, { lock: REFRESH_LOCK, transactional: false })];
 }
 
 /** Skips the whole transaction that ends at `lsn` (null: take the wish back). 15 and newer. */
@@ -130,22 +126,23 @@ export function skipTransaction(name: string, lsn: Lsn | null, versionNum: numbe
   requireOption(SUBSCRIPTION_ACTIONS.skip, versionNum, '/lsn');
   if (lsn === 0n) throw invalidInput('/lsn', 'the LSN must be that of a transaction, not 0/0');
   const value = lsn === null ? 'none' : literal(formatLsn(lsn));
-  return [statement(`alter subscription ${identifier(name)} skip (lsn = ${value})`, SUBSCRIPTION_LOCK)];
+  return [alter(name, `skip (lsn = ${value})`)];
 }
 
 export function renameSubscription(name: string, newName: string): Statement[] {
   requireIdentifier(newName, '/name');
-  return [statement(`alter subscription ${identifier(name)} rename to ${identifier(newName)}`, SUBSCRIPTION_LOCK)];
+  return [alter(name, `rename to ${identifier(newName)}`)];
 }
 
 export function changeSubscriptionOwner(name: string, owner: string): Statement[] {
   requireIdentifier(owner, '/owner');
-  return [statement(`alter subscription ${identifier(name)} owner to ${identifier(owner)}`, SUBSCRIPTION_LOCK)];
+  return [alter(name, `owner to ${identifier(owner)}`)];
 }
 
 /** DROP SUBSCRIPTION; with its slot attached the server connects to the publisher and drops the slot there. */
 export function dropSubscription(name: string, slotAttached: boolean): Statement[] {
-  return [statement(`drop subscription ${identifier(name)}`, SUBSCRIPTION_LOCK, { transactional: !slotAttached })];
+  const options = { needs: ownerOf(name), transactional: !slotAttached };
+  return [statement(`drop subscription ${identifier(name)}`, SUBSCRIPTION_LOCK, options)];
 }
 
 /**
@@ -153,11 +150,20 @@ export function dropSubscription(name: string, slotAttached: boolean): Statement
  * leaves the subscription as it was.
  */
 export function dropSubscriptionKeepingSlot(name: string): Statement[] {
-  return [
-    ...disableSubscription(name),
-    statement(`alter subscription ${identifier(name)} set (slot_name = none)`, SUBSCRIPTION_LOCK),
-    ...dropSubscription(name, false),
-  ];
+  return [...disableSubscription(name), alter(name, 'set (slot_name = none)'), ...dropSubscription(name, false)];
+}
+
+function alter(
+  name: string,
+  change: string,
+  { lock = SUBSCRIPTION_LOCK, ...options }: Partial<Omit<Statement, 'sql'>> = {},
+): Statement {
+  const sql = `alter subscription ${identifier(name)} ${change}`;
+  return statement(sql, lock, { needs: ownerOf(name), ...options });
+}
+
+function ownerOf(name: string): Need {
+  return { kind: 'owner', type: 'subscription', name };
 }
 
 function publicationList(publications: readonly string[]): string {

@@ -224,6 +224,12 @@ export const COMBINATION_RULES = {
     instead: 'grant pg_create_subscription to the login.',
     seen: 'server',
   },
+  'owner-may-write': {
+    on: 'subscription',
+    says: 'From 16 on changes are applied as the owner of each table, whom the owner of the subscription must be able to become; with runAsOwner the latter needs the privileges itself.',
+    instead: 'Grant it, as the warning shows.',
+    seen: 'note',
+  },
   'slot-of-same-cluster': {
     on: 'subscription',
     says: 'CREATE SUBSCRIPTION that creates a slot in its own cluster waits for itself.',
