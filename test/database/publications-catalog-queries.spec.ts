@@ -6,7 +6,7 @@ import {
   PUBLISHING_RIGHTS,
   NAMED_SCHEMAS,
 } from '../../src/postgres/catalog/publication-objects.sql.js';
-import { PUBLICATIONS } from '../../src/postgres/catalog/publications.sql.js';
+import { PUBLICATION_OPERATIONS, PUBLICATIONS } from '../../src/postgres/catalog/publications.sql.js';
 import { PUBLISHED_TABLES } from '../../src/postgres/catalog/published-tables-effective.sql.js';
 import { REPLICATION_SLOTS, SLOT_CREATION_BLOCKERS } from '../../src/postgres/catalog/replication-slots.sql.js';
 import { SEQUENCES } from '../../src/postgres/catalog/sequences-list.sql.js';
@@ -36,7 +36,8 @@ const NAME = [null];
 
 /** Every catalog query, with parameters that select everything. */
 const QUERIES: Record<string, { variants: readonly Variant[]; parameters: unknown[] }> = {
-  publications: { variants: PUBLICATIONS, parameters: NAME },
+  publications: { variants: PUBLICATIONS, parameters: [null, null, null] },
+  'publication operations': { variants: PUBLICATION_OPERATIONS, parameters: ['none'] },
   'published tables': { variants: PUBLISHED_TABLES, parameters: ['none', null, null, null] },
   'publishing rights': { variants: [{ since: 130000, sql: PUBLISHING_RIGHTS }], parameters: NAME },
   'login rights': { variants: LOGIN_RIGHTS, parameters: [] },

@@ -175,6 +175,12 @@ export const COMBINATION_RULES = {
     instead: 'Drop the subscription to end it.',
     seen: 'request',
   },
+  'name-can-be-asked-for': {
+    on: 'subscription',
+    says: 'A subscription to a publication whose name holds a backslash never streams: its worker writes the name in a form that the replication protocol does not know, and ends with a syntax error.',
+    instead: 'Rename the publication.',
+    seen: 'request',
+  },
   'older-publisher': {
     on: 'subscription',
     says: 'An option also needs a publisher that knows it; the table above says what an older one makes of it.',
