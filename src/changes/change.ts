@@ -16,6 +16,7 @@ export interface PlannedStatement extends Place {
   sql: string;
   transactional: boolean;
   lock: string;
+  effect?: string;
 }
 
 /** What a mutation did, or in a dry run would do; `result` is null in a dry run. */
@@ -32,11 +33,12 @@ export interface ChangeOptions {
 /** The statements as callers see them; also left in the audit event of the request. */
 export function plan(place: Place, statements: readonly Statement[]): PlannedStatement[] {
   noteSql(...statements.map(({ redactedSql }) => `-- ${place.server}/${place.database}\n${redactedSql}`));
-  return statements.map(({ redactedSql, transactional, lock }) => ({
+  return statements.map(({ redactedSql, transactional, lock, effect }) => ({
     ...place,
     sql: redactedSql,
     transactional,
     lock,
+    ...(effect === undefined ? {} : { effect }),
   }));
 }
 

@@ -13,6 +13,8 @@ export interface Statement {
   transactional: boolean;
   /** The strongest lock taken, in words. */
   lock: string;
+  /** What comes of it beyond what the text says, for whoever decides whether to run it. */
+  effect?: string;
   needs?: Need;
 }
 
