@@ -3,6 +3,7 @@ import type { Statement } from '../postgres/ddl/statement.js';
 import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { noteSql } from '../security/audit-trail.js';
+import { explainPrivilege } from './missing-privilege.js';
 
 /** A database of a registered server. */
 export interface Place {
@@ -15,6 +16,7 @@ export interface PlannedStatement extends Place {
   sql: string;
   transactional: boolean;
   lock: string;
+  effect?: string;
 }
 
 /** What a mutation did, or in a dry run would do; `result` is null in a dry run. */
@@ -31,11 +33,12 @@ export interface ChangeOptions {
 /** The statements as callers see them; also left in the audit event of the request. */
 export function plan(place: Place, statements: readonly Statement[]): PlannedStatement[] {
   noteSql(...statements.map(({ redactedSql }) => `-- ${place.server}/${place.database}\n${redactedSql}`));
-  return statements.map(({ redactedSql, transactional, lock }) => ({
+  return statements.map(({ redactedSql, transactional, lock, effect }) => ({
     ...place,
     sql: redactedSql,
     transactional,
     lock,
+    ...(effect === undefined ? {} : { effect }),
   }));
 }
 
@@ -48,7 +51,10 @@ export async function carryOut<Row>(
   try {
     return await (inTransaction ? runOneByOne<Row>(session, statements) : runStatements<Row>(session, statements));
   } catch (error) {
-    throw asCallersMistake(error);
+    // In a transaction that was refused nothing more can be asked: whoever opened it does so afterwards.
+    throw inTransaction
+      ? asCallersMistake(error)
+      : await explainPrivilege(session, asCallersMistake(error), statements);
   }
 }
 

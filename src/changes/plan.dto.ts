@@ -16,6 +16,12 @@ export class PlannedStatementDto implements PlannedStatement {
 
   @ApiProperty({ example: 'SHARE UPDATE EXCLUSIVE on each listed table: does not block reads or writes' })
   lock: string;
+
+  @ApiPropertyOptional({
+    example: 'Subscriptions to it stop with an error.',
+    description: 'What is to be expected of it: what is copied, sent, kept or lost. Where missing, see `does`.',
+  })
+  effect?: string;
 }
 
 /** The answer to `?dryRun=true`. */

@@ -8,6 +8,8 @@ const BY_SQLSTATE: Record<string, ErrorCode> = {
   '28P01': 'SERVER_AUTHENTICATION_FAILED',
   '3D000': 'DATABASE_NOT_FOUND',
   '42501': 'SERVER_PRIVILEGE_MISSING',
+  // A subscription of a login that is no superuser, and no password in its connection string or asked for.
+  '2F003': 'PREREQUISITE_FAILED',
   '42710': 'ALREADY_EXISTS',
   '42P07': 'ALREADY_EXISTS',
   '42P06': 'ALREADY_EXISTS',

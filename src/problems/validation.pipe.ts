@@ -52,13 +52,20 @@ export function invalidInput(errors: InputError[]): Problem {
 /** Rules about the type: where one fails, the other rules of the field say nothing of interest. */
 const TYPE_RULES = ['isString', 'isInt', 'isNumber', 'isBoolean', 'isObject', 'isArray', 'isIdentifier'];
 
+/** Where the library's own words are of no help to a caller. */
+const PLAIN_WORDS: Record<string, string> = {
+  whitelistValidation: 'is not a known field',
+  nestedValidation: 'must be an object',
+  isDefined: 'is missing',
+};
+
 function faultsOf(error: ValidationError, parents: string[]): InputError[] {
   const path = [...parents, error.property];
   const constraints = Object.entries(error.constraints ?? {});
   const typeFault = constraints.find(([rule]) => TYPE_RULES.includes(rule));
   const own = (typeFault ? [typeFault] : constraints).map(([rule, message]) => ({
     pointer: pointerTo(path),
-    detail: rule === 'whitelistValidation' ? 'is not a known field' : withoutName(message, error.property),
+    detail: PLAIN_WORDS[rule] ?? withoutName(message, error.property),
   }));
   return [...own, ...(error.children ?? []).flatMap((child) => faultsOf(child, path))];
 }

@@ -6,6 +6,8 @@ import {
   readNamedSchemas,
   type NamedSchema,
 } from '../postgres/catalog/publication-objects.js';
+import { explainPrivilege, giveTo, grantCreate } from '../changes/missing-privilege.js';
+import { readOwner } from '../postgres/catalog/login-rights.js';
 import type { Publication } from '../postgres/catalog/publications.js';
 import { PUBLICATION_OPTIONS } from '../postgres/ddl/options/publication-options.js';
 import { refusal, type RuleName } from '../postgres/ddl/options/combination-rules.js';
@@ -73,7 +75,8 @@ async function explain(
     unsendableColumns(tables, relations, session.versionNum) ??
     listsWithoutViaRoot(tables, relations, viaPartitionRoot) ??
     (error.options.sqlstate === '42501'
-      ? missingRight(request, tables, relations, await readPublishingRights(session, request.owner ?? null))
+      ? ((await foreignPublication(session, current)) ??
+        missingRight(request, tables, relations, await readPublishingRights(session, request.owner ?? null)))
       : null) ??
     filterRefused(error, tables);
   return explained === null ? error : withServersWords(explained, error);
@@ -167,34 +170,47 @@ function listsWithoutViaRoot(
   return errors.length > 0 ? refused('root-lists-need-via-root', 'CONFLICT', errors) : null;
 }
 
+async function foreignPublication(session: Session, current: Publication | null): Promise<Problem | null> {
+  if (current === null) return null;
+  const needs = { kind: 'owner', type: 'publication', name: current.name } as const;
+  if ((await readOwner(session, needs))?.owned !== false) return null;
+  const detail = `the publication belongs to ${quoted(current.owner)}`;
+  const problem = new Problem('SERVER_PRIVILEGE_MISSING', detail, { errors: [{ pointer: '#', detail }] });
+  return (await explainPrivilege(session, problem, [{ needs }])) as Problem;
+}
+
 function missingRight(
   { target, addSchemas, owner }: Request,
   tables: NamedTable[],
   relations: NamedRelation[],
   rights: PublishingRights,
 ): Problem | null {
-  const grantCreate = (role: string) =>
-    `grant create on database ${identifier(rights.database)} to ${identifier(role)};`;
+  const { database, login } = rights;
   const missing = 'SERVER_PRIVILEGE_MISSING';
   const unowned = tables.flatMap(({ pointer }, index) => {
-    const { owner, owned } = relations[index]!;
-    return owned || owner === null ? [] : [{ pointer: `#${pointer}`, detail: `belongs to ${quoted(owner)}`, owner }];
+    const { owner, ownerSuperuser, owned, schema, name } = relations[index]!;
+    if (owned || owner === null) return [];
+    const grant = ownerSuperuser
+      ? giveTo({ type: 'table', schema, name }, login)
+      : `grant ${identifier(owner)} to ${identifier(login)};`;
+    return [{ pointer: `#${pointer}`, detail: `belongs to ${quoted(owner)}`, grant }];
   });
   if (unowned.length > 0) {
-    const grants = [
-      ...new Set(unowned.map(({ owner }) => `grant ${identifier(owner)} to ${identifier(rights.login)};`)),
-    ];
+    const grants = [...new Set(unowned.map(({ grant }) => grant))];
     const errors = unowned.map(({ pointer, detail }) => ({ pointer, detail }));
     return refused('owner-of-tables', missing, errors, { hint: grants.join(' ') });
   }
   if (!rights.mayCreate) {
     const detail = `the login ${quoted(rights.login)} lacks CREATE on the database`;
-    return refused('create-on-database', missing, [{ pointer: '#', detail }], { hint: grantCreate(rights.login) });
+    return refused('create-on-database', missing, [{ pointer: '#', detail }], {
+      hint: grantCreate({ database, login }),
+    });
   }
   const whole = target !== undefined && target.kind !== 'tables' ? '#/target/kind' : addSchemas ? '#/addSchemas' : null;
   if (whole !== null && !rights.superuser) {
     const detail = `the login ${quoted(rights.login)} is no superuser`;
-    return refused('superuser-owns-all', missing, [{ pointer: whole, detail }]);
+    const hint = `List the tables, or let a superuser do it: alter role ${identifier(login)} superuser;`;
+    return refused('superuser-owns-all', missing, [{ pointer: whole, detail }], { hint });
   }
   if (owner === undefined || !rights.owner.exists) return null;
   const at = (detail: string) => [{ pointer: '#/owner', detail }];
@@ -203,7 +219,9 @@ function missingRight(
     return refused('owner-of-tables', missing, at('the login is no member of this role'), { hint });
   }
   if (!rights.owner.mayCreate) {
-    return refused('create-on-database', 'CONFLICT', at('lacks CREATE on the database'), { hint: grantCreate(owner) });
+    return refused('create-on-database', 'CONFLICT', at('lacks CREATE on the database'), {
+      hint: grantCreate({ database, login: owner }),
+    });
   }
   // Of a list of tables anybody may be the owner: what is left is that this publication is none.
   return rights.owner.superuser ? null : refused('superuser-owns-all', 'CONFLICT', at('is no superuser'));

@@ -3,6 +3,7 @@ import type { Publication } from '../postgres/catalog/publications.js';
 import { COMBINATION_RULES, refusal, type RuleName } from '../postgres/ddl/options/combination-rules.js';
 import type { NamedTable } from '../postgres/ddl/publication-spec.js';
 import { mendIdentity } from '../postgres/ddl/table-change.ddl.js';
+import { canBeAskedFor } from '../postgres/ddl/subscription.ddl.js';
 import { identifier } from '../postgres/quoting.js';
 import { PG19 } from '../shared/server-version.js';
 
@@ -54,7 +55,10 @@ const BREAKS = {
 type Break = keyof typeof BREAKS;
 const BREAK_RULES = Object.keys(BREAKS) as Break[];
 
-export function effectiveTables({ publish }: Publication, tables: readonly PublishedTable[]): EffectiveTable[] {
+export function effectiveTables(
+  { publish }: Pick<Publication, 'publish'>,
+  tables: readonly PublishedTable[],
+): EffectiveTable[] {
   const carryOldRows = (['update', 'delete'] as const).filter((operation) => publish.includes(operation));
   return tables.map(({ broken: found, ...table }) => {
     const broken = carryOldRows.length > 0 ? found : [];
@@ -122,6 +126,12 @@ export function warningsOf(
     );
   }
   return warnings;
+}
+
+export function warningOfName({ name }: Publication): PublicationWarning[] {
+  if (canBeAskedFor(name)) return [];
+  const { says, instead } = COMBINATION_RULES['name-can-be-asked-for'];
+  return [warning('name-can-be-asked-for', `${says} ${instead}`, [])];
 }
 
 /** What subscribers have to do after the publication changed from `before` to `after`. */

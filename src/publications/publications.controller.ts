@@ -5,7 +5,6 @@ import { DryRun } from '../api/dry-run.js';
 import { ExampleBody } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, cursorKey, type Page, pageOf, PageQuery } from '../api/page.js';
-import { pageOfList } from '../changes/list-page.js';
 import { PlanDto } from '../changes/plan.dto.js';
 import {
   CreatePublicationDto,
@@ -31,7 +30,9 @@ export class PublicationsController {
     @NameParam('database') database: string,
     @Query() query: PageQuery,
   ): Promise<Page<PublicationDto>> {
-    return pageOfList(await this.publications.list(server, database), query, ({ name }) => [name]);
+    const [after] = cursorKey(query.cursor, 'text') ?? [];
+    const rows = await this.publications.list(server, database, { after, limit: query.limit + 1 });
+    return pageOf(rows, query.limit, ({ name }) => [name]);
   }
 
   @Post()

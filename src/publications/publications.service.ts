@@ -1,7 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { carryOut, type Change, type ChangeOptions, plan } from '../changes/change.js';
+import { explainPrivilege } from '../changes/missing-privilege.js';
 import { readPublishingRights } from '../postgres/catalog/publication-objects.js';
-import { type Publication, readPublications } from '../postgres/catalog/publications.js';
+import {
+  type Publication,
+  type PublicationPage,
+  readPublications,
+  readPublishedOperations,
+} from '../postgres/catalog/publications.js';
 import { readPublishedTables } from '../postgres/catalog/published-tables.js';
 import type { TablePage } from '../postgres/catalog/tables.js';
 import {
@@ -23,6 +29,7 @@ import {
   effectiveTables,
   type PublicationWarning,
   refuseFailingLists,
+  warningOfName,
   warningsForSubscribers,
   warningsOf,
 } from './publication-warnings.js';
@@ -47,21 +54,26 @@ interface Seen {
 export class PublicationsService {
   constructor(private readonly servers: ServersService) {}
 
-  list(server: string, database: string): Promise<Publication[]> {
-    return this.servers.withSession(server, database, (session) => readPublications(session));
+  /** By name. */
+  list(server: string, database: string, page: PublicationPage = {}): Promise<Publication[]> {
+    return this.servers.withSession(server, database, (session) => readPublications(session, null, page));
   }
 
   /** Rejects with NOT_FOUND. */
   get(server: string, database: string, name: string): Promise<PublicationDetail> {
     return this.servers.withSession(server, database, async (session) => {
       const { publication, tables } = await look(session, name);
-      return { ...publication, warnings: await warningsNow(session, tables) };
+      return { ...publication, warnings: await warningsNow(session, { publication, tables }) };
     });
   }
 
   /** What the publication sends, table by table, by schema and name. Rejects with NOT_FOUND. */
   tables(server: string, database: string, name: string, page: TablePage = {}): Promise<EffectiveTable[]> {
-    return this.servers.withSession(server, database, async (session) => (await look(session, name, page)).tables);
+    return this.servers.withSession(server, database, async (session) => {
+      const publish = await readPublishedOperations(session, name);
+      if (publish === null) throw unknownPublication(name);
+      return effectiveTables({ publish }, await readPublishedTables(session, name, page));
+    });
   }
 
   /**
@@ -81,7 +93,7 @@ export class PublicationsService {
       const work = async () => {
         const seen = await changed(session, statements, spec.name, dryRun);
         refuseFailingLists(wantedTables(spec), seen.tables);
-        return { ...seen, warnings: await warningsNow(session, seen.tables) };
+        return { ...seen, warnings: await warningsNow(session, seen) };
       };
       const { publication, warnings } = await session.transaction(work).catch(async (error: unknown) => {
         throw await explainRefusal(session, error, spec);
@@ -112,7 +124,7 @@ export class PublicationsService {
         const planned = plan({ server, database }, statements);
         const after = statements.length === 0 ? before : await changed(session, statements, patch.name ?? name, dryRun);
         refuseFailingLists(wantedTables(patch), after.tables, before.tables);
-        const warnings = [...(await warningsNow(session, after.tables)), ...warningsForSubscribers(before, after)];
+        const warnings = [...(await warningsNow(session, after)), ...warningsForSubscribers(before, after)];
         return { after: after.publication, planned, warnings };
       };
       const { after, planned, warnings } = await session.transaction(work).catch(async (error: unknown) => {
@@ -134,7 +146,9 @@ export class PublicationsService {
       const drop = dropPublication(name);
       const planned = plan({ server, database }, [...emptyPublication(publication), ...drop]);
       if (dryRun) return { statements: planned, result: null };
-      await emptyPublications(session, [name]);
+      await emptyPublications(session, [name]).catch(async (error: unknown) => {
+        throw await explainPrivilege(session, error, drop);
+      });
       await carryOut(session, drop);
       return { statements: planned, result: { name } };
     });
@@ -160,18 +174,22 @@ async function changed(
   return seen;
 }
 
-async function look(session: Session, name: string, page: TablePage = {}): Promise<Seen> {
+async function look(session: Session, name: string): Promise<Seen> {
   const publication = await requirePublication(session, name);
-  return { publication, tables: effectiveTables(publication, await readPublishedTables(session, name, page)) };
+  return { publication, tables: effectiveTables(publication, await readPublishedTables(session, name, {})) };
 }
 
-async function warningsNow(session: Session, tables: readonly EffectiveTable[]): Promise<PublicationWarning[]> {
+async function warningsNow(session: Session, { publication, tables }: Seen): Promise<PublicationWarning[]> {
   const { walLevel } = await readPublishingRights(session);
-  return warningsOf(tables, walLevel, session.versionNum);
+  return [...warningsOf(tables, walLevel, session.versionNum), ...warningOfName(publication)];
 }
 
 async function requirePublication(session: Session, name: string): Promise<Publication> {
   const [publication] = await readPublications(session, name);
-  if (!publication) throw new Problem('NOT_FOUND', `there is no publication ${JSON.stringify(name)} in this database`);
+  if (!publication) throw unknownPublication(name);
   return publication;
+}
+
+function unknownPublication(name: string): Problem {
+  return new Problem('NOT_FOUND', `there is no publication ${JSON.stringify(name)} in this database`);
 }

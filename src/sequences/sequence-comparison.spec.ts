@@ -5,7 +5,7 @@ import { compareBothEnds, toBeSet } from './sequence-comparison.js';
 const sequence = (values: Partial<Sequence> = {}) =>
   ({
     ...{ schema: 'public', name: 's', increment: '1', minimum: '1', maximum: '100' },
-    ...{ lastValue: '10', isCalled: true, reason: null, settable: true, ...values },
+    ...{ lastValue: '10', isCalled: true, reason: null, settable: true, settableBy: null, ...values },
   }) as Sequence;
 
 describe('compareBothEnds', () => {

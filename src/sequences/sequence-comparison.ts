@@ -64,8 +64,8 @@ function compare(publisher: Sequence, subscriber: Sequence): ComparedSequence {
 }
 
 /** Why the subscriber's sequence cannot be set to the position; null when it can. */
-function obstacle({ lastValue }: Position, { minimum, maximum, settable }: Sequence): string | null {
-  if (!settable) return 'the login lacks UPDATE on the sequence of the subscriber';
+function obstacle({ lastValue }: Position, { minimum, maximum, settable, settableBy }: Sequence): string | null {
+  if (!settable) return `the login lacks UPDATE on the sequence of the subscriber: ${settableBy}`;
   const value = BigInt(lastValue);
   if (value >= BigInt(minimum) && value <= BigInt(maximum)) return null;
   return `${lastValue} is outside the limits of the subscriber's sequence, ${minimum} to ${maximum}`;

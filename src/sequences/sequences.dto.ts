@@ -86,6 +86,14 @@ export class SequenceDto implements SequenceView {
   @ApiProperty({ description: 'Whether the login may set it.' })
   settable: boolean;
 
+  @ApiProperty({
+    type: String,
+    nullable,
+    example: 'grant update on sequence "public"."orders_id_seq" to "lockstep";',
+    description: 'What lets the login set it; null where it may.',
+  })
+  settableBy: string | null;
+
   @ApiProperty({ description: 'The column it belongs to; null: none.', type: SequenceOwnerDto, nullable })
   ownedBy: SequenceOwnerDto | null;
 }

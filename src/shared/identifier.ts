@@ -4,6 +4,7 @@ export const MAX_IDENTIFIER_BYTES = 63;
 export function identifierProblem(name: string): string | null {
   if (name.length === 0) return 'must not be empty';
   if (name.includes('\0')) return 'must not contain a zero byte';
+  if (/\p{Surrogate}/u.test(name)) return 'must be Unicode text: half of a surrogate pair stands alone';
   const bytes = Buffer.byteLength(name, 'utf8');
   if (bytes > MAX_IDENTIFIER_BYTES) return `must be at most ${MAX_IDENTIFIER_BYTES} bytes, is ${bytes}`;
   return null;

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { readReplicationSlots, type ReplicationSlot } from '../postgres/catalog/replication-slots.js';
 import { readTableSizes } from '../postgres/catalog/table-sizes.js';
+import { type BarredTable, readBarredTables } from '../postgres/catalog/barred-tables.js';
 import { readWalSenders, type WalSender } from '../postgres/catalog/wal-senders.js';
 import {
   readSubscriptionConnections,
@@ -8,6 +9,7 @@ import {
   type Subscription,
 } from '../postgres/catalog/subscriptions.js';
 import { type Conninfo, parseConninfo, withoutSecrets } from '../postgres/ddl/conninfo.js';
+import { identifier } from '../postgres/quoting.js';
 import { Problem } from '../problems/problem.js';
 import { LsnClock } from '../lsn-clock/lsn-clock.service.js';
 import type { LsnHistory } from '../lsn-clock/lsn-history.js';
@@ -16,6 +18,7 @@ import { parseLsn } from '../shared/lsn.js';
 import { findPublisher, type ServerAddress } from './publisher-lookup.js';
 import { ApplyObservations } from './apply-observations.js';
 import { isUncopied, type KnownSizes } from './copy-progress.js';
+import { barredWarnings } from './subscription-warnings.js';
 import { appliedLsn } from './subscription-lag.js';
 import { type PublisherEnd, type SubscriptionView, viewOf } from './subscription-view.js';
 
@@ -34,6 +37,7 @@ interface SubscriberSide extends Place {
   subscriptions: Subscription[];
   /** Null: the login may not read them. */
   conninfos: Map<string, string> | null;
+  barred: BarredTable[];
 }
 
 /** Looks at the publisher's end of subscriptions whose publisher is a registered server. */
@@ -53,6 +57,7 @@ export class PublisherEnds {
       ...{ server, database, versionNum: session.versionNum },
       subscriptions: await readSubscriptions(session, name),
       conninfos: await readSubscriptionConnections(session, name),
+      barred: await readBarredTables(session, name),
     }));
     if (side.subscriptions.length === 0) return [];
     return this.complete(side);
@@ -67,6 +72,7 @@ export class PublisherEnds {
   /** One look at each publisher, however many subscriptions it has. */
   private async complete(side: SubscriberSide): Promise<SubscriptionView[]> {
     const addresses = await this.addresses();
+    const unreadable = await this.unreadable(side);
     const looks = new Map<string, Promise<SlotLook>>();
     const lookAt = (server: string) => {
       const look = looks.get(server) ?? this.slotsOf(server);
@@ -85,13 +91,18 @@ export class PublisherEnds {
           const end = await this.endOf(subscription, publisher, look, () => sizes(publisher, subscription));
           return this.present(side, subscription, connection, end);
         }
-        const why =
-          side.conninfos === null
-            ? "the login may not read the subscription's connection string"
-            : 'the publisher is not a registered server';
+        const why = unreadable ?? 'the publisher is not a registered server';
         return this.present(side, subscription, connection, unseen(why));
       }),
     );
+  }
+
+  /** Why no connection string could be read, with what mends it; null: they could be. */
+  private async unreadable({ server, conninfos }: SubscriberSide): Promise<string | null> {
+    if (conninfos !== null) return null;
+    const { user } = await this.servers.target(server);
+    const grant = `grant select (subconninfo) on pg_catalog.pg_subscription to ${identifier(user)};`;
+    return `the login may not read the subscription's connection string; in its database: ${grant}`;
   }
 
   private async endOf(
@@ -109,7 +120,7 @@ export class PublisherEnds {
   }
 
   private present(
-    { server, database, versionNum }: SubscriberSide,
+    { server, database, versionNum, barred }: SubscriberSide,
     subscription: Subscription,
     connection: Conninfo | null,
     end: PublisherEnd,
@@ -120,7 +131,9 @@ export class PublisherEnds {
       position: appliedLsn(subscription.originLsn, end.slot),
       walEnd: walEnd === null ? null : parseLsn(walEnd),
     });
-    return viewOf(subscription, connection, end, { versionNum, evidence });
+    const view = viewOf(subscription, connection, end, { versionNum, evidence });
+    const unwritable = barred.filter((table) => table.subscription === subscription.name);
+    return { ...view, warnings: [...view.warnings, ...barredWarnings(unwritable)] };
   }
 
   /** Addresses of all registered servers. */

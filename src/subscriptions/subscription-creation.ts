@@ -2,8 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { carryOut, type Change, type ChangeOptions, type Place, plan } from '../changes/change.js';
 import { failpoint } from '../engine/failpoints.js';
 import { registerSecret } from '../observability/redact.js';
-import { readPublications } from '../postgres/catalog/publications.js';
 import { readReplicationSlots } from '../postgres/catalog/replication-slots.js';
+import { readMissingPublications } from '../postgres/catalog/publication-tables.js';
 import { readSubscriptions } from '../postgres/catalog/subscriptions.js';
 import { ANSWER_GRACE_MS } from '../postgres/connection.js';
 import { parseConninfo } from '../postgres/ddl/conninfo.js';
@@ -178,8 +178,7 @@ export class SubscriptionCreation {
     { publications }: CreateSubscriptionRequest,
   ): Promise<number> {
     return this.servers.withSession(publisher.server, publisher.database, async (session) => {
-      const existing = new Set((await readPublications(session)).map(({ name }) => name));
-      const missing = publications.filter((name) => !existing.has(name));
+      const missing = await readMissingPublications(session, publications);
       if (missing.length > 0) {
         throw new Problem(
           'PREREQUISITE_FAILED',

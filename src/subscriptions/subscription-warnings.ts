@@ -7,6 +7,9 @@ import {
   type SubscriptionOption,
   type SubscriptionOptions,
 } from '../postgres/ddl/subscription-options.js';
+import { giveTo } from '../changes/missing-privilege.js';
+import type { BarredTable } from '../postgres/catalog/barred-tables.js';
+import { identifier } from '../postgres/quoting.js';
 import { majorOf } from '../shared/server-version.js';
 
 /** What should be known of a subscription as it is or was asked to be; nothing is refused for it. */
@@ -37,6 +40,29 @@ export function ignoredSettings(
     ([name, value]) => value !== null && String(value) !== defaultOf(name as SubscriptionOption, versionNum),
   );
   return ignoredOptions(Object.fromEntries(asked), publisherVersion);
+}
+
+const MOST_STATEMENTS = 20;
+
+/** Tables whose changes, and copy, fail for want of a privilege of the subscription's owner, with what grants it. */
+export function barredWarnings(tables: readonly BarredTable[]): SubscriptionWarning[] {
+  if (tables.length === 0) return [];
+  const grants = [...new Set(tables.map(grantFor))];
+  const rest = grants.length > MOST_STATEMENTS ? ` And ${grants.length - MOST_STATEMENTS} more.` : '';
+  const [{ schema, name, subscriptionOwner }] = tables as [BarredTable];
+  const others = tables.length > 1 ? ` and ${tables.length - 1} more` : '';
+  const detail =
+    `${identifier(schema, name)}${others} cannot be written by ${identifier(subscriptionOwner)}, who owns the ` +
+    `subscription: copying and applying them fails. ${grants.slice(0, MOST_STATEMENTS).join(' ')}${rest}`;
+  return [{ rule: 'owner-may-write', option: null, detail }];
+}
+
+function grantFor({ schema, name, owner, superuser, subscriptionOwner, runAsOwner }: BarredTable): string {
+  const to = identifier(subscriptionOwner);
+  if (runAsOwner) return `grant select, insert, update, delete, truncate on ${identifier(schema, name)} to ${to};`;
+  return superuser
+    ? giveTo({ type: 'table', schema, name }, subscriptionOwner)
+    : `grant ${identifier(owner)} to ${to};`;
 }
 
 /** Each once. */

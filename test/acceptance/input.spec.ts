@@ -86,6 +86,11 @@ describe('bad and odd input', () => {
     await nothingStored();
   });
 
+  it('says in plain words what is expected', async () => {
+    const answer = await api.post('/v1/servers', registration({ tls: 'disable' }));
+    expect(answer.body.errors).toEqual([{ pointer: '#/tls', detail: 'must be an object' }]);
+  });
+
   it.each(TOO_LONG_NAMES)('refuses an over-long name', async (name) => {
     const inBody = await api.post('/v1/servers', registration({ name }));
     expect(inBody.body).toMatchObject({ code: 'INVALID_INPUT', errors: [{ pointer: '#/name' }] });

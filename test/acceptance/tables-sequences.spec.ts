@@ -157,6 +157,7 @@ describe.each([
         sql: `alter table "Weird ""Name"""."Weird ""Name""" replica identity using index "${LONG}"`,
         transactional: true,
         lock: expect.stringContaining('ACCESS EXCLUSIVE'),
+        effect: expect.stringContaining('WAL'),
       },
     ]);
     const set = await api.call('PUT', path, { kind: 'index', index: LONG });

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { BARRED_TABLES } from '../../src/postgres/catalog/barred-tables.sql.js';
+import { LOGIN_RIGHTS, OBJECT_OWNER } from '../../src/postgres/catalog/login-rights.sql.js';
 import {
   NAMED_RELATIONS,
   PUBLISHING_RIGHTS,
   NAMED_SCHEMAS,
 } from '../../src/postgres/catalog/publication-objects.sql.js';
-import { PUBLICATIONS } from '../../src/postgres/catalog/publications.sql.js';
+import { PUBLICATION_OPERATIONS, PUBLICATIONS } from '../../src/postgres/catalog/publications.sql.js';
 import { PUBLISHED_TABLES } from '../../src/postgres/catalog/published-tables-effective.sql.js';
 import { REPLICATION_SLOTS, SLOT_CREATION_BLOCKERS } from '../../src/postgres/catalog/replication-slots.sql.js';
 import { SEQUENCES } from '../../src/postgres/catalog/sequences-list.sql.js';
@@ -36,9 +38,13 @@ const NAME = [null];
 
 /** Every catalog query, with parameters that select everything. */
 const QUERIES: Record<string, { variants: readonly Variant[]; parameters: unknown[] }> = {
-  publications: { variants: PUBLICATIONS, parameters: NAME },
+  publications: { variants: PUBLICATIONS, parameters: [null, null, null] },
+  'publication operations': { variants: PUBLICATION_OPERATIONS, parameters: ['none'] },
   'published tables': { variants: PUBLISHED_TABLES, parameters: ['none', null, null, null] },
   'publishing rights': { variants: [{ since: 130000, sql: PUBLISHING_RIGHTS }], parameters: NAME },
+  'login rights': { variants: LOGIN_RIGHTS, parameters: [] },
+  'object owner': { variants: OBJECT_OWNER, parameters: ['table', 'pg_catalog', 'pg_class'] },
+  'barred tables': { variants: BARRED_TABLES, parameters: NAME },
   'named relations': { variants: [{ since: 130000, sql: NAMED_RELATIONS }], parameters: [['s'], ['t']] },
   'named schemas': { variants: [{ since: 130000, sql: NAMED_SCHEMAS }], parameters: [['s']] },
   'replication slots': { variants: REPLICATION_SLOTS, parameters: NAME },

@@ -21,6 +21,7 @@ select w.schema, w.name, c.relkind::text as kind, c.relpersistence::text as pers
        n.oid is not null as schema_exists,
        coalesce(c.oid < 16384 or n.nspname in ('pg_catalog', 'information_schema', 'pg_toast'), false) as system,
        pg_catalog.pg_get_userbyid(c.relowner)::text as owner,
+       coalesce((select r.rolsuper from pg_catalog.pg_roles r where r.oid = c.relowner), false) as owner_superuser,
        coalesce(pg_catalog.pg_has_role(c.relowner, 'usage'), false) as owned,
        coalesce((select pg_catalog.jsonb_object_agg(a.attname, a.attgenerated)
                    from pg_catalog.pg_attribute a

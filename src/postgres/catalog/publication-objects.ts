@@ -22,6 +22,7 @@ export interface NamedRelation {
   schemaExists: boolean;
   system: boolean;
   owner: string | null;
+  ownerSuperuser: boolean;
   owned: boolean;
   /** By name: '' for an ordinary column, 's' for a stored and 'v' for a virtual generated one. */
   columns: Record<string, string>;
@@ -73,13 +74,14 @@ export async function readNamedRelations(
     schema_exists: boolean;
     system: boolean;
     owner: string | null;
+    owner_superuser: boolean;
     owned: boolean;
     columns: Record<string, string>;
   }>(NAMED_RELATIONS, [tables.map(({ schema }) => schema), tables.map(({ name }) => name)]);
   const found = new Map(
-    rows.map(({ schema_exists: schemaExists, ...row }) => [
+    rows.map(({ schema_exists: schemaExists, owner_superuser: ownerSuperuser, ...row }) => [
       JSON.stringify([row.schema, row.name]),
-      { ...row, schemaExists },
+      { ...row, schemaExists, ownerSuperuser },
     ]),
   );
   return tables.map(({ schema, name }) => found.get(JSON.stringify([schema, name]))!);

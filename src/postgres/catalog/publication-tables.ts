@@ -19,6 +19,11 @@ export async function readPublicationTables(
     variantFor(publicationTablesSql(subscriberVersion), version),
     [publications],
   );
-  const missing = await session.rows<{ name: string }>(variantFor(MISSING_PUBLICATIONS, version), [publications]);
-  return { tables, missing: missing.map(({ name }) => name) };
+  return { tables, missing: await readMissingPublications(session, publications) };
+}
+
+/** Those of the names that are no publication of the session's database. */
+export async function readMissingPublications(session: Session, publications: readonly string[]): Promise<string[]> {
+  const sql = variantFor(MISSING_PUBLICATIONS, session.versionNum);
+  return (await session.rows<{ name: string }>(sql, [publications])).map(({ name }) => name);
 }

@@ -1,5 +1,5 @@
 import type { Session } from '../session.js';
-import { PUBLICATIONS } from './publications.sql.js';
+import { PUBLICATION_OPERATIONS, PUBLICATIONS } from './publications.sql.js';
 import { variantFor } from './variant.js';
 
 export const PUBLISH_OPERATIONS = ['insert', 'update', 'delete', 'truncate'] as const;
@@ -31,6 +31,8 @@ export interface Publication {
   generatedColumns: GeneratedColumns;
 }
 
+type OperationsRow = Pick<PublicationRow, `publishes_${PublishOperation}`>;
+
 export interface PublicationRow {
   name: string;
   owner: string;
@@ -45,10 +47,32 @@ export interface PublicationRow {
   tables: PublicationTable[];
 }
 
-/** All publications of the session's database, by name; only the one of that name where given. */
-export async function readPublications(session: Session, name: string | null = null): Promise<Publication[]> {
-  const rows = await session.rows<PublicationRow>(variantFor(PUBLICATIONS, session.versionNum), [name]);
+export interface PublicationPage {
+  /** Only those after this name. */
+  after?: string | undefined;
+  limit?: number | undefined;
+}
+
+/** Publications of the session's database, by name; only the one of that name where given. */
+export async function readPublications(
+  session: Session,
+  name: string | null = null,
+  { after, limit }: PublicationPage = {},
+): Promise<Publication[]> {
+  const parameters = [name, after ?? null, limit ?? null];
+  const rows = await session.rows<PublicationRow>(variantFor(PUBLICATIONS, session.versionNum), parameters);
   return rows.map(decodePublication);
+}
+
+/** What the publication publishes; null: there is none of that name in the session's database. */
+export async function readPublishedOperations(session: Session, name: string): Promise<PublishOperation[] | null> {
+  const sql = variantFor(PUBLICATION_OPERATIONS, session.versionNum);
+  const [row] = await session.rows<OperationsRow>(sql, [name]);
+  return row === undefined ? null : operationsOf(row);
+}
+
+function operationsOf(row: OperationsRow): PublishOperation[] {
+  return PUBLISH_OPERATIONS.filter((operation) => row[`publishes_${operation}`]);
 }
 
 function decodePublication(row: PublicationRow): Publication {
@@ -56,7 +80,7 @@ function decodePublication(row: PublicationRow): Publication {
     name: row.name,
     owner: row.owner,
     target: decodeTarget(row),
-    publish: PUBLISH_OPERATIONS.filter((operation) => row[`publishes_${operation}`]),
+    publish: operationsOf(row),
     viaPartitionRoot: row.via_partition_root,
     generatedColumns: row.generated_columns,
   };

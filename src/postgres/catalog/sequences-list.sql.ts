@@ -32,6 +32,7 @@ export const SEQUENCES: readonly Variant[] = [
                   when q.relpersistence = 'u' and pg_catalog.pg_is_in_recovery() then 'standby'
                   when blocked.relation is not null then 'locked' end as obstacle,
              pg_catalog.has_sequence_privilege(q.oid, 'UPDATE') as settable,
+             pg_catalog.has_schema_privilege(q.schema_oid, 'USAGE') as in_reach, current_user::text as login,
              owner.schema as owner_schema, owner.table_name as owner_table, owner.column_name as owner_column,
              owner.column_type as owner_column_type, owner.identity as identity
         from page q

@@ -1,3 +1,4 @@
+import { identifier } from '../quoting.js';
 import type { Session } from '../session.js';
 import { readSequenceValues, type SequenceValue } from './sequence-values.js';
 import { sqlstateOf } from '../translate-error.js';
@@ -21,6 +22,8 @@ export interface Sequence extends TableName, SequenceValue {
   reason: string | null;
   /** Whether the login may set it. */
   settable: boolean;
+  /** What lets it; null where it may. */
+  settableBy: string | null;
   ownedBy: (TableName & { column: string; columnType: string; identity: boolean }) | null;
 }
 
@@ -38,6 +41,8 @@ interface SequenceRow {
   cache_size: string;
   obstacle: 'privilege' | 'standby' | 'locked' | null;
   settable: boolean;
+  in_reach: boolean;
+  login: string;
   owner_schema: string | null;
   owner_table: string | null;
   owner_column: string | null;
@@ -89,11 +94,24 @@ async function goneOf(session: Session, oids: string[]): Promise<Set<string>> {
   return new Set(oids.filter((oid) => !found.has(oid)));
 }
 
-const OBSTACLES = {
-  privilege: 'the login lacks SELECT on the sequence, or USAGE on its schema',
-  standby: 'unlogged sequences cannot be read on a standby',
-  locked: 'somebody locks the sequence',
-};
+function obstacleOf(row: SequenceRow): string {
+  switch (row.obstacle) {
+    case 'privilege':
+      return `the login may not read the sequence: ${grantOn(row, 'select')}`;
+    case 'standby':
+      return 'unlogged sequences cannot be read on a standby';
+    case 'locked':
+      return 'somebody locks the sequence';
+    case null:
+      return 'the server did not tell it';
+  }
+}
+
+function grantOn({ schema, name, login, in_reach: inReach }: SequenceRow, privilege: 'select' | 'update'): string {
+  const to = `to ${identifier(login)};`;
+  const reach = inReach ? '' : `grant usage on schema ${identifier(schema)} ${to} `;
+  return `${reach}grant ${privilege} on sequence ${identifier(schema, name)} ${to}`;
+}
 
 function decodeSequence(row: SequenceRow, value: SequenceValue | undefined): Sequence {
   const { lastValue, isCalled } = value ?? { lastValue: null, isCalled: null };
@@ -111,8 +129,9 @@ function decodeSequence(row: SequenceRow, value: SequenceValue | undefined): Seq
     cacheSize: row.cache_size,
     lastValue: known ? lastValue : null,
     isCalled: known ? isCalled : null,
-    reason: known ? null : row.obstacle === null ? 'the server did not tell it' : OBSTACLES[row.obstacle],
+    reason: known ? null : obstacleOf(row),
     settable: row.settable,
+    settableBy: row.settable ? null : grantOn(row, 'update'),
     ownedBy:
       row.owner_table === null
         ? null

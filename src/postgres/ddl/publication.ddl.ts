@@ -26,7 +26,10 @@ export function createPublication(spec: PublicationSpec, versionNum: number): St
   const options = withClause(spec, versionNum);
   const target = createTarget(spec.target);
   const sql = ['create publication', identifier(spec.name), target, options].filter(Boolean).join(' ');
-  return [statement(sql, spec.target.kind === 'allTables' ? CATALOG_LOCK : TABLE_LOCK)];
+  const lock = spec.target.kind === 'allTables' ? CATALOG_LOCK : TABLE_LOCK;
+  return [
+    statement(sql, lock, { effect: `${extentOf(spec.target)} can be subscribed to; nothing is sent before that.` }),
+  ];
 }
 
 /**
@@ -42,16 +45,28 @@ export function alterPublication(current: Publication, patch: PublicationPatch, 
   const options =
     Object.keys(changed).length === 0
       ? []
-      : [statement(`${subject} set ${optionList(changed, versionNum)}`, CATALOG_LOCK)];
+      : [
+          statement(`${subject} set ${optionList(changed, versionNum)}`, CATALOG_LOCK, {
+            effect: 'Holds for changes that are sent from then on; what subscribers have stays as it is.',
+          }),
+        ];
   // Lists of partitioned tables are taken only while their root is what is published.
   statements.push(...(changed.viaPartitionRoot === true ? [...options, ...lists] : [...lists, ...options]));
   if (patch.owner !== undefined && patch.owner !== current.owner) {
     requireIdentifier(patch.owner, '/owner');
-    statements.push(statement(`${subject} owner to ${identifier(patch.owner)}`, CATALOG_LOCK));
+    statements.push(
+      statement(`${subject} owner to ${identifier(patch.owner)}`, CATALOG_LOCK, {
+        effect: 'Nothing is sent differently.',
+      }),
+    );
   }
   if (patch.name !== undefined && patch.name !== current.name) {
     requireIdentifier(patch.name, '/name');
-    statements.push(statement(`${subject} rename to ${identifier(patch.name)}`, CATALOG_LOCK));
+    statements.push(
+      statement(`${subject} rename to ${identifier(patch.name)}`, CATALOG_LOCK, {
+        effect: 'Subscriptions to the old name stop with an error until they are given the new one.',
+      }),
+    );
   }
   return statements;
 }
@@ -73,7 +88,23 @@ export function takeTablesOut(name: string, tables: readonly { schema: string; n
 }
 
 export function dropPublication(name: string): Statement[] {
-  return [statement(`drop publication ${identifier(name)}`, 'ACCESS EXCLUSIVE on the publication; no table lock')];
+  const lock = 'ACCESS EXCLUSIVE on the publication; no table lock';
+  return [
+    statement(`drop publication ${identifier(name)}`, lock, {
+      effect: 'Subscriptions to it stop with an error.',
+      needs: { kind: 'owner', type: 'publication', name },
+    }),
+  ];
+}
+
+function extentOf(target: PublicationTargetSpec): string {
+  if (target.kind === 'allTables') return 'All tables, those to come as well,';
+  const tables = count(target.tables ?? [], 'table');
+  return target.kind === 'tables' ? tables : `The tables of ${count(target.schemas, 'schema')}, and ${tables},`;
+}
+
+function count(list: readonly unknown[], noun: string): string {
+  return `${list.length} ${noun}${list.length === 1 ? '' : 's'}`;
 }
 
 function createTarget(target: PublicationTargetSpec): string {
@@ -116,12 +147,32 @@ function alterTarget(subject: string, current: PublicationTarget, wanted: Public
   const schemasJoining = schemasAfter.filter((schema) => !schemasBefore.includes(schema));
   const dropped = leaving.map((table) => `only ${identifier(table.schema, table.name)}`).join(', ');
   // Leaving goes first: a column list and a schema must not meet in one publication, not even for a moment.
+  const lost = 'are not sent any more; subscribers keep their rows, and are rid of them when refreshed';
+  const gained = 'are sent to subscribers once these are refreshed';
   return [
-    ...(leaving.length > 0 ? [`${subject} drop table ${dropped}`] : []),
-    ...(schemasLeaving.length > 0 ? [`${subject} drop ${schemaList(schemasLeaving)}`] : []),
-    ...(joining.length > 0 ? [`${subject} add ${tableList(joining)}`] : []),
-    ...(schemasJoining.length > 0 ? [`${subject} add ${schemaList(schemasJoining)}`] : []),
-  ].map((sql) => statement(sql, TABLE_LOCK));
+    ...(leaving.length > 0
+      ? [[`${subject} drop table ${dropped}`, `${count(leaving, 'table')} ${lost}.`] as const]
+      : []),
+    ...(schemasLeaving.length > 0
+      ? [
+          [
+            `${subject} drop ${schemaList(schemasLeaving)}`,
+            `The tables of ${count(schemasLeaving, 'schema')} ${lost}.`,
+          ] as const,
+        ]
+      : []),
+    ...(joining.length > 0
+      ? [[`${subject} add ${tableList(joining)}`, `${count(joining, 'table')} ${gained}.`] as const]
+      : []),
+    ...(schemasJoining.length > 0
+      ? [
+          [
+            `${subject} add ${schemaList(schemasJoining)}`,
+            `The tables of ${count(schemasJoining, 'schema')} ${gained}.`,
+          ] as const,
+        ]
+      : []),
+  ].map(([sql, effect]) => statement(sql, TABLE_LOCK, { effect }));
 }
 
 function changedOptions(current: Publication, patch: PublicationPatch): PublicationOptions {

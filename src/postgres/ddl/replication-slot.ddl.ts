@@ -25,6 +25,8 @@ export interface PhysicalSlotSpec {
 
 export type ReplicationSlotSpec = LogicalSlotSpec | PhysicalSlotSpec;
 
+const NEEDS = { needs: { kind: 'replication' } } as const;
+const KEEPS_WAL = 'Keeps WAL on the server from now on, until it is read from or dropped.';
 const LOGICAL_LOCK = 'none; waits for every running transaction that has written';
 
 /** A slot of the session's database (logical) or of the server (physical). */
@@ -33,7 +35,13 @@ export function createReplicationSlot(spec: ReplicationSlotSpec, versionNum: num
   if (spec.kind === 'physical') {
     const reserve = String(spec.reserveImmediately ?? false);
     const call = `pg_catalog.pg_create_physical_replication_slot(${literal(spec.name)}, ${reserve})`;
-    return [statement(`select slot_name, lsn::text as lsn from ${call}`, 'none', { transactional: false })];
+    return [
+      statement(`select slot_name, lsn::text as lsn from ${call}`, 'none', {
+        ...NEEDS,
+        transactional: false,
+        effect: spec.reserveImmediately ? KEEPS_WAL : 'Keeps WAL from its first connection on.',
+      }),
+    ];
   }
   const plugin = spec.plugin ?? 'pgoutput';
   requireIdentifier(plugin, '/plugin');
@@ -44,18 +52,30 @@ export function createReplicationSlot(spec: ReplicationSlotSpec, versionNum: num
   if (spec.failover) call.push('true');
   const sql = `select slot_name, lsn::text as lsn from pg_catalog.pg_create_logical_replication_slot(${call.join(', ')})`;
   // A transaction that has written cannot create one, and a rollback would not undo it.
-  return [statement(sql, LOGICAL_LOCK, { transactional: false })];
+  return [statement(sql, LOGICAL_LOCK, { ...NEEDS, transactional: false, effect: KEEPS_WAL })];
 }
 
 /** Fails while a walsender streams from the slot. Not undone by a rollback. */
 export function dropReplicationSlot(name: string): Statement[] {
-  return [statement(`select pg_catalog.pg_drop_replication_slot(${literal(name)})`, 'none', { transactional: false })];
+  return [
+    statement(`select pg_catalog.pg_drop_replication_slot(${literal(name)})`, 'none', {
+      ...NEEDS,
+      effect: 'WAL kept for it alone goes with the next checkpoint; whoever read from it has to begin anew.',
+      transactional: false,
+    }),
+  ];
 }
 
 /** Moves the slot forward to `lsn`: what lies before it will never be sent. */
 export function advanceReplicationSlot(name: string, lsn: Lsn): Statement[] {
   const call = `pg_catalog.pg_replication_slot_advance(${literal(name)}, ${literal(formatLsn(lsn))})`;
-  return [statement(`select end_lsn::text as end_lsn from ${call}`, 'none', { transactional: false })];
+  return [
+    statement(`select end_lsn::text as end_lsn from ${call}`, 'none', {
+      ...NEEDS,
+      transactional: false,
+      effect: `What the slot would have sent before ${formatLsn(lsn)} is never sent.`,
+    }),
+  ];
 }
 
 /** A slot of the same kind at the same place. */
@@ -70,7 +90,9 @@ export function copyReplicationSlot(
   }
   const call = [literal(source.name), literal(copy.name), 'false', ...(copy.plugin ? [literal(copy.plugin)] : [])];
   const sql = `select slot_name, lsn::text as lsn from pg_catalog.pg_copy_${source.kind}_replication_slot(${call.join(', ')})`;
-  return [statement(sql, 'none', { transactional: false })];
+  return [
+    statement(sql, 'none', { ...NEEDS, transactional: false, effect: 'Keeps WAL from the same place on, of its own.' }),
+  ];
 }
 
 function requireSlotName(name: string, pointer: string): void {

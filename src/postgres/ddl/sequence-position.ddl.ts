@@ -28,6 +28,9 @@ export function setSequencePositions(
       statement(
         setPositions(positions.slice(at, at + PER_STATEMENT), backwards),
         'ROW EXCLUSIVE on each sequence: does not block nextval; not undone by a rollback',
+        {
+          effect: `Moves up to ${Math.min(PER_STATEMENT, positions.length - at)} sequences${backwards ? ', also backwards: values may be handed out twice' : ', none backwards'}.`,
+        },
       ),
     );
   }

@@ -1,3 +1,9 @@
+/** What the server asks of the login for a statement, so that a refusal can name what grants it. */
+export type Need = { kind: 'replication' } | { kind: 'create-subscription' } | ({ kind: 'owner' } & OwnedObject);
+
+export type OwnedObject =
+  { type: 'publication' | 'subscription'; name: string } | { type: 'table'; schema: string; name: string };
+
 /** One statement for a managed server, ready to send. */
 export interface Statement {
   sql: string;
@@ -7,6 +13,9 @@ export interface Statement {
   transactional: boolean;
   /** The strongest lock taken, in words. */
   lock: string;
+  /** What comes of it beyond what the text says, for whoever decides whether to run it. */
+  effect?: string;
+  needs?: Need;
 }
 
 export function statement(

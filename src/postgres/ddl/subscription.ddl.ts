@@ -6,7 +6,7 @@ import { refusal } from './options/combination-rules.js';
 import { requireOption } from './options/option-rule.js';
 import { SUBSCRIPTION_ACTIONS } from './options/subscription-option-table.js';
 import { invalidInput, requireIdentifier } from './option-rules.js';
-import { statement, type Statement } from './statement.js';
+import { type Need, statement, type Statement } from './statement.js';
 import {
   altersInTransaction,
   checkAlterOptions,
@@ -35,7 +35,7 @@ const REFRESH_LOCK =
  */
 export function createSubscription(spec: SubscriptionSpec, versionNum: number, publisherVersion?: number): Statement[] {
   requireIdentifier(spec.name, '/name');
-  const publications = publicationList(spec.publications);
+  const publications = publicationList(askedFor(spec.publications));
   const options = spec.options ?? {};
   checkCreateOptions(options, versionNum, publisherVersion);
   const connection = buildConninfo(parseConninfo(spec.connection));
@@ -46,6 +46,8 @@ export function createSubscription(spec: SubscriptionSpec, versionNum: number, p
     statement(text(connection), CREATE_LOCK, {
       redactedSql: text(redactConninfo(connection)),
       transactional: options.createSlot === false,
+      effect: effectOfCreation(options),
+      needs: { kind: 'create-subscription' },
     }),
   ];
 }
@@ -60,11 +62,7 @@ export function setSubscriptionOptions(
   checkAlterOptions(options, versionNum, publisherVersion);
   if (givenOptions(options).length === 0) return [];
   const transactional = altersInTransaction(options);
-  return [
-    statement(`alter subscription ${identifier(name)} set ${optionList(options)}`, SUBSCRIPTION_LOCK, {
-      transactional,
-    }),
-  ];
+  return [alter(name, `set ${optionList(options)}`, { transactional, effect: 'Its worker starts anew with them.' })];
 }
 
 export interface RefreshOptions {
@@ -79,7 +77,7 @@ export function setSubscriptionPublications(
   publications: readonly string[],
   options: RefreshOptions,
 ): Statement[] {
-  return alterPublications(name, `set publication ${publicationList(publications)}`, options);
+  return alterPublications(name, `set publication ${publicationList(askedFor(publications))}`, options);
 }
 
 /** Adding only, or dropping only, holds whatever the list is by then; both at once, and on 13, set it as a whole. */
@@ -95,35 +93,46 @@ export function changeSubscriptionPublications(
   if (joining.length === 0 && leaving.length === 0) return [];
   const asWhole = versionNum < SUBSCRIPTION_ACTIONS.addPublication.since || (joining.length > 0 && leaving.length > 0);
   if (asWhole || set.length === 0) return setSubscriptionPublications(name, set, options);
-  if (joining.length > 0) return alterPublications(name, `add publication ${publicationList(joining)}`, options);
+  if (joining.length > 0)
+    return alterPublications(name, `add publication ${publicationList(askedFor(joining))}`, options);
   return alterPublications(name, `drop publication ${publicationList(leaving)}`, { refresh: options.refresh });
 }
 
 function alterPublications(name: string, change: string, { refresh, copyData }: RefreshOptions): Statement[] {
   const settings = [`refresh = ${refresh}`, ...(refresh && copyData !== undefined ? [`copy_data = ${copyData}`] : [])];
-  const sql = `alter subscription ${identifier(name)} ${change} with (${settings.join(', ')})`;
-  return [statement(sql, refresh ? REFRESH_LOCK : SUBSCRIPTION_LOCK, { transactional: !refresh })];
+  const lock = refresh ? REFRESH_LOCK : SUBSCRIPTION_LOCK;
+  const effect = refresh ? effectOfRefresh(copyData) : 'The tables stay as they are until it is refreshed.';
+  return [alter(name, `${change} with (${settings.join(', ')})`, { lock, effect, transactional: !refresh })];
 }
 
 export function setSubscriptionConnection(name: string, connection: string): Statement[] {
   const canonical = buildConninfo(parseConninfo(connection));
-  const text = (conninfo: string) => `alter subscription ${identifier(name)} connection ${literal(conninfo)}`;
-  return [statement(text(canonical), SUBSCRIPTION_LOCK, { redactedSql: text(redactConninfo(canonical)) })];
+  const { sql: redactedSql } = alter(name, `connection ${literal(redactConninfo(canonical))}`);
+  return [alter(name, `connection ${literal(canonical)}`, { redactedSql, effect: 'Its worker connects anew, there.' })];
 }
 
 export function enableSubscription(name: string): Statement[] {
-  return [statement(`alter subscription ${identifier(name)} enable`, SUBSCRIPTION_LOCK)];
+  return [alter(name, 'enable', { effect: 'Its worker starts within seconds and applies what the slot has kept.' })];
 }
 
 export function disableSubscription(name: string): Statement[] {
-  return [statement(`alter subscription ${identifier(name)} disable`, SUBSCRIPTION_LOCK)];
+  return [
+    alter(name, 'disable', {
+      effect: 'Its workers end; its slot keeps WAL on the publisher until it is enabled or dropped.',
+    }),
+  ];
 }
 
 /** Asks the publisher for the tables of the publications: adds the new ones, removes those gone. */
 export function refreshSubscription(name: string, options: { copyData?: boolean } = {}): Statement[] {
   const settings = options.copyData === undefined ? '' : ` with (copy_data = ${options.copyData})`;
-  const sql = `alter subscription ${identifier(name)} refresh publication${settings}`;
-  return [statement(sql, REFRESH_LOCK, { transactional: false })];
+  return [
+    alter(name, `refresh publication${settings}`, {
+      lock: REFRESH_LOCK,
+      transactional: false,
+      effect: effectOfRefresh(options.copyData),
+    }),
+  ];
 }
 
 /** Skips the whole transaction that ends at `lsn` (null: take the wish back). 15 and newer. */
@@ -131,22 +140,31 @@ export function skipTransaction(name: string, lsn: Lsn | null, versionNum: numbe
   requireOption(SUBSCRIPTION_ACTIONS.skip, versionNum, '/lsn');
   if (lsn === 0n) throw invalidInput('/lsn', 'the LSN must be that of a transaction, not 0/0');
   const value = lsn === null ? 'none' : literal(formatLsn(lsn));
-  return [statement(`alter subscription ${identifier(name)} skip (lsn = ${value})`, SUBSCRIPTION_LOCK)];
+  const effect =
+    lsn === null ? 'Nothing is skipped.' : 'All changes of the transaction that ends there are lost to the subscriber.';
+  return [alter(name, `skip (lsn = ${value})`, { effect })];
 }
 
 export function renameSubscription(name: string, newName: string): Statement[] {
   requireIdentifier(newName, '/name');
-  return [statement(`alter subscription ${identifier(name)} rename to ${identifier(newName)}`, SUBSCRIPTION_LOCK)];
+  return [alter(name, `rename to ${identifier(newName)}`, { effect: 'The slot keeps its name.' })];
 }
 
 export function changeSubscriptionOwner(name: string, owner: string): Statement[] {
   requireIdentifier(owner, '/owner');
-  return [statement(`alter subscription ${identifier(name)} owner to ${identifier(owner)}`, SUBSCRIPTION_LOCK)];
+  return [
+    alter(name, `owner to ${identifier(owner)}`, {
+      effect: 'From 16 on changes are applied with the rights of the new owner.',
+    }),
+  ];
 }
 
 /** DROP SUBSCRIPTION; with its slot attached the server connects to the publisher and drops the slot there. */
 export function dropSubscription(name: string, slotAttached: boolean): Statement[] {
-  return [statement(`drop subscription ${identifier(name)}`, SUBSCRIPTION_LOCK, { transactional: !slotAttached })];
+  const slot = slotAttached ? ', and its slot on the publisher is dropped' : '';
+  const effect = `Applying ends${slot}; the rows stay.`;
+  const options = { effect, needs: ownerOf(name), transactional: !slotAttached };
+  return [statement(`drop subscription ${identifier(name)}`, SUBSCRIPTION_LOCK, options)];
 }
 
 /** What leads nowhere: libpq refuses the port before it connects. 16 and newer ask for a password where one is needed. */
@@ -171,9 +189,48 @@ export function dropSubscriptionUnheard(name: string, versionNum: number): State
 export function dropSubscriptionKeepingSlot(name: string): Statement[] {
   return [
     ...disableSubscription(name),
-    statement(`alter subscription ${identifier(name)} set (slot_name = none)`, SUBSCRIPTION_LOCK),
+    alter(name, 'set (slot_name = none)', { effect: 'The slot stays on the publisher and keeps WAL there.' }),
     ...dropSubscription(name, false),
   ];
+}
+
+function effectOfCreation({ enabled, copyData }: SubscriptionOptions): string {
+  if (enabled === false) return 'Nothing is copied or applied before it is enabled.';
+  if (copyData === false) return 'Applies changes from the place of its slot on; existing rows are not copied.';
+  return 'Copies every row of the published tables, then applies changes; rows that are there already stop the copy.';
+}
+
+function effectOfRefresh(copyData: boolean | undefined): string {
+  const copied = copyData === false ? 'are applied without a copy' : 'are copied, then applied';
+  return `New tables of its publications ${copied}; those that left are applied no more and keep their rows.`;
+}
+
+function alter(
+  name: string,
+  change: string,
+  { lock = SUBSCRIPTION_LOCK, ...options }: Partial<Omit<Statement, 'sql'>> = {},
+): Statement {
+  const sql = `alter subscription ${identifier(name)} ${change}`;
+  return statement(sql, lock, { needs: ownerOf(name), ...options });
+}
+
+function ownerOf(name: string): Need {
+  return { kind: 'owner', type: 'subscription', name };
+}
+
+/** Those that a worker would have to ask the publisher for by name. */
+function askedFor(publications: readonly string[]): readonly string[] {
+  const errors = publications.flatMap((name, index) =>
+    canBeAskedFor(name) ? [] : [{ pointer: `#/publications/${index}`, detail: 'holds a backslash' }],
+  );
+  if (errors.length === 0) return publications;
+  const detail = 'a publication whose name holds a backslash cannot be subscribed to';
+  throw refusal('name-can-be-asked-for', 'INVALID_INPUT', detail, errors);
+}
+
+/** Workers write a name with a backslash as E'…', which START_REPLICATION does not know (seen with 18). */
+export function canBeAskedFor(publication: string): boolean {
+  return !publication.includes('\\');
 }
 
 function publicationList(publications: readonly string[]): string {

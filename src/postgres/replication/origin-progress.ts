@@ -1,5 +1,5 @@
 import { Problem } from '../../problems/problem.js';
-import { literal } from '../quoting.js';
+import { identifier, literal } from '../quoting.js';
 import type { Session } from '../session.js';
 import { sqlstateOf } from '../translate-error.js';
 
@@ -36,6 +36,7 @@ export async function originProgressExpression(session: Session, origin: string)
       if (sqlstateOf(error) !== INSUFFICIENT_PRIVILEGE) throw error;
     }
   }
+  const { login } = await session.row<{ login: string }>('select current_user::text as login');
   throw new Problem(
     'SERVER_PRIVILEGE_MISSING',
     `the login at ${session.where} may not read the progress of replication origins`,
@@ -43,7 +44,7 @@ export async function originProgressExpression(session: Session, origin: string)
       sqlstate: INSUFFICIENT_PRIVILEGE,
       hint:
         'As superuser, in that database: grant execute on function ' +
-        'pg_catalog.pg_replication_origin_progress(text, boolean) to the login (on 13 only a superuser may use it).',
+        `pg_catalog.pg_replication_origin_progress(text, boolean) to ${identifier(login)}; (on 13 only a superuser may use it)`,
       cause: refusal,
     },
   );

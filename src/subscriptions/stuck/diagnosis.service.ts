@@ -3,7 +3,7 @@ import { plan, type PlannedStatement } from '../../changes/change.js';
 import { readSubscriptions, type Subscription } from '../../postgres/catalog/subscriptions.js';
 import { statement } from '../../postgres/ddl/statement.js';
 import { disableSubscription, enableSubscription, skipTransaction } from '../../postgres/ddl/subscription.ddl.js';
-import { literal } from '../../postgres/quoting.js';
+import { identifier, literal } from '../../postgres/quoting.js';
 import { originProgressExpression, subscriptionOrigin } from '../../postgres/replication/origin-progress.js';
 import { copySlotSql } from '../../postgres/replication/read-unapplied.js';
 import type { TransactionSummary } from '../../postgres/replication/transaction-summary.js';
@@ -119,8 +119,7 @@ export class DiagnosisService {
   ): Promise<Unapplied> {
     const { publisher, slot, slotName } = view;
     if (slotName === null) return unknown('the subscription has no replication slot');
-    if (publisher === null)
-      return unknown('the publisher is not a registered server, or the login may not read which it is');
+    if (publisher === null) return unknown(view.lag.reason ?? 'the publisher is not a registered server');
     if (slot === null) return unknown(view.lag.reason ?? 'the replication slot was not found on the publisher');
     if (slot.walStatus === 'lost')
       return unknown('the replication slot is lost: what it missed cannot be read any more');
@@ -130,15 +129,18 @@ export class DiagnosisService {
         'two_phase is enabled: it may be stuck on a prepared transaction, which the stream is not read for; its finish LSN is in the log',
       );
     }
+    const target = await this.servers.target(publisher.server, publisher.database);
     try {
       plan(publisher, [copyStatement(slotName)]);
-      const target = await this.servers.target(publisher.server, publisher.database);
       const { end, candidates } = await searchUnapplied(target, session, subscription, position);
       return await judgeCandidates(session, end, candidates);
     } catch (error) {
       // What the publisher refuses is an answer about the publisher; the subscriber's side is known all the same.
       if (!(error instanceof Problem) || error.code === 'INTERNAL' || !session.alive) throw error;
-      const hint = error.code === 'SERVER_PRIVILEGE_MISSING' ? '; the login needs: alter role … replication' : '';
+      const hint =
+        error.code === 'SERVER_PRIVILEGE_MISSING'
+          ? `; the login needs: alter role ${identifier(target.user)} replication;`
+          : '';
       return unknown(`the publisher's stream could not be read: ${error.detail}${hint}`);
     }
   }

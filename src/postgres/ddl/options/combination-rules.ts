@@ -175,6 +175,12 @@ export const COMBINATION_RULES = {
     instead: 'Drop the subscription to end it.',
     seen: 'request',
   },
+  'name-can-be-asked-for': {
+    on: 'subscription',
+    says: 'A subscription to a publication whose name holds a backslash never streams: its worker writes the name in a form that the replication protocol does not know, and ends with a syntax error.',
+    instead: 'Rename the publication.',
+    seen: 'request',
+  },
   'older-publisher': {
     on: 'subscription',
     says: 'An option also needs a publisher that knows it; the table above says what an older one makes of it.',
@@ -223,6 +229,12 @@ export const COMBINATION_RULES = {
     says: 'passwordRequired false is for superusers. Up to 15 only superusers create subscriptions; from 16 on members of pg_create_subscription with CREATE on the database and a password in the connection string.',
     instead: 'grant pg_create_subscription to the login.',
     seen: 'server',
+  },
+  'owner-may-write': {
+    on: 'subscription',
+    says: 'From 16 on changes are applied as the owner of each table, whom the owner of the subscription must be able to become; with runAsOwner the latter needs the privileges itself.',
+    instead: 'Grant it, as the warning shows.',
+    seen: 'note',
   },
   'slot-of-same-cluster': {
     on: 'subscription',
