@@ -34,7 +34,7 @@ export const ROLLBACK_DESCRIPTIONS: Record<string, Describe> = {
           statements: [['target', createOnPublisher(names.backReaders)]],
         },
   'rollback-ahead': () => ({
-    does: 'Sets the source’s sequences ahead, waits until the lag is small.',
+    does: 'Waits for transactions on the source that the slot of the forward link would wait for; sets the source’s sequences ahead, waits until the lag is small.',
     sides: ['source'],
   }),
   'rollback-fence': async (known) => {

@@ -5,6 +5,7 @@ import { pollUntil } from '../workflow/poll.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 import { slotLag } from './initial-copy.step.js';
 import { followSchema } from './schema-drift.js';
+import { slotIsPossible } from './slot-readiness.js';
 
 /** The last drop of lag is drained inside the fence; more than this is drained before. */
 const LITTLE_LAG_BYTES = 4_000_000;
@@ -24,6 +25,11 @@ export const preSwitchoverStep: UpgradeStep = {
       await context.progress('verifying once more: the last verification does not carry any more');
       await readers.verify(context);
     }
+    await slotIsPossible(context, {
+      side: 'target',
+      slot: context.names.backSlot,
+      subscription: context.names.subscription,
+    });
     await context.progress('comparing what was written since the verification');
     readers.refuseFutileFence(await readers.advance(context.signal));
     const transfer = await transferSequences(await context.act('source'), await context.act('target'));

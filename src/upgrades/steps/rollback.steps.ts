@@ -14,6 +14,7 @@ import { refuseDifferences, sequenceProblem } from './final-check.step.js';
 import { isLate, retireForwardStep } from './open-target.step.js';
 import { lagIsLittle } from './pre-switchover.step.js';
 import { publish, unpublish } from './publication.step.js';
+import { slotIsPossible } from './slot-readiness.js';
 import { disableAndWait, ensureSlot, ensureSubscription, removeSlot, removeSubscription } from './subscription.step.js';
 
 const IDLE_SLOT_DEADLINE_MS = 5_000;
@@ -89,6 +90,11 @@ const aheadStep: UpgradeStep = {
   phase: 'rolling-back',
 
   async run(context) {
+    await slotIsPossible(context, {
+      side: 'source',
+      slot: context.names.slot,
+      subscription: context.names.backSubscription,
+    });
     const transfer = await transferSequences(await context.act('target'), await context.act('source'));
     if (isReadBack(context)) {
       const readers = await context.readers('back');
