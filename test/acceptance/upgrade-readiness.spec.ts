@@ -1,14 +1,19 @@
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type StreamedEvent, streamedEvents } from '../support/event-stream.js';
 import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
+import { stateAsText } from '../support/state-text.js';
 import { operationEnds } from '../support/upgrade-proof.js';
-import { upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
+import { DATABASE, upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
 
 const NAME = 'ready';
 const PATH = `/v1/upgrades/${NAME}`;
 /** Long enough for whatever ends by itself, and what a refusal waits for. */
 const SLOT_MS = 1_500;
+
+/** A verification of the way back would look at both sides itself before the fence. */
+const AFTER = { verification: 'after' };
 
 /** What could only fail inside the fence, or after the opening, is refused before anybody is stopped; one after another. */
 describe('an upgrade that is not ready to be switched over', () => {
@@ -18,7 +23,13 @@ describe('an upgrade that is not ready to be switched over', () => {
   beforeAll(async () => {
     [lockstep, scene] = await Promise.all([Lockstep.start(), UpgradeScene.set(14, 18, 200)]);
     await scene.register(lockstep);
-    await scene.begin(lockstep, NAME, { deadlines: { slotMs: SLOT_MS } });
+    await scene.source.run(
+      DATABASE,
+      `create role etl login password 'etl it is' in role orders_app;
+       create role legacy login password 'legacy on the source' in role orders_app`,
+    );
+    await scene.target.run('postgres', `create role legacy login password 'legacy on the target'`);
+    await scene.begin(lockstep, NAME, { writerRoles: ['orders_app', 'etl'], deadlines: { slotMs: SLOT_MS } });
     await upgradeIn(lockstep, NAME, ['awaiting-approval']);
   }, 120_000);
   afterAll(async () => {
@@ -30,7 +41,7 @@ describe('an upgrade that is not ready to be switched over', () => {
   const events = (enough: (seen: StreamedEvent[]) => boolean) => streamedEvents(lockstep, `${PATH}/events`, { enough });
 
   /** Approves, and answers the problem with which the gate is awaited again. */
-  async function refused(): Promise<{ code: string; detail: string }> {
+  async function refused(): Promise<{ detail: string; hint?: string }> {
     await lockstep.ok('POST', `${PATH}/approve`, { gate: 'switchover' });
     return await eventually(
       async () => {
@@ -52,6 +63,18 @@ describe('an upgrade that is not ready to be switched over', () => {
     }
   }
 
+  /** A login of an application, which takes its settings as the server gives them. */
+  async function asApplication<T>(user: string, password: string, sql: string): Promise<T> {
+    const { host, port } = scene.target;
+    const client = new pg.Client({ host, port, database: DATABASE, user, password });
+    await client.connect();
+    try {
+      return (await client.query(sql)).rows[0] as T;
+    } finally {
+      await client.end();
+    }
+  }
+
   it('a transaction that a slot on the target would wait for is named', async () => {
     await whileBusy('target', async (pid) => {
       const problem = await refused();
@@ -60,17 +83,69 @@ describe('an upgrade that is not ready to be switched over', () => {
     });
   }, 60_000);
 
+  it('roles are carried as they are now, barred, before what only they can be granted is asked for', async () => {
+    await scene.source.run(
+      DATABASE,
+      `alter role orders_writer_a password 'rotated since' connection limit 33;
+       alter role orders_writer_a set work_mem = '7MB'; alter role legacy password 'rotated as well';
+       create role reports; grant reports to orders_writer_a; grant select on app.account to reports;
+       create role late login password 'came later' in role orders_app`,
+    );
+    expect((await refused()).detail).toContain('granted reports SELECT on table app.account');
+    const roles = (side: 'source' | 'target') =>
+      scene[side].withSession(DATABASE, (session) =>
+        session.rows(
+          `select r.rolname, r.rolconnlimit, r.rolpassword,
+                  array(select g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid where m.member = r.oid order by 1),
+                  array(select s.setconfig::text from pg_db_role_setting s where s.setrole = r.oid and s.setdatabase = 0)
+             from pg_authid r where rolname in ('orders_writer_a', 'late') order by 1`,
+        ),
+      );
+    const carried = await roles('target');
+    expect(carried).toEqual(await roles('source'));
+    await expect(asApplication('late', 'came later', 'select 1')).rejects.toThrow('not permitted to log in');
+    await scene.target.run(DATABASE, 'grant select on app.account to reports');
+    const seen = await events((all) => all.some(({ type }) => type === 'roles-differ'));
+    const { changes } = seen.find(({ type }) => type === 'roles-followed')!.data;
+    expect(changes).toEqual([
+      ...['created reports', 'created late', 'orders_writer_a: connectionLimit, password'],
+      ...['late: member of orders_app', 'orders_writer_a: member of reports', 'orders_writer_a: work_mem'],
+    ]);
+    const told = seen.find(({ type }) => type === 'roles-differ')!.data.roles;
+    expect(told).toEqual([
+      {
+        name: 'legacy',
+        differences: ['is not a member of orders_app', 'has another password, or the same with another salt'],
+      },
+    ]);
+    const kept = await stateAsText(lockstep);
+    for (const { rolpassword } of carried) expect(kept).not.toContain(String(rolpassword).slice(-40));
+  }, 60_000);
+
   it('is switched over once all of that is mended, and no writer was stopped before', async () => {
     await lockstep.ok('POST', `${PATH}/approve`, { gate: 'switchover' });
     const { operationId } = await upgradeIn(lockstep, NAME, ['switched']);
     await operationEnds(lockstep, operationId);
     const seen = await events((all) => all.some(({ data }) => data.writeTo === 'target'));
-    expect(seen.flatMap(({ type, data }) => (type === 'write-to' ? [data.writeTo] : []))).toEqual([null, 'target']);
+    expect(passage(seen)).toEqual([null, 'target']);
+      side: 'source',
+      roles: [{ role: 'etl', reason: 'does not exist' }],
+    });
+    const write = `update app.account set id = id where false returning current_setting('work_mem')`;
+    for (const [user, password] of [
+      ['orders_writer_a', 'rotated since'],
+      ['late', 'came later'],
+    ] as const) {
+      await asApplication(user, password, write);
+    }
+    expect(
+      await asApplication('orders_writer_a', 'rotated since', `select current_setting('work_mem') as memory`),
+    ).toEqual({ memory: '7MB' });
   }, 60_000);
 
   it('a rollback is refused for what a slot on the source would wait for, and goes on without it', async () => {
     await whileBusy('source', async (pid) => {
-      const { operationId } = await lockstep.ok<UpgradeView>('POST', `${PATH}/rollback`);
+      const { operationId } = await lockstep.ok<UpgradeView>('POST', `${PATH}/rollback`, AFTER);
       await eventually(
         async () => (await lockstep.ok<{ state: string }>('GET', `/v1/operations/${operationId}`)).state === 'failed',
         { within: 30_000, every: 50 },
@@ -79,15 +154,14 @@ describe('an upgrade that is not ready to be switched over', () => {
       expect(phase).toBe('switched');
       expect(problem!.detail).toContain(`pid ${pid} (postgres`);
     });
-    await lockstep.ok('POST', `${PATH}/rollback`);
+    await lockstep.ok('POST', `${PATH}/rollback`, AFTER);
     const { operationId } = await upgradeIn(lockstep, NAME, ['rolled-back']);
     await operationEnds(lockstep, operationId);
-    const seen = await events(
-      (all) => all.at(-1)?.data.phase === 'rolled-back' || all.some(({ data }) => data.phase === 'rolled-back'),
-    );
-    expect(seen.flatMap(({ type, data }) => (type === 'write-to' ? [data.writeTo] : []))).toEqual([
-      ...[null, 'target'],
-      ...[null, 'source'],
-    ]);
+    const seen = await events((all) => all.some(({ data }) => data.phase === 'rolled-back'));
+    expect(passage(seen)).toEqual([...[null, 'target'], ...[null, 'source']]);
   }, 60_000);
 });
+
+/** Where clients were told to write, one after another. */
+const passage = (events: StreamedEvent[]) =>
+  events.flatMap(({ type, data }) => (type === 'write-to' ? [data.writeTo] : []));

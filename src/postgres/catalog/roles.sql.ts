@@ -114,6 +114,10 @@ export const recordRole = `
   insert into lockstep.restore_role (role_oid, role_name, wanted_login)
     select oid, rolname, $2::bool from pg_catalog.pg_roles where rolname = $1::name`;
 
+export const allowLoginOnceOpen = `
+  update lockstep.restore_role j set wanted_login = true
+    from pg_catalog.pg_roles r where r.oid = j.role_oid and r.rolname = $1::name`;
+
 /** Created roles that are still there under their oid. */
 export const createdRoles = `
   select r.rolname::text as name, j.wanted_login as "wantedLogin", r.rolcanlogin as login

@@ -53,6 +53,27 @@ export function createRole(role: RoleAttributes, verifier: string | null): strin
   ].join(' ');
 }
 
+/** What of a role is to be changed; a verifier of null takes the password away. */
+export type RoleChanges = Partial<Omit<RoleAttributes, 'name' | 'login'>> & { verifier?: string | null };
+
+/** Says only what changes: a login may lack the right to name the rest. The statement may carry a verifier. */
+export function alterRole(name: string, changes: RoleChanges): string {
+  const flag = (on: boolean | undefined, word: string) => (on === undefined ? [] : [on ? word : `no${word}`]);
+  const { connectionLimit, validUntil, verifier } = changes;
+  return [
+    `alter role ${identifier(name)}`,
+    ...flag(changes.superuser, 'superuser'),
+    ...flag(changes.replication, 'replication'),
+    ...flag(changes.bypassRls, 'bypassrls'),
+    ...flag(changes.inherit, 'inherit'),
+    ...flag(changes.createRole, 'createrole'),
+    ...flag(changes.createDatabase, 'createdb'),
+    ...(connectionLimit === undefined ? [] : [`connection limit ${connectionLimit}`]),
+    ...(validUntil === undefined ? [] : [`valid until ${literal(validUntil ?? 'infinity')}`]),
+    ...(verifier === undefined ? [] : [`password ${verifier === null ? 'null' : literal(verifier)}`]),
+  ].join(' ');
+}
+
 export function grantMembership({ member, role, admin, inherit, set }: Membership, versionNum: number): string {
   const grant = `grant ${identifier(role)} to ${identifier(member)}`;
   if (versionNum < PG16) return admin ? `${grant} with admin option` : grant;

@@ -19,11 +19,16 @@ export interface RolePlan {
   memberships: Membership[];
   settings: RoleSetting[];
   /** Already on the target, never touched; each with what differs from the source. */
-  existing: { name: string; differences: string[] }[];
+  existing: RoleDifferences[];
   /** What stands in the way of creating them; with any of these `createRoles` refuses. */
   blockers: { role: string; reason: string }[];
   /** What will not be carried. */
   warnings: { role: string; reason: string }[];
+}
+
+export interface RoleDifferences {
+  name: string;
+  differences: string[];
 }
 
 export interface RoleOptions {
@@ -31,6 +36,10 @@ export interface RoleOptions {
   roles?: string[];
   /** Roles whose password the caller gives to `createRoles`. */
   passwordsGiven?: string[];
+  /** Roles we created that are to be left as they are, as if they had existed. */
+  leave?: string[];
+  /** Roles that are barred on the target until it is opened: what the bar changes is no difference, and stays. */
+  barred?: string[];
 }
 
 /**
@@ -44,11 +53,11 @@ export async function planRoles(source: Session, target: Session, options: RoleO
   const found = new Map(present.map((role) => [role.name, role]));
   // What an earlier attempt created may still lack memberships and settings.
   const ours = new Set((await createdRoles(target)).map(({ name }) => name));
+  for (const name of options.leave ?? []) ours.delete(name);
   const create = needed.filter(({ name }) => !found.has(name) || ours.has(name));
   const created = new Set(create.map(({ name }) => name));
-  const [wanted, held] = [await membershipsOf(source, names), await membershipsOf(target, names)];
-  const settings = await source.rows<RoleSetting & Record<string, unknown>>(sql.roleSettings, [names]);
-  const heldSettings = await target.rows<RoleSetting & Record<string, unknown>>(sql.roleSettings, [names]);
+  const [wanted, heldMemberships] = [await membershipsOf(source, names), await membershipsOf(target, names)];
+  const [settings, heldSettings] = [await settingsOf(source, names), await settingsOf(target, names)];
   const verifiers = await compareVerifiers(source, target, names);
   const known = await knownOnTarget(target, names);
   const plan: RolePlan = { create, memberships: [], settings: [], existing: [], blockers: [], warnings: [] };
@@ -68,18 +77,23 @@ export async function planRoles(source: Session, target: Session, options: RoleO
       });
     }
   }
-  for (const membership of wanted.filter(({ member }) => created.has(member))) {
+  const there = new Set([...heldMemberships, ...heldSettings].map((row) => exactly(row, target)));
+  const lacks = (row: Membership | RoleSetting) => !there.has(exactly(row, target));
+  const barred = new Set(options.barred);
+  for (const membership of wanted.filter((row) => created.has(row.member) && lacks(row))) {
     if (known.roles.has(membership.role)) plan.memberships.push(membership);
     else plan.warnings.push({ role: membership.member, reason: `the target has no role ${membership.role}` });
   }
-  for (const setting of settings.filter(({ role }) => created.has(role))) {
+  for (const setting of settings.filter((row) => created.has(row.role) && lacks(row))) {
+    if (isOfBar(setting) && barred.has(setting.role)) continue;
     if (setting.name.includes('.') || known.settings.has(setting.name.toLowerCase())) plan.settings.push(setting);
     else plan.warnings.push({ role: setting.role, reason: `the target does not know the setting ${setting.name}` });
   }
   for (const role of needed.filter(({ name }) => !created.has(name))) {
+    const held = found.get(role.name)!;
     const differences = [
-      ...differingAttributes(role, found.get(role.name)!),
-      ...missingFrom(wanted, held, role.name, 'member', ({ role: group }) => `is not a member of ${group}`),
+      ...differingAttributes(role, { ...held, login: held.login || barred.has(role.name) }),
+      ...missingFrom(wanted, heldMemberships, role.name, 'member', ({ role: group }) => `is not a member of ${group}`),
       ...missingFrom(settings, heldSettings, role.name, 'role', ({ name }) => `has another setting of ${name}`),
       ...(verifiers?.different.has(role.name) ? ['has another password, or the same with another salt'] : []),
     ];
@@ -174,8 +188,17 @@ export async function createdRoles(target: Session): Promise<CreatedRole[]> {
   return present ? target.rows<CreatedRole & Record<string, unknown>>(sql.createdRoles) : [];
 }
 
-async function membershipsOf(session: Session, names: string[]): Promise<Membership[]> {
+export async function membershipsOf(session: Session, names: string[]): Promise<Membership[]> {
   return session.rows<Membership & Record<string, unknown>>(sql.memberships(session.versionNum), [names]);
+}
+
+export async function settingsOf(session: Session, names: string[]): Promise<RoleSetting[]> {
+  return session.rows<RoleSetting & Record<string, unknown>>(sql.roleSettings, [names]);
+}
+
+/** The bar sets it in the database of the upgrade, and opening puts back what was there. */
+export function isOfBar({ thisDatabase, name }: RoleSetting): boolean {
+  return thisDatabase && name === 'default_transaction_read_only';
 }
 
 async function knownOnTarget(
@@ -206,11 +229,11 @@ async function compareVerifiers(
   return { different: new Set(ours.filter((row) => theirs.get(row.name) !== row.verifier).map(({ name }) => name)) };
 }
 
-async function mayReadVerifiers(session: Session): Promise<boolean> {
+export async function mayReadVerifiers(session: Session): Promise<boolean> {
   return (await session.row<{ readable: boolean }>(sql.mayReadVerifiers)).readable;
 }
 
-async function readVerifiers(
+export async function readVerifiers(
   source: Session,
   roles: RoleAttributes[],
   passwords: ReadonlyMap<string, string> | undefined,
@@ -250,6 +273,12 @@ function missingFrom<Row extends Membership | RoleSetting, Key extends keyof Row
 ): string[] {
   const same = new Set(held.map((row) => JSON.stringify(comparable(row))));
   return wanted.filter((row) => row[key] === name && !same.has(JSON.stringify(comparable(row)))).map(say);
+}
+
+/** As `comparable`, with the options of a membership that the target has. */
+function exactly(row: Membership | RoleSetting, { versionNum }: Session): string {
+  const options = 'member' in row && versionNum >= PG16 ? [row.inherit, row.set] : [];
+  return JSON.stringify([...comparable(row), ...options]);
 }
 
 function comparable(row: Membership | RoleSetting): unknown[] {

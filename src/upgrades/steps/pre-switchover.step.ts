@@ -4,6 +4,7 @@ import { Problem } from '../../problems/problem.js';
 import { pollUntil } from '../workflow/poll.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 import { slotLag } from './initial-copy.step.js';
+import { followRolesOfSource } from './roles.step.js';
 import { followSchema } from './schema-drift.js';
 import { slotIsPossible } from './slot-readiness.js';
 
@@ -16,6 +17,8 @@ export const preSwitchoverStep: UpgradeStep = {
   phase: 'verify',
 
   async run(context) {
+    // First: what was granted to a new role can be granted on the target only once the role is there.
+    const roles = await followRolesOfSource(context);
     const followed = await followSchema(context);
     const readers = await context.readers('forward');
     if (readers.failed) throw readers.failed;
@@ -41,7 +44,11 @@ export const preSwitchoverStep: UpgradeStep = {
     if (context.request.verification.required && verdict !== 'equal') {
       throw new Problem('CONFLICT', `the last verification says ${verdict ?? 'nothing'}, not equal`);
     }
-    return { sequencesMovedAhead: transfer.applied, schemaChangesFollowed: followed.slice(0, 50) };
+    return {
+      sequencesMovedAhead: transfer.applied,
+      rolesFollowed: roles.changes.slice(0, 50),
+      schemaChangesFollowed: followed.slice(0, 50),
+    };
   },
 };
 

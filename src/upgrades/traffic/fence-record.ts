@@ -35,6 +35,14 @@ export interface FenceRecord {
   keepConnect: { oid: number; name: string }[];
 }
 
+/** One record for a bar that took further roles in later; what was before it stays. */
+export function extendRecord(first: FenceRecord, more: FenceRecord): FenceRecord {
+  const byConnect = ({ roles }: FenceRecord) => roles.some(({ method }) => method === 'revoke-connect');
+  const { acl, datacl } = byConnect(first) ? first : more;
+  const { keepConnect } = byConnect(more) ? more : first;
+  return { ...first, acl, datacl, keepConnect, roles: [...first.roles, ...more.roles] };
+}
+
 /**
  * One record for roles that were barred twice: opening restores what the later fence found (`later` was planned while
  * they were let in), putting back what it was before both.
