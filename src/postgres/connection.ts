@@ -35,6 +35,8 @@ export interface ConnectOptions {
   answerWithinMs?: number;
   /** Leaves statement_timeout as the server has it for the role: to see what that is. */
   serverTimeouts?: boolean;
+  /** Leaves default_transaction_read_only as the server has it for the role: to see what that is. */
+  serverReadOnly?: boolean;
   /** Opens a walsender session (`replication=database`). */
   replication?: boolean;
   /** Further settings for the session. */
@@ -111,6 +113,7 @@ export function clientConfig(
     lock_timeout: String(options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS),
     ...options.settings,
   };
+  if (options.serverReadOnly) delete settings.default_transaction_read_only;
   return {
     host: target.host,
     port: target.port,

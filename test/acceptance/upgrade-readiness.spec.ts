@@ -29,14 +29,14 @@ describe('an upgrade that is not ready to be switched over', () => {
        create role legacy login password 'legacy on the source' in role orders_app`,
     );
     await scene.target.run('postgres', `create role legacy login password 'legacy on the target'`);
-    await scene.begin(lockstep, NAME, { writerRoles: ['orders_app', 'etl'], deadlines: { slotMs: SLOT_MS } });
-    await upgradeIn(lockstep, NAME, ['awaiting-approval']);
   }, 120_000);
   afterAll(async () => {
     await lockstep?.dispose();
     await scene?.dispose();
   });
 
+  const REQUEST = { writerRoles: ['orders_app', 'etl'], deadlines: { slotMs: SLOT_MS } };
+  const GUARD = `alter database ${DATABASE} set default_transaction_read_only = on`;
   const view = () => lockstep.ok<UpgradeView>('GET', PATH);
   const events = (enough: (seen: StreamedEvent[]) => boolean) => streamedEvents(lockstep, `${PATH}/events`, { enough });
 
@@ -74,6 +74,29 @@ describe('an upgrade that is not ready to be switched over', () => {
       await client.end();
     }
   }
+
+  it('a target that lets nobody write is found by the preflight', async () => {
+    await scene.target.run('postgres', GUARD);
+    const { preflight } = await lockstep.ok<{ preflight: (UpgradeView['preflight'][number] & { remedy: string })[] }>(
+      'POST',
+      '/v1/upgrades/preflight',
+      {
+        source: { server: 'source', database: DATABASE },
+        target: { server: 'target', database: DATABASE },
+        traffic: { kind: 'sql-fence' },
+        writerRoles: REQUEST.writerRoles,
+      },
+    );
+    const failed = (name: string) => preflight.find(({ check, passed }) => check === name && !passed);
+    expect(failed('target-read-only')).toMatchObject({
+      severity: 'blocker',
+      observed: 'default_transaction_read_only is on for database orders',
+      remedy: 'alter database "orders" reset default_transaction_read_only;',
+    });
+    await scene.target.run('postgres', `alter database ${DATABASE} reset default_transaction_read_only`);
+    await scene.begin(lockstep, NAME, REQUEST);
+    await upgradeIn(lockstep, NAME, ['awaiting-approval']);
+  }, 120_000);
 
   it('a transaction that a slot on the target would wait for is named', async () => {
     await whileBusy('target', async (pid) => {
@@ -120,6 +143,19 @@ describe('an upgrade that is not ready to be switched over', () => {
     ]);
     const kept = await stateAsText(lockstep);
     for (const { rolpassword } of carried) expect(kept).not.toContain(String(rolpassword).slice(-40));
+  }, 60_000);
+
+  it('a setting of database or role that lets nobody write is refused with what takes it away', async () => {
+    const role = 'alter role orders_writer_b';
+    await scene.target.run('postgres', `${GUARD}; ${role} set default_transaction_read_only = on`);
+    const { detail, hint } = await refused();
+    expect(detail).toContain('is on for database orders, role orders_writer_b');
+    expect(hint).toContain('alter database "orders" reset default_transaction_read_only;');
+    expect(hint).toContain('alter role "orders_writer_b" reset default_transaction_read_only;');
+    await scene.target.run(
+      'postgres',
+      `alter database ${DATABASE} reset default_transaction_read_only; ${role} reset default_transaction_read_only`,
+    );
   }, 60_000);
 
   it('is switched over once all of that is mended, and no writer was stopped before', async () => {

@@ -21,6 +21,13 @@ export function readOnlyEntry(settings: readonly string[] | null): string | null
   return settings?.find((entry) => entry.startsWith(prefix))?.slice(prefix.length) ?? null;
 }
 
+/** The entries with another value of the read-only setting, or without it. */
+export function withReadOnlyEntry(settings: readonly string[] | null, value: string | null): string[] | null {
+  const others = (settings ?? []).filter((entry) => !entry.startsWith(`${READ_ONLY}=`));
+  const entries = value === null ? others : [...others, `${READ_ONLY}=${value}`];
+  return entries.length === 0 ? null : entries;
+}
+
 /** One grant of CONNECT, by role name; a null grantee is PUBLIC, a null grantor the database's owner. */
 export interface ConnectGrant {
   grantor: string | null;

@@ -77,7 +77,7 @@ export const FORWARD_DESCRIPTIONS: Record<string, Describe> = {
         : 'Compares both sides at an LSN, under writes; a difference is reported and does not stop the upgrade.',
     ),
   'pre-switchover': () => ({
-    does: 'Carries the roles once more, as they are now on the source (CREATE ROLE, ALTER ROLE, GRANT), barred. Looks whether the target followed what changed in the source’s schema since it was copied, and copies new partitions (ALTER SUBSCRIPTION … REFRESH PUBLICATION); verifies again what the last verification does not cover; waits for transactions on the target that the slot of the way back would wait for; sets the target’s sequences ahead, waits until the lag is small.',
+    does: 'Carries the roles once more, as they are now on the source (CREATE ROLE, ALTER ROLE, GRANT), barred; refuses settings on the target that would keep writers from writing. Looks whether the target followed what changed in the source’s schema since it was copied, and copies new partitions (ALTER SUBSCRIPTION … REFRESH PUBLICATION); verifies again what the last verification does not cover; waits for transactions on the target that the slot of the way back would wait for; sets the target’s sequences ahead, waits until the lag is small.',
     sides: ['target'],
   }),
   fence: async (known) => {

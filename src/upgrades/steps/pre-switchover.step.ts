@@ -4,6 +4,7 @@ import { Problem } from '../../problems/problem.js';
 import { pollUntil } from '../workflow/poll.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 import { slotLag } from './initial-copy.step.js';
+import { followReadOnly, refuseReadOnly } from './read-only.js';
 import { followRolesOfSource } from './roles.step.js';
 import { followSchema } from './schema-drift.js';
 import { slotIsPossible } from './slot-readiness.js';
@@ -19,6 +20,8 @@ export const preSwitchoverStep: UpgradeStep = {
   async run(context) {
     // First: what was granted to a new role can be granted on the target only once the role is there.
     const roles = await followRolesOfSource(context);
+    await followReadOnly(context, roles.ours);
+    await refuseReadOnly(context, roles.writers);
     const followed = await followSchema(context);
     const readers = await context.readers('forward');
     if (readers.failed) throw readers.failed;

@@ -7,6 +7,7 @@ import {
   VERIFIER_KINDS,
 } from '../../../postgres/catalog/preflight-roles.sql.js';
 import { OTHER_SUPERUSERS } from '../../../postgres/catalog/preflight-configuration.sql.js';
+import { READ_ONLY_ENTRIES } from '../../../postgres/catalog/read-only.sql.js';
 import { ROLES_BY_NAME, WRITER_ROLES } from '../../../postgres/catalog/fence.sql.js';
 import { identifier } from '../../../postgres/quoting.js';
 import { planRoles, type RolePlan } from '../../../postgres/schema/roles.js';
@@ -14,6 +15,7 @@ import type { Session } from '../../../postgres/session.js';
 import { PG16 } from '../../../shared/server-version.js';
 import { planFence } from '../../traffic/plan-fence.js';
 import { protectedRoles } from '../../traffic/protected-roles.js';
+import { readOnlyOnTarget } from '../../traffic/read-only.js';
 import { findWriterRoles, type Writers } from '../../traffic/writers.js';
 import { type Check, listed, oncePerRun, type PreflightContext, rowsCheck, seesActivity, type Side } from '../check.js';
 import { administerRole, login } from './privileges.js';
@@ -101,6 +103,23 @@ export const roleChecks: Check[] = [
   }),
   fencePrivileges('source'),
   fencePrivileges('target'),
+  {
+    name: 'target-read-only',
+    severity: 'blocker',
+    sql: () => READ_ONLY_ENTRIES,
+    judge: async (context) => {
+      const { source, target, connections } = context;
+      const writers = (await writersOf(context)).roles.map(({ name }) => name);
+      const found = await readOnlyOnTarget({ source, target, connections, writers, barred: [] });
+      return {
+        passed: found.length === 0,
+        observed: found.length === 0 ? 'none' : `default_transaction_read_only is on for ${listed(found)}`,
+        expected: 'no setting on the target makes sessions read-only that write on the source',
+        remedy: found.map(({ mend }) => mend).join('\n'),
+        rows: found,
+      };
+    },
+  },
   {
     name: 'password-verifiers',
     severity: 'blocker',
