@@ -59,6 +59,8 @@ export interface UpgradeFacts {
   /** When a rollback proves both sides equal: before it fences (default), or after it has opened the source. */
   rollbackVerification?: RollbackVerification;
   sequences?: { total: number; moved: number };
+  /** Sequences that only the target had before it was opened. */
+  sequencesAhead?: { schema: string; name: string }[];
   keysChecked?: number;
   leftovers?: string[];
   /** A problem that was met while a gate waited, and the one it is shown over. */

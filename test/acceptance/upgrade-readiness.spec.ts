@@ -106,6 +106,12 @@ describe('an upgrade that is not ready to be switched over', () => {
     });
   }, 60_000);
 
+  it('a sequence that the target lacks is refused; one that only the target has is told of', async () => {
+    await scene.target.run(DATABASE, 'create sequence app.ahead; alter sequence sales.order_number rename to renamed');
+    expect((await refused()).detail).toContain('1 sequences are not equal: sales.order_number (missing)');
+    await scene.target.run(DATABASE, 'alter sequence sales.renamed rename to order_number');
+  }, 60_000);
+
   it('roles are carried as they are now, barred, before what only they can be granted is asked for', async () => {
     await scene.source.run(
       DATABASE,
@@ -164,9 +170,11 @@ describe('an upgrade that is not ready to be switched over', () => {
     await operationEnds(lockstep, operationId);
     const seen = await events((all) => all.some(({ data }) => data.writeTo === 'target'));
     expect(passage(seen)).toEqual([null, 'target']);
+    const told = (type: string) => seen.findLast((event) => event.type === type)?.data;
       side: 'source',
       roles: [{ role: 'etl', reason: 'does not exist' }],
     });
+    expect(told('sequences-only-on-target')).toMatchObject({ sequences: [{ schema: 'app', name: 'ahead' }] });
     const write = `update app.account set id = id where false returning current_setting('work_mem')`;
     for (const [user, password] of [
       ['orders_writer_a', 'rotated since'],

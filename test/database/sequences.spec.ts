@@ -72,6 +72,30 @@ describe.each(AVAILABLE_MAJORS)('sequences of PostgreSQL %i', (major) => {
     }
   });
 
+  it('leaves out what belongs to an extension, unless it marks that as data, and what only the other side has', async () => {
+    await server.run(
+      'sequences_b',
+      `create sequence of_extension; create sequence of_data;
+       alter extension plpgsql add sequence of_extension; alter extension plpgsql add sequence of_data;
+       update pg_catalog.pg_extension set extconfig = array['of_data'::regclass::oid], extcondition = array['']
+        where extname = 'plpgsql'`,
+    );
+    const [a, b] = [await server.open('sequences_a'), await server.open('sequences_b')];
+    try {
+      const transfer = await transferSequences(a, b);
+      expect(transfer).toMatchObject({ differences: [], extra: [{ schema: 'public', name: 'of_data' }] });
+    } finally {
+      await a.close();
+      await b.close();
+      await server.run(
+        'sequences_b',
+        `update pg_catalog.pg_extension set extconfig = null, extcondition = null where extname = 'plpgsql';
+         alter extension plpgsql drop sequence of_extension; alter extension plpgsql drop sequence of_data;
+         drop sequence of_extension, of_data`,
+      );
+    }
+  });
+
   it('calls what it may not read unknown, and names what is missing', async () => {
     const role = `sequences_reader_${major}`;
     await server.withSession('sequences_a', async (session) => {

@@ -1,7 +1,9 @@
 import { PG18 } from '../../shared/server-version.js';
 
 /**
- * Every sequence of the database but temporary ones and those of Lockstep's own schema. `readable` is false where the
+ * Every sequence of the database but temporary ones, those of Lockstep's own schema, and an extension's own: these belong
+ * to its rows, which are not carried either, and another version of it may have others. What the extension marks as its
+ * user's data (`extconfig`) counts. `readable` is false where the
  * login may not read the values: pg_sequences would show such a sequence as one that was never used.
  */
 export const listSequences = `
@@ -14,6 +16,10 @@ export const listSequences = `
     join pg_catalog.pg_sequence s on s.seqrelid = c.oid
    where c.relkind = 'S' and c.relpersistence <> 't'
      and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'lockstep')
+     and not exists (select from pg_catalog.pg_depend d join pg_catalog.pg_extension e on e.oid = d.refobjid
+                      where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid
+                        and d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass and d.deptype = 'e'
+                        and c.oid <> all (coalesce(e.extconfig, '{}'::oid[])))
    order by n.nspname, c.relname`;
 
 /**

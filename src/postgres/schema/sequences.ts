@@ -18,7 +18,7 @@ export interface SequenceState {
 export interface SequenceDifference {
   schema: string;
   name: string;
-  kind: 'missing' | 'extra' | 'different' | 'unknown';
+  kind: 'missing' | 'different' | 'unknown';
   expected: string | null;
   actual: string | null;
 }
@@ -67,21 +67,20 @@ export async function applySequences(
   return wanted.length;
 }
 
-/** Exact comparison of positions; a sequence unknown on either side is a difference. Empty means equal. */
+/**
+ * Exact comparison of positions; a sequence unknown on either side is a difference. Empty means equal. One that `actual`
+ * alone has is none: nothing is to be carried to it.
+ */
 export function compareSequences(expected: SequenceState[], actual: SequenceState[]): SequenceDifference[] {
   const found = new Map(actual.map((state) => [key(state), state]));
   const differences: SequenceDifference[] = [];
   for (const state of expected) {
     const other = found.get(key(state));
-    found.delete(key(state));
     const [wanted, held] = [position(state), other === undefined ? null : position(other)];
     const kind = other === undefined ? 'missing' : wanted === null || held === null ? 'unknown' : 'different';
     if (kind !== 'different' || wanted !== held) {
       differences.push({ schema: state.schema, name: state.name, kind, expected: wanted, actual: held });
     }
-  }
-  for (const { schema, name, ...state } of found.values()) {
-    differences.push({ schema, name, kind: 'extra', expected: null, actual: position(state) });
   }
   return differences;
 }
@@ -93,11 +92,13 @@ export interface SequenceTransfer {
   applied: number;
   /** What is not equal after reading the target again; empty when the transfer is complete. */
   differences: SequenceDifference[];
+  /** Only on the other side, and left alone, e.g. of a table made there ahead. */
+  extra: { schema: string; name: string }[];
 }
 
 /**
  * Carries all sequence positions from one database to another, in either direction, sets only those that differ, then
- * reads the other side again and compares. Extra sequences on `to` are reported, never touched.
+ * reads the other side again and compares.
  */
 export async function transferSequences(from: Session, to: Session): Promise<SequenceTransfer> {
   const [states, held] = await Promise.all([readSequences(from), readSequences(to)]);
@@ -108,7 +109,9 @@ export async function transferSequences(from: Session, to: Session): Promise<Seq
     held,
   );
   const after = applied === 0 ? held : await readSequences(to);
-  return { states, applied, differences: compareSequences(states, after) };
+  const expected = new Set(states.map(key));
+  const extra = held.filter((state) => !expected.has(key(state))).map(({ schema, name }) => ({ schema, name }));
+  return { states, applied, differences: compareSequences(states, after), extra };
 }
 
 function key({ schema, name }: { schema: string; name: string }): string {

@@ -7,6 +7,7 @@ import { slotLag } from './initial-copy.step.js';
 import { followReadOnly, refuseReadOnly } from './read-only.js';
 import { followRolesOfSource } from './roles.step.js';
 import { followSchema } from './schema-drift.js';
+import { refuseUnequal, tellExtra } from './sequence-readiness.js';
 import { slotIsPossible } from './slot-readiness.js';
 
 /** The last drop of lag is drained inside the fence; more than this is drained before. */
@@ -39,6 +40,8 @@ export const preSwitchoverStep: UpgradeStep = {
     await context.progress('comparing what was written since the verification');
     readers.refuseFutileFence(await readers.advance(context.signal));
     const transfer = await transferSequences(await context.act('source'), await context.act('target'));
+    refuseUnequal(transfer.differences);
+    await tellExtra(context, transfer.extra);
     await context.record({ sequences: { total: transfer.states.length, moved: transfer.applied } });
     await lagIsLittle(context, 'source', context.names.slot);
     // What the target looks like before anybody writes there: a rollback holds it against later DDL.

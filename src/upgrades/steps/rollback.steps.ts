@@ -14,6 +14,7 @@ import { refuseDifferences, sequenceProblem } from './final-check.step.js';
 import { isLate, retireForwardStep } from './open-target.step.js';
 import { lagIsLittle } from './pre-switchover.step.js';
 import { publish, unpublish } from './publication.step.js';
+import { broughtBack, refuseUnequal } from './sequence-readiness.js';
 import { slotIsPossible } from './slot-readiness.js';
 import { disableAndWait, ensureSlot, ensureSubscription, removeSlot, removeSubscription } from './subscription.step.js';
 
@@ -96,6 +97,7 @@ const aheadStep: UpgradeStep = {
       subscription: context.names.backSubscription,
     });
     const transfer = await transferSequences(await context.act('target'), await context.act('source'));
+    refuseUnequal(broughtBack(context, transfer.differences));
     if (isReadBack(context)) {
       const readers = await context.readers('back');
       if (await readers.forgetIfRewritten()) await readers.verify(context);
@@ -182,7 +184,8 @@ const sequencesBackStep: UpgradeStep = {
 
   async run(context) {
     const transfer = await transferSequences(await context.act('target'), await context.act('source'));
-    if (transfer.differences.length > 0) throw sequenceProblem(transfer.differences);
+    const differences = broughtBack(context, transfer.differences);
+    if (differences.length > 0) throw sequenceProblem(differences);
     // Again, now that nobody can define anything more.
     await refuseNewDefinitions(context);
     return { total: transfer.states.length, moved: transfer.applied };
