@@ -84,7 +84,7 @@ describe('an upgrade that is not ready to be switched over', () => {
         source: { server: 'source', database: DATABASE },
         target: { server: 'target', database: DATABASE },
         traffic: { kind: 'sql-fence' },
-        writerRoles: REQUEST.writerRoles,
+        writerRoles: [...REQUEST.writerRoles, 'nobody'],
       },
     );
     const failed = (name: string) => preflight.find(({ check, passed }) => check === name && !passed);
@@ -93,6 +93,8 @@ describe('an upgrade that is not ready to be switched over', () => {
       observed: 'default_transaction_read_only is on for database orders',
       remedy: 'alter database "orders" reset default_transaction_read_only;',
     });
+    // A name that never was is a mistake, unlike one that went later.
+    expect(failed('writer-roles')!.observed).toBe('nobody does not exist');
     await scene.target.run('postgres', `alter database ${DATABASE} reset default_transaction_read_only`);
     await scene.begin(lockstep, NAME, REQUEST);
     await upgradeIn(lockstep, NAME, ['awaiting-approval']);
@@ -165,12 +167,14 @@ describe('an upgrade that is not ready to be switched over', () => {
   }, 60_000);
 
   it('is switched over once all of that is mended, and no writer was stopped before', async () => {
+    await scene.source.run(DATABASE, 'drop role etl');
     await lockstep.ok('POST', `${PATH}/approve`, { gate: 'switchover' });
     const { operationId } = await upgradeIn(lockstep, NAME, ['switched']);
     await operationEnds(lockstep, operationId);
     const seen = await events((all) => all.some(({ data }) => data.writeTo === 'target'));
     expect(passage(seen)).toEqual([null, 'target']);
     const told = (type: string) => seen.findLast((event) => event.type === type)?.data;
+    expect(told('writer-roles-absent')).toMatchObject({
       side: 'source',
       roles: [{ role: 'etl', reason: 'does not exist' }],
     });
@@ -198,11 +202,13 @@ describe('an upgrade that is not ready to be switched over', () => {
       expect(phase).toBe('switched');
       expect(problem!.detail).toContain(`pid ${pid} (postgres`);
     });
+    await scene.target.run(DATABASE, 'drop role etl');
     await lockstep.ok('POST', `${PATH}/rollback`, AFTER);
     const { operationId } = await upgradeIn(lockstep, NAME, ['rolled-back']);
     await operationEnds(lockstep, operationId);
     const seen = await events((all) => all.some(({ data }) => data.phase === 'rolled-back'));
     expect(passage(seen)).toEqual([...[null, 'target'], ...[null, 'source']]);
+    expect(seen.some(({ type, data }) => type === 'writer-roles-absent' && data.side === 'target')).toBe(true);
   }, 60_000);
 });
 

@@ -138,7 +138,8 @@ describe.each(MAJORS)('the SQL fence on PostgreSQL %i', (major) => {
     const answer = await findWriterRoles(admin, { requested: [...requested, 'boss'], excluded: EXCLUDED });
     await server.run('shop', 'drop role boss');
     expect(answer.roles.map(({ name }) => name)).toEqual(['member', 'multi', 'preset', 'reader', 'setter']);
-    expect(answer.blockers.map(({ role }) => role)).toEqual(['postgres', 'replicator', 'nobody', 'boss']);
+    expect(answer.blockers.map(({ role }) => role)).toEqual(['postgres', 'replicator', 'boss']);
+    expect(answer.absent).toEqual([{ role: 'nobody', reason: 'does not exist' }]);
     expect(answer.notRequested.map(({ name }) => name)).toEqual(['Odd "owner" -- x', 'definer', 'hidden']);
   });
 

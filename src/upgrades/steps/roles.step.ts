@@ -7,8 +7,8 @@ import { barredElsewhere } from '../traffic/bar.js';
 import { extendRecord, type FenceRecord, mergeRecords } from '../traffic/fence-record.js';
 import { planFence } from '../traffic/plan-fence.js';
 import { barRoles, lowerFence } from '../traffic/sql-fence.js';
-import { findWriterRoles } from '../traffic/writers.js';
-import type { StepContext, UpgradeStep } from '../workflow/step.js';
+import { findWriterRoles, type Writers } from '../traffic/writers.js';
+import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 import { excludedRoles } from './fence.step.js';
 
 /** The roles that the schema names and the writers log in as, on the target; the writers stay out until it is opened. */
@@ -85,6 +85,7 @@ async function carry(context: StepContext) {
     const who = found.blockers.map(({ role, reason }) => `${role} ${reason}`).join('; ');
     throw new Problem('PRECONDITION_FAILED', `roles that cannot be barred: ${who}`);
   }
+  await tellAbsent(context, 'source', found);
   const writers = found.roles.map(({ name }) => name);
   const passwords = context.writerPasswords();
   const barred = (context.facts.targetBar?.roles ?? []).map(({ name }) => name);
@@ -102,6 +103,11 @@ async function carry(context: StepContext) {
   const created = await createRoles(source, target, plan, { barLogins: true, passwords });
   const followed = await followRoles(source, target, plan, passwords);
   return { plan, created, followed, writers, excluded };
+}
+
+/** Whom `writerRoles` names and nobody can be barred for any more: told, since a mistake and a dropped role look alike. */
+export async function tellAbsent(context: StepContext, side: Side, { absent }: Pick<Writers, 'absent'>): Promise<void> {
+  if (absent.length > 0) await context.event('writer-roles-absent', { side, roles: absent });
 }
 
 /** The record with those roles' login left as it is: they came to be used in other databases since. */

@@ -6,6 +6,7 @@ import { refuseAdmitted } from '../traffic/admitted.js';
 import { proveBar } from '../traffic/prove-bar.js';
 import { lowerFence, raiseFence, refuseUncommitted } from '../traffic/sql-fence.js';
 import { mergeRecords } from '../traffic/fence-record.js';
+import { findWriterRoles } from '../traffic/writers.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { drain, refuseForeignChanges } from './drain.step.js';
@@ -14,6 +15,7 @@ import { refuseDifferences, sequenceProblem } from './final-check.step.js';
 import { isLate, retireForwardStep } from './open-target.step.js';
 import { lagIsLittle } from './pre-switchover.step.js';
 import { publish, unpublish } from './publication.step.js';
+import { tellAbsent } from './roles.step.js';
 import { broughtBack, refuseUnequal } from './sequence-readiness.js';
 import { slotIsPossible } from './slot-readiness.js';
 import { disableAndWait, ensureSlot, ensureSubscription, removeSlot, removeSubscription } from './subscription.step.js';
@@ -91,6 +93,8 @@ const aheadStep: UpgradeStep = {
   phase: 'rolling-back',
 
   async run(context) {
+    const writers = await findWriterRoles(await context.act('target'), await whoWrites(context, 'target'));
+    await tellAbsent(context, 'target', writers);
     await slotIsPossible(context, {
       side: 'source',
       slot: context.names.slot,

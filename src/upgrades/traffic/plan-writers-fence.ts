@@ -6,7 +6,8 @@ import { protectedRoles } from './protected-roles.js';
 import { findWriterRoles } from './writers.js';
 
 /**
- * Who has to be barred in the session's database, and how; only reads. Refuses when somebody cannot be barred.
+ * Who has to be barred in the session's database, and how; only reads. Refuses when somebody cannot be barred;
+ * requested roles that were dropped since are passed over.
  * `connectionUser` is whom the other server connects as.
  */
 export async function planWritersFence(

@@ -27,6 +27,11 @@ export interface Writers {
   roles: WriterRole[];
   /** Requested roles that cannot be barred. With any of these no fence is planned. */
   blockers: { role: string; reason: string }[];
+  /**
+   * Requested, and nobody to bar stands behind the name. Before an upgrade that is a mistake; later such a role was
+   * dropped, and cannot write.
+   */
+  absent: { role: string; reason: string }[];
   /** Able to write but not asked for: they could write through the fence, which its proof would then show. */
   notRequested: WriterRole[];
   /** Superusers cannot be barred by SQL; what they write is detected by the proof, not prevented. */
@@ -39,15 +44,16 @@ export async function findWriterRoles(session: Session, { requested, excluded }:
   const superusers = (await session.rows<{ name: string; sessions: number }>(SUPERUSER_LOGINS)).filter(
     (role) => !excluded.includes(role.name) || role.sessions > 0,
   );
-  if (requested === undefined) return { roles: found, blockers: [], notRequested: [], superusers };
-  const { roles, blockers } = await resolveRequested(session, requested, excluded, found);
+  if (requested === undefined) return { roles: found, blockers: [], absent: [], notRequested: [], superusers };
+  const { roles, blockers, absent } = await resolveRequested(session, requested, excluded, found);
   const notRequested = found.filter((role) => !roles.some(({ oid }) => oid === role.oid));
-  return { roles, blockers, notRequested, superusers };
+  return { roles, blockers, absent, notRequested, superusers };
 }
 
 async function resolveRequested(session: Session, requested: string[], excluded: string[], found: WriterRow[]) {
   const known = await session.rows<RoleRow>(ROLES_BY_NAME, [requested]);
   const blockers: Writers['blockers'] = [];
+  const absent: Writers['absent'] = [];
   const roles = new Map<number, WriterRole>();
   const add = (role: RoleRow, otherwise: string) => {
     roles.set(
@@ -57,24 +63,27 @@ async function resolveRequested(session: Session, requested: string[], excluded:
   };
   for (const name of new Set(requested)) {
     const role = known.find((row) => row.name === name);
+    if (role === undefined) {
+      absent.push({ role: name, reason: 'does not exist' });
+      continue;
+    }
     const reason = refusal(role, excluded.includes(name));
     if (reason !== null) {
       blockers.push({ role: name, reason });
-    } else if (role!.canLogin) {
-      add(role!, 'asked for');
+    } else if (role.canLogin) {
+      add(role, 'asked for');
     } else {
-      const members = (await session.rows<RoleRow>(LOGIN_MEMBERS, [role!.oid])).filter(
+      const members = (await session.rows<RoleRow>(LOGIN_MEMBERS, [role.oid])).filter(
         (member) => !excluded.includes(member.name),
       );
-      if (members.length === 0) blockers.push({ role: name, reason: 'is a group without a member that may log in' });
+      if (members.length === 0) absent.push({ role: name, reason: 'is a group without a member that may log in' });
       for (const member of members) add(member, `asked for as member of ${name}`);
     }
   }
-  return { roles: [...roles.values()].sort((a, b) => (a.name < b.name ? -1 : 1)), blockers };
+  return { roles: [...roles.values()].sort((a, b) => (a.name < b.name ? -1 : 1)), blockers, absent };
 }
 
-function refusal(role: RoleRow | undefined, excluded: boolean): string | null {
-  if (role === undefined) return 'does not exist';
+function refusal(role: RoleRow, excluded: boolean): string | null {
   if (excluded) return 'carries replication or Lockstep itself: barring it would stop the upgrade';
   if (role.superuser) return 'is a superuser, which no bar holds; take the attribute away or stop what uses it';
   return null;

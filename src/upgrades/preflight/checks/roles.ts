@@ -40,7 +40,8 @@ export const roleChecks: Check[] = [
     name: 'writer-roles',
     severity: 'blocker',
     judge: async (context) => {
-      const { roles, blockers } = await writersOf(context);
+      const { roles, ...refused } = await writersOf(context);
+      const blockers = [...refused.blockers, ...refused.absent];
       const found = `${roles.length} roles to bar${roles.length === 0 ? '' : `: ${listed(rowsOf(roles), 20)}`}`;
       const expected = 'every role to bar exists, is no superuser and does not carry replication';
       if (blockers.length === 0) return { passed: true, observed: found, expected, rows: rowsOf(roles) };
