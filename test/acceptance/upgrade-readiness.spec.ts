@@ -40,16 +40,20 @@ describe('an upgrade that is not ready to be switched over', () => {
   const view = () => lockstep.ok<UpgradeView>('GET', PATH);
   const events = (enough: (seen: StreamedEvent[]) => boolean) => streamedEvents(lockstep, `${PATH}/events`, { enough });
 
-  /** Approves, and answers the problem with which the gate is awaited again. */
+  /** Approves, and answers the problem with which the gate is awaited again; no writer was stopped. */
   async function refused(): Promise<{ detail: string; hint?: string }> {
+    const open = new Set<string | null>();
     await lockstep.ok('POST', `${PATH}/approve`, { gate: 'switchover' });
-    return await eventually(
+    const problem = await eventually(
       async () => {
-        const { awaiting, problem } = await view();
-        return awaiting === 'switchover' ? problem : null;
+        const now = await view();
+        open.add(now.writeTo);
+        return now.awaiting === 'switchover' ? now.problem : null;
       },
       { within: 30_000, every: 50 },
     );
+    expect([...open]).toEqual(['source']);
+    return problem;
   }
 
   /** A transaction with an xid in another database of the server, for as long as `work` takes. */
