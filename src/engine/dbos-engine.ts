@@ -1,4 +1,4 @@
-import { DBOS } from '@dbos-inc/dbos-sdk';
+import { DBOS, Error as DbosErrors } from '@dbos-inc/dbos-sdk';
 import {
   type BeforeApplicationShutdown,
   Injectable,
@@ -72,7 +72,12 @@ export class DbosEngine
   async cancel(operationId: string): Promise<void> {
     await this.cancellations.request(operationId);
     this.running.get(operationId)?.abort(new OperationCancelled());
-    await DBOS.send(operationId, CANCEL_MESSAGE);
+    try {
+      await DBOS.send(operationId, CANCEL_MESSAGE);
+    } catch (error) {
+      // A crash before its workflow was started left none to wake; one that starts yet finds the row above.
+      if (!(error instanceof DbosErrors.DBOSNonExistentWorkflowError)) throw error;
+    }
   }
 
   async forgetEnded(operationIds: string[]): Promise<string[]> {

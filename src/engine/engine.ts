@@ -52,7 +52,10 @@ export abstract class Engine {
   abstract start<Input>(workflow: Workflow<Input>, operationId: string, input: Input): Promise<void>;
   /** Leaves a message for the workflow; kept until it is received. */
   abstract send(operationId: string, message: unknown): Promise<void>;
-  /** Asks the workflow to stop: its signal aborts, its next step does not begin, its clean-up does. */
+  /**
+   * Asks the workflow to stop: its signal aborts, its next step does not begin, its clean-up does. Also of an operation
+   * whose workflow was not started (yet).
+   */
   abstract cancel(operationId: string): Promise<void>;
   /**
    * Removes the records of workflows that have ended. Answers the operations of which nothing is left, those that
