@@ -114,6 +114,8 @@ export class DbosEngine
     await this.takeOverDead();
     const every = Math.max(250, Math.floor(this.config.instanceTimeoutMs / 5));
     this.repeat(every, () => this.beat());
+    // Apart from the beat, which must not come late for it.
+    this.repeat(every, () => this.lookAround());
     this.repeat(CANCEL_POLL_MS, () => this.pollCancellations());
   }
 
@@ -170,6 +172,9 @@ export class DbosEngine
       for (const controller of this.running.values()) controller.abort(new Error('lease lost'));
       process.exit(70);
     }
+  }
+
+  private async lookAround(): Promise<void> {
     await this.takeOverDead();
     await this.endUnstarted();
   }
@@ -185,12 +190,22 @@ export class DbosEngine
     }
   }
 
+  /**
+   * Resumes what no living instance carries. Not only what the dead had when they were declared so: one that does not
+   * know of it yet may begin more.
+   */
   private async takeOverDead(): Promise<void> {
-    await this.instances.reap(async (executorId) => {
-      const pending = await DBOS.listWorkflows({ executorId, status: 'PENDING', loadInput: false, loadOutput: false });
+    await this.instances.reap(async (living) => {
+      const pending = await DBOS.listWorkflows({ status: 'PENDING', loadInput: false, loadOutput: false });
       if (pending.length === 0) return;
-      this.log.warn(`taking over ${pending.length} operations of ${executorId}`);
-      await DBOS.resumeWorkflows(pending.map((workflow) => workflow.workflowID));
+      // Asked afterwards: whoever begins work has joined before.
+      const alive = await living();
+      const orphans = pending.filter(({ executorId }) => executorId === undefined || !alive.has(executorId));
+      if (orphans.length === 0) return;
+      this.log.warn(
+        `taking over ${orphans.length} operations of ${[...new Set(orphans.map((o) => o.executorId))].join()}`,
+      );
+      await DBOS.resumeWorkflows(orphans.map(({ workflowID }) => workflowID));
     });
   }
 
