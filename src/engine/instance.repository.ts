@@ -29,8 +29,7 @@ export class Instances {
   }
 
   async join(): Promise<void> {
-    this.nameLock = await SessionLock.tryTake(this.state.url, `instance ${this.name}`);
-    if (!this.nameLock) {
+    if (!(await this.takeName())) {
       throw new Error(`another running instance is called ${this.name}; give each its own LOCKSTEP_INSTANCE_ID`);
     }
     await this.dataSource.query('insert into lockstep.instance (id, name) values ($1, $2)', [this.id, this.name]);
@@ -43,13 +42,24 @@ export class Instances {
     this.noteBeat();
   }
 
-  /** False when the others have declared this instance dead: it must stop acting at once. */
+  private async takeName(): Promise<boolean> {
+    this.nameLock = await SessionLock.tryTake(this.state.url, `instance ${this.name}`);
+    return this.nameLock !== null;
+  }
+
+  /**
+   * False when the others have declared this instance dead, or another has come under its name: it must stop acting at
+   * once.
+   */
   async heartbeat(): Promise<boolean> {
     const [, alive] = await this.dataSource.query<[unknown[], number]>(
-      'update lockstep.instance set heartbeat_at = now() where id = $1 and stopped_at is null',
+      `update lockstep.instance set heartbeat_at = now()
+        where id = $1 and stopped_at is null and heartbeat_at > '-infinity'`,
       [this.id],
     );
     this.noteBeat();
+    // Its session may have been cut. While our old one is not over for the server, the next beat tries again.
+    if (alive === 1 && !this.nameLock?.held) await this.takeName();
     return alive === 1;
   }
 

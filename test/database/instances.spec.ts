@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { Config } from '../../src/config/config.js';
 import { Instances } from '../../src/engine/instance.repository.js';
+import { SessionLock } from '../../src/storage/session-lock.js';
 import { StateDatabase } from '../../src/storage/state-database.js';
 import { eventually } from '../support/eventually.js';
 import { TestServer } from '../support/postgres-fleet.js';
@@ -89,4 +90,26 @@ it('one that left, or an earlier life of the same name, is dead at once', async 
   expect(await livingFor(one)).toEqual([one.id]);
   const again = await join('other');
   expect((await livingFor(one)).sort()).toEqual([one.id, again.id].sort());
+});
+
+it('a name whose lock was cut off is locked again; once another has come under it, it is lost', async () => {
+  const one = await join('one');
+  const cutLocks = () =>
+    state.dataSource.query(
+      `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+        where application_name = 'lockstep lock' and datname = current_database()`,
+    );
+  await cutLocks();
+  await eventually(
+    async () => {
+      expect(await one.heartbeat()).toBe(true);
+      const free = await SessionLock.tryTake(state.url, 'instance one');
+      await free?.release();
+      return free === null;
+    },
+    { within: 10_000, every: 200 },
+  );
+  await cutLocks();
+  await join('one');
+  expect(await one.heartbeat()).toBe(false);
 });
