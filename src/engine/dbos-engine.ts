@@ -14,7 +14,7 @@ import { StateDatabase } from '../storage/state-database.js';
 import { Cancellations } from './cancellation.repository.js';
 import { Engine, OperationCancelled, type Workflow } from './engine.js';
 import { Instances } from './instance.repository.js';
-import { CANCEL_MESSAGE, DbosContext, never, problemDocument } from './dbos-context.js';
+import { CANCEL_MESSAGE, DbosContext, isForNextCarrier, never, problemDocument } from './dbos-context.js';
 
 /** Fixed, so that a workflow begun by an older release is continued by this one: steps are named, never reordered. */
 const APPLICATION_VERSION = 'lockstep';
@@ -35,6 +35,8 @@ export class DbosEngine
   private readonly starters = new Map<string, (input: unknown, operationId: string) => Promise<unknown>>();
   private readonly running = new Map<string, AbortController>();
   private readonly timers: NodeJS.Timeout[] = [];
+  /** Operations that are ours and that nothing here carries; at two looks in a row: left, not just being begun. */
+  private idle = new Set<string>();
   private stopping = false;
   private launched = false;
 
@@ -148,20 +150,33 @@ export class DbosEngine
     if (this.stopping) controller.abort(new Error('shutting down'));
     if ((await this.cancellations.among([operationId]).catch(() => [])).length > 0)
       controller.abort(new OperationCancelled());
-    const context = new DbosContext(operationId, controller.signal, () => this.stopping, this.stepsInFlight);
+    const left = new AbortController();
+    const leave = () => {
+      left.abort();
+      controller.abort(new Error('left to the next carrier'));
+      this.forget(operationId, controller);
+    };
+    const [signal, shuttingDown] = [controller.signal, () => this.stopping];
+    const context = new DbosContext(operationId, signal, left.signal, shuttingDown, this.stepsInFlight, leave);
     try {
       await context.cleanup('operation-running', () => this.operations.state(operationId, 'running'));
       await workflow.run(context, input);
     } catch (error) {
-      if (this.stopping) return await never();
+      if (!this.stopping && isForNextCarrier(error)) leave();
+      if (this.stopping || left.signal.aborted) return await never();
       const cancelled = error instanceof OperationCancelled;
       if (!cancelled) this.log.error(`operation ${operationId} failed: ${textOf(error)}`);
       await context.cleanup('operation-ended', () =>
         cancelled ? this.operations.cancelled(operationId) : this.operations.fail(operationId, problemDocument(error)),
       );
     } finally {
-      this.running.delete(operationId);
+      this.forget(operationId, controller);
     }
+  }
+
+  /** It may have been resumed here meanwhile: that run is another. */
+  private forget(operationId: string, controller: AbortController): void {
+    if (this.running.get(operationId) === controller) this.running.delete(operationId);
   }
 
   private async beat(): Promise<void> {
@@ -197,10 +212,16 @@ export class DbosEngine
   private async takeOverDead(): Promise<void> {
     await this.instances.reap(async (living) => {
       const pending = await DBOS.listWorkflows({ status: 'PENDING', loadInput: false, loadOutput: false });
+      const mine = pending.filter(({ executorId }) => executorId === this.instances.id);
+      const idle = mine.map(({ workflowID }) => workflowID).filter((id) => !this.running.has(id));
+      const left = idle.filter((id) => this.idle.has(id));
+      this.idle = new Set(idle);
       if (pending.length === 0) return;
       // Asked afterwards: whoever begins work has joined before.
       const alive = await living();
-      const orphans = pending.filter(({ executorId }) => executorId === undefined || !alive.has(executorId));
+      const orphans = pending.filter(
+        ({ executorId, workflowID }) => executorId === undefined || !alive.has(executorId) || left.includes(workflowID),
+      );
       if (orphans.length === 0) return;
       this.log.warn(
         `taking over ${orphans.length} operations of ${[...new Set(orphans.map((o) => o.executorId))].join()}`,

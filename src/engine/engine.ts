@@ -5,6 +5,11 @@ export interface WorkflowContext {
   /** Aborted when the operation is cancelled or the service shuts down; long steps must watch it. */
   readonly signal: AbortSignal;
   /**
+   * Aborted when whoever carries the operation next continues it, here or on another instance: the workflow stands still
+   * for ever then, with neither catch nor finally, and what it holds open is to be closed.
+   */
+  readonly left: AbortSignal;
+  /**
    * Runs `work` once and records its result (JSON, never a secret) durably: after a crash a finished step is not
    * run again, an unfinished one is. So `work` first looks whether its effect is already there. Steps are named,
    * and never reordered or renamed without a new workflow name. A failure is recorded too and thrown again on

@@ -70,6 +70,8 @@ export class Instances {
    */
   async reap(takeOver: (living: () => Promise<Set<string>>) => Promise<void>): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
+      // A process that is paused in here must not keep the others from taking its own work over.
+      await manager.query(`set local idle_in_transaction_session_timeout = '5s'`);
       const [lock] = await manager.query<{ taken: boolean }[]>('select pg_try_advisory_xact_lock($1) as taken', [
         TAKE_OVER_LOCK,
       ]);
