@@ -8,6 +8,7 @@ import {
 } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Config } from '../config/config.js';
+import { outsideRequest } from '../observability/request-context.js';
 import { Operations } from '../operations/operations.js';
 import { Problem } from '../problems/problem.js';
 import { StateDatabase } from '../storage/state-database.js';
@@ -57,7 +58,7 @@ export class DbosEngine
       maxRecoveryAttempts: MAX_RECOVERY_ATTEMPTS,
     });
     this.starters.set(workflow.name, (input, operationId) =>
-      DBOS.startWorkflow(durable, { workflowID: operationId })(input as Input),
+      outsideRequest(() => DBOS.startWorkflow(durable, { workflowID: operationId })(input as Input)),
     );
   }
 
