@@ -112,7 +112,8 @@ export class DbosEngine
         error: (entry: unknown) => this.log.error(textOf(entry)),
       },
     });
-    await DBOS.launch();
+    // Launching migrates the library's own schema.
+    await this.state.migrating(() => DBOS.launch());
     this.launched = true;
     await this.takeOverDead();
     const every = Math.max(250, Math.floor(this.config.instanceTimeoutMs / 5));
