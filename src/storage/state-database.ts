@@ -6,12 +6,16 @@ import { DataSource } from 'typeorm';
 import { Config } from '../config/config.js';
 import { EmbeddedState } from './embedded/embedded-state.js';
 import { exportedClasses } from './exported-classes.js';
+import { StateClient } from './state-client.js';
 
 /** Advisory lock (in our own database) under which one instance at a time migrates. */
 const MIGRATION_LOCK = 7_238_001;
 const MIGRATION_LOCK_POLL_MS = 100;
 const OLDEST_STATE_SERVER = 140000;
 const STATEMENT_TIMEOUT_MS = 30_000;
+/** How much later than its own time-out the server counts as gone without a word. */
+const ANSWER_MARGIN_MS = 5_000;
+const PING_WITHIN_MS = 2_000;
 
 /**
  * Lockstep's own PostgreSQL: embedded or given by DATABASE_URL, migrated, and open. Opened before the rest of the
@@ -47,9 +51,18 @@ export class StateDatabase implements OnApplicationShutdown {
     await underMigrationLock(this.url, work);
   }
 
-  /** Throws when our own database does not answer. */
+  /** Throws when our own database does not answer soon. */
   async ping(): Promise<void> {
-    await this.dataSource.query('select 1');
+    const late = new AbortController();
+    const tooLate = delay(PING_WITHIN_MS, undefined, { signal: late.signal }).then(() => {
+      throw new Error(`no answer within ${PING_WITHIN_MS} ms`);
+    });
+    tooLate.catch(() => {});
+    try {
+      await Promise.race([this.dataSource.query('select 1'), tooLate]);
+    } finally {
+      late.abort();
+    }
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -74,7 +87,14 @@ async function createDataSource(url: string, statementTimeoutMs = STATEMENT_TIME
     migrationsRun: false,
     poolSize: 12,
     connectTimeoutMS: 10_000,
-    extra: { statement_timeout: statementTimeoutMs, idle_in_transaction_session_timeout: 60_000, keepAlive: true },
+    extra: {
+      Client: StateClient,
+      statement_timeout: statementTimeoutMs,
+      ...(statementTimeoutMs === 0 ? {} : { query_timeout: statementTimeoutMs + ANSWER_MARGIN_MS }),
+      idle_in_transaction_session_timeout: 60_000,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+    },
   });
 }
 
