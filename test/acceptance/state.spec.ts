@@ -1,11 +1,13 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { PostgresCluster } from '../../src/storage/embedded/postgres-cluster.js';
 import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
+import { TestServer } from '../support/postgres-fleet.js';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'dist', 'src', 'main.js');
 
@@ -116,3 +118,20 @@ describe('embedded state', () => {
     expect((await lockstep.request('GET', '/v1/servers')).status).toBe(200);
   }, 60_000);
 });
+
+it('two instances start at once on a database that holds nothing yet', async () => {
+  const server = await TestServer.shared(18);
+  const { host, port, user, password } = server;
+  const database = await server.freshDatabase('state_race');
+  const options = {
+    databaseUrl: `postgresql://${user}:${password}@${host}:${port}/${database}`,
+    environment: {
+      LOCKSTEP_SECRET_KEY: randomBytes(32).toString('base64'),
+      LOCKSTEP_ADMIN_TOKEN: 'the-same-admin-token',
+    },
+  };
+  const started = await Promise.allSettled([1, 2].map(() => Lockstep.start(options)));
+  for (const start of started) if (start.status === 'fulfilled') await start.value.dispose();
+  await server.stop();
+  expect(started.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled']);
+}, 120_000);
