@@ -23,11 +23,18 @@ export class UnknownFieldsInterceptor implements NestInterceptor {
   }
 }
 
-/** The kinds of parameters the handler declares: Nest keeps them as `<kind>:<index>`. */
 function takenBy(context: ExecutionContext): Set<RouteParamtypes> {
   const parameters = Reflect.getMetadata(ROUTE_ARGS_METADATA, context.getClass(), context.getHandler().name) as
     Record<string, unknown> | undefined;
-  return new Set(Object.keys(parameters ?? {}).map((key) => Number.parseInt(key, 10) as RouteParamtypes));
+  return kindsOf(Object.keys(parameters ?? {}));
+}
+
+/**
+ * The kinds of parameters a handler declares. Nest keeps them as `<kind>:<index>`, and those of decorators made by
+ * createParamDecorator under random hexadecimal, of which one in forty begins like the number of query or body.
+ */
+export function kindsOf(keys: string[]): Set<RouteParamtypes> {
+  return new Set(keys.filter((key) => /^\d+:\d+$/.test(key)).map((key) => Number.parseInt(key, 10) as RouteParamtypes));
 }
 
 function names(value: unknown): string[] {

@@ -1,6 +1,7 @@
-import { DBOS } from '@dbos-inc/dbos-sdk';
+import { DBOS, DBOSWorkflowConflictError } from '@dbos-inc/dbos-sdk';
 import { Problem, type ProblemDocument } from '../problems/problem.js';
 import { type ErrorCode, ERROR_CODES } from '../problems/error-codes.js';
+import { isStateAway } from '../problems/state-away.js';
 import { LeaseLost, OperationCancelled, type WorkflowContext } from './engine.js';
 
 export const CANCEL_MESSAGE = { lockstep: 'cancel' } as const;
@@ -12,8 +13,11 @@ export class DbosContext implements WorkflowContext {
   constructor(
     readonly operationId: string,
     readonly signal: AbortSignal,
-    private readonly stopping: () => boolean,
+    readonly left: AbortSignal,
+    private readonly shuttingDown: () => boolean,
     private readonly inFlight: Set<symbol>,
+    /** Aborts `left` and lets the operation be resumed. */
+    private readonly leave: () => void,
   ) {}
 
   step<T>(name: string, work: () => Promise<T>): Promise<T> {
@@ -30,8 +34,7 @@ export class DbosContext implements WorkflowContext {
       if (isCancel(message)) throw new OperationCancelled();
       return message;
     } catch (error) {
-      if (this.stopping()) return await never();
-      throw error;
+      return await this.thrown(error);
     }
   }
 
@@ -45,7 +48,7 @@ export class DbosContext implements WorkflowContext {
         return { value: await work() };
       } catch (error) {
         // Cut off by our own shutdown: not a failure of the step, which the next start runs again.
-        if (isStateOutage(error) && !this.stopping()) throw error;
+        if ((isStateAway(error) || error instanceof DBOSWorkflowConflictError) && !this.stopping()) throw error;
         if (!this.stopping() && !(error instanceof LeaseLost)) {
           const cancelled = error instanceof OperationCancelled || (this.isCancelled() && !evenIfCancelled);
           return cancelled ? { cancelled: true } : { problem: problemDocument(error) };
@@ -59,13 +62,24 @@ export class DbosContext implements WorkflowContext {
     try {
       outcome = await DBOS.runStep(attempt, STATE_RETRY(name));
     } catch (error) {
-      // The outcome could not be recorded because the engine is going down.
-      if (this.stopping()) return await never();
-      throw error;
+      return await this.thrown(error);
     }
     if ('cancelled' in outcome) throw new OperationCancelled();
     if ('problem' in outcome) throw problemFrom(outcome.problem);
     return outcome.value;
+  }
+
+  /** What the library itself threw. A workflow that saw it would clean up what its next carrier goes on with. */
+  private async thrown(error: unknown): Promise<never> {
+    if (!this.stopping()) {
+      if (!isForNextCarrier(error)) throw error;
+      this.leave();
+    }
+    return await never();
+  }
+
+  private stopping(): boolean {
+    return this.shuttingDown() || this.left.aborted;
   }
 
   private isCancelled(): boolean {
@@ -80,19 +94,15 @@ const STATE_RETRY = (name: string) => ({
   maxAttempts: 1_000_000,
   intervalSeconds: 1,
   backoffRate: 1,
-  shouldRetry: isStateOutage,
+  shouldRetry: isStateAway,
 });
 
-/** Faults of managed servers arrive as Problems; what is left with a connection's error code is our own database. */
-function isStateOutage(error: unknown): boolean {
-  if (error instanceof Problem || !(error instanceof Error)) return false;
-  const code =
-    (error as { code?: unknown; driverError?: { code?: unknown } }).code ??
-    (error as { driverError?: { code?: unknown } }).driverError?.code;
-  if (typeof code === 'string') return /^(08...|57P0.|53300|ECONN|EPIPE|ETIMEDOUT|EHOST|ENET)/.test(code);
-  return /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/.test(
-    error.message,
-  );
+/**
+ * The workflow has another carrier already, or the library gave our own database up (it waits for some outages only)
+ * before the outcome was recorded.
+ */
+export function isForNextCarrier(error: unknown): boolean {
+  return error instanceof DBOSWorkflowConflictError || isStateAway(error);
 }
 
 /** Leaves the workflow where it is: still pending in the database, to be resumed by the next start. */

@@ -1,4 +1,4 @@
-import { DBOS } from '@dbos-inc/dbos-sdk';
+import { DBOS, Error as DbosErrors } from '@dbos-inc/dbos-sdk';
 import {
   type BeforeApplicationShutdown,
   Injectable,
@@ -8,13 +8,14 @@ import {
 } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Config } from '../config/config.js';
+import { outsideRequest } from '../observability/request-context.js';
 import { Operations } from '../operations/operations.js';
 import { Problem } from '../problems/problem.js';
 import { StateDatabase } from '../storage/state-database.js';
 import { Cancellations } from './cancellation.repository.js';
 import { Engine, OperationCancelled, type Workflow } from './engine.js';
 import { Instances } from './instance.repository.js';
-import { CANCEL_MESSAGE, DbosContext, never, problemDocument } from './dbos-context.js';
+import { CANCEL_MESSAGE, DbosContext, isForNextCarrier, never, problemDocument } from './dbos-context.js';
 
 /** Fixed, so that a workflow begun by an older release is continued by this one: steps are named, never reordered. */
 const APPLICATION_VERSION = 'lockstep';
@@ -35,6 +36,8 @@ export class DbosEngine
   private readonly starters = new Map<string, (input: unknown, operationId: string) => Promise<unknown>>();
   private readonly running = new Map<string, AbortController>();
   private readonly timers: NodeJS.Timeout[] = [];
+  /** Operations that are ours and that nothing here carries; at two looks in a row: left, not just being begun. */
+  private idle = new Set<string>();
   private stopping = false;
   private launched = false;
 
@@ -55,7 +58,7 @@ export class DbosEngine
       maxRecoveryAttempts: MAX_RECOVERY_ATTEMPTS,
     });
     this.starters.set(workflow.name, (input, operationId) =>
-      DBOS.startWorkflow(durable, { workflowID: operationId })(input as Input),
+      outsideRequest(() => DBOS.startWorkflow(durable, { workflowID: operationId })(input as Input)),
     );
   }
 
@@ -72,7 +75,12 @@ export class DbosEngine
   async cancel(operationId: string): Promise<void> {
     await this.cancellations.request(operationId);
     this.running.get(operationId)?.abort(new OperationCancelled());
-    await DBOS.send(operationId, CANCEL_MESSAGE);
+    try {
+      await DBOS.send(operationId, CANCEL_MESSAGE);
+    } catch (error) {
+      // A crash before its workflow was started left none to wake; one that starts yet finds the row above.
+      if (!(error instanceof DbosErrors.DBOSNonExistentWorkflowError)) throw error;
+    }
   }
 
   async forgetEnded(operationIds: string[]): Promise<string[]> {
@@ -104,11 +112,14 @@ export class DbosEngine
         error: (entry: unknown) => this.log.error(textOf(entry)),
       },
     });
-    await DBOS.launch();
+    // Launching migrates the library's own schema.
+    await this.state.migrating(() => DBOS.launch());
     this.launched = true;
     await this.takeOverDead();
     const every = Math.max(250, Math.floor(this.config.instanceTimeoutMs / 5));
     this.repeat(every, () => this.beat());
+    // Apart from the beat, which must not come late for it.
+    this.repeat(every, () => this.lookAround());
     this.repeat(CANCEL_POLL_MS, () => this.pollCancellations());
   }
 
@@ -141,20 +152,33 @@ export class DbosEngine
     if (this.stopping) controller.abort(new Error('shutting down'));
     if ((await this.cancellations.among([operationId]).catch(() => [])).length > 0)
       controller.abort(new OperationCancelled());
-    const context = new DbosContext(operationId, controller.signal, () => this.stopping, this.stepsInFlight);
+    const left = new AbortController();
+    const leave = () => {
+      left.abort();
+      controller.abort(new Error('left to the next carrier'));
+      this.forget(operationId, controller);
+    };
+    const [signal, shuttingDown] = [controller.signal, () => this.stopping];
+    const context = new DbosContext(operationId, signal, left.signal, shuttingDown, this.stepsInFlight, leave);
     try {
       await context.cleanup('operation-running', () => this.operations.state(operationId, 'running'));
       await workflow.run(context, input);
     } catch (error) {
-      if (this.stopping) return await never();
+      if (!this.stopping && isForNextCarrier(error)) leave();
+      if (this.stopping || left.signal.aborted) return await never();
       const cancelled = error instanceof OperationCancelled;
       if (!cancelled) this.log.error(`operation ${operationId} failed: ${textOf(error)}`);
       await context.cleanup('operation-ended', () =>
         cancelled ? this.operations.cancelled(operationId) : this.operations.fail(operationId, problemDocument(error)),
       );
     } finally {
-      this.running.delete(operationId);
+      this.forget(operationId, controller);
     }
+  }
+
+  /** It may have been resumed here meanwhile: that run is another. */
+  private forget(operationId: string, controller: AbortController): void {
+    if (this.running.get(operationId) === controller) this.running.delete(operationId);
   }
 
   private async beat(): Promise<void> {
@@ -165,6 +189,9 @@ export class DbosEngine
       for (const controller of this.running.values()) controller.abort(new Error('lease lost'));
       process.exit(70);
     }
+  }
+
+  private async lookAround(): Promise<void> {
     await this.takeOverDead();
     await this.endUnstarted();
   }
@@ -180,12 +207,28 @@ export class DbosEngine
     }
   }
 
+  /**
+   * Resumes what no living instance carries. Not only what the dead had when they were declared so: one that does not
+   * know of it yet may begin more.
+   */
   private async takeOverDead(): Promise<void> {
-    await this.instances.reap(async (executorId) => {
-      const pending = await DBOS.listWorkflows({ executorId, status: 'PENDING', loadInput: false, loadOutput: false });
+    await this.instances.reap(async (living) => {
+      const pending = await DBOS.listWorkflows({ status: 'PENDING', loadInput: false, loadOutput: false });
+      const mine = pending.filter(({ executorId }) => executorId === this.instances.id);
+      const idle = mine.map(({ workflowID }) => workflowID).filter((id) => !this.running.has(id));
+      const left = idle.filter((id) => this.idle.has(id));
+      this.idle = new Set(idle);
       if (pending.length === 0) return;
-      this.log.warn(`taking over ${pending.length} operations of ${executorId}`);
-      await DBOS.resumeWorkflows(pending.map((workflow) => workflow.workflowID));
+      // Asked afterwards: whoever begins work has joined before.
+      const alive = await living();
+      const orphans = pending.filter(
+        ({ executorId, workflowID }) => executorId === undefined || !alive.has(executorId) || left.includes(workflowID),
+      );
+      if (orphans.length === 0) return;
+      this.log.warn(
+        `taking over ${orphans.length} operations of ${[...new Set(orphans.map((o) => o.executorId))].join()}`,
+      );
+      await DBOS.resumeWorkflows(orphans.map(({ workflowID }) => workflowID));
     });
   }
 

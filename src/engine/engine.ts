@@ -5,6 +5,11 @@ export interface WorkflowContext {
   /** Aborted when the operation is cancelled or the service shuts down; long steps must watch it. */
   readonly signal: AbortSignal;
   /**
+   * Aborted when whoever carries the operation next continues it, here or on another instance: the workflow stands still
+   * for ever then, with neither catch nor finally, and what it holds open is to be closed.
+   */
+  readonly left: AbortSignal;
+  /**
    * Runs `work` once and records its result (JSON, never a secret) durably: after a crash a finished step is not
    * run again, an unfinished one is. So `work` first looks whether its effect is already there. Steps are named,
    * and never reordered or renamed without a new workflow name. A failure is recorded too and thrown again on
@@ -52,7 +57,10 @@ export abstract class Engine {
   abstract start<Input>(workflow: Workflow<Input>, operationId: string, input: Input): Promise<void>;
   /** Leaves a message for the workflow; kept until it is received. */
   abstract send(operationId: string, message: unknown): Promise<void>;
-  /** Asks the workflow to stop: its signal aborts, its next step does not begin, its clean-up does. */
+  /**
+   * Asks the workflow to stop: its signal aborts, its next step does not begin, its clean-up does. Also of an operation
+   * whose workflow was not started (yet).
+   */
   abstract cancel(operationId: string): Promise<void>;
   /**
    * Removes the records of workflows that have ended. Answers the operations of which nothing is left, those that

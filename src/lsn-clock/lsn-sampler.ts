@@ -2,11 +2,13 @@ import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationB
 import { Config } from '../config/config.js';
 import { readWalEnd } from '../postgres/catalog/wal-position.js';
 import { Problem } from '../problems/problem.js';
+import { within } from '../servers/answer-limit.js';
 import { ServersService } from '../servers/servers.service.js';
 import { LsnSampleRepository } from './lsn-sample.repository.js';
 
 const SERVERS_AT_ONCE = 8;
 const THIN_EVERY_MS = 300_000;
+const SAMPLE_WITHIN_MS = 5_000;
 
 /**
  * Notes every few seconds where the WAL of each registered server ends. Every instance looks for servers that are due,
@@ -22,6 +24,7 @@ export class LsnSampler implements OnApplicationBootstrap, BeforeApplicationShut
   private current: Promise<void> = Promise.resolve();
   private thinnedAt = 0;
   private complained = false;
+  private readonly taking = new Set<string>();
 
   constructor(
     private readonly samples: LsnSampleRepository,
@@ -70,12 +73,20 @@ export class LsnSampler implements OnApplicationBootstrap, BeforeApplicationShut
     }
   }
 
+  /** One that takes long is no longer waited for, nor begun again before it has ended: the other servers are due. */
   private async sample(server: string): Promise<void> {
+    if (this.taking.has(server)) return;
+    this.taking.add(server);
+    const taking = this.take(server).finally(() => this.taking.delete(server));
     try {
-      const lsn = await this.servers.withSession(server, undefined, readWalEnd);
-      if (lsn !== null) await this.samples.add(server, lsn);
+      await within(SAMPLE_WITHIN_MS, taking);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
     }
+  }
+
+  private async take(server: string): Promise<void> {
+    const lsn = await this.servers.withSession(server, undefined, readWalEnd);
+    if (lsn !== null) await this.samples.add(server, lsn);
   }
 }

@@ -32,3 +32,8 @@ export function runInRequest<T>(context: RequestContext, work: () => T): T {
 export function currentRequest(): RequestContext | undefined {
   return storage.getStore();
 }
+
+/** Runs what outlives the request, such as a workflow, as nobody's: it must not go on in the caller's name. */
+export function outsideRequest<T>(work: () => T): T {
+  return storage.exit(work);
+}

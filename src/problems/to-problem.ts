@@ -1,6 +1,7 @@
 import { HttpException } from '@nestjs/common';
 import type { ErrorCode } from './error-codes.js';
 import { Problem } from './problem.js';
+import { isStateAway } from './state-away.js';
 
 const BY_STATUS: Record<number, ErrorCode> = {
   400: 'INVALID_INPUT',
@@ -18,15 +19,11 @@ const BY_STATUS: Record<number, ErrorCode> = {
   503: 'NOT_READY',
 };
 
-/** SQLSTATE classes and errnos that say our own state database is away, not that we have a bug. */
-const STATE_AWAY = /^(08|57P0[123]$|53300$)/;
-const AWAY_ERRNOS = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EHOSTUNREACH']);
-
 /** Whatever was thrown while serving a request, as the Problem the caller is told. */
 export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof HttpException) return fromHttpException(error);
-  if (isStateDatabaseAway(error)) {
+  if (isStateAway(error)) {
     return new Problem('NOT_READY', "Lockstep's own database does not answer", { cause: error });
   }
   return new Problem('INTERNAL', 'Lockstep failed in a way it should not have', {
@@ -44,20 +41,4 @@ function fromHttpException(error: HttpException): Problem {
   const code = BY_STATUS[status] ?? (status < 500 ? 'INVALID_INPUT' : 'INTERNAL');
   const detail = status >= 500 && code === 'INTERNAL' ? 'Lockstep failed in a way it should not have' : error.message;
   return new Problem(code, detail, { cause: error });
-}
-
-/** What TypeORM throws wraps the driver's error; outside postgres/ nothing else talks to a database. */
-function isStateDatabaseAway(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const driverError = (error as { driverError?: unknown }).driverError;
-  const code = codeOf(driverError) ?? codeOf(error);
-  if (code !== undefined && (STATE_AWAY.test(code) || AWAY_ERRNOS.has(code))) return true;
-  return /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/.test(
-    error.message,
-  );
-}
-
-function codeOf(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null | undefined)?.code;
-  return typeof code === 'string' ? code : undefined;
 }

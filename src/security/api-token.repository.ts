@@ -66,18 +66,21 @@ export class ApiTokenRepository {
     await this.dataSource.transaction(async (manager) => {
       await manager.query('select pg_advisory_xact_lock($1)', [ADMINS_LOCK]);
       const same = await manager.findOneBy(ApiTokenEntity, { tokenHash: token.tokenHash });
-      if (same) {
-        await manager.update(
-          ApiTokenEntity,
-          { id: same.id },
-          { origin: 'environment', scope: 'admin', revokedAt: null, expiresAt: null },
-        );
-      }
+      // First, for the name is free to one live token only.
       await manager.query(
         `update lockstep.api_token set revoked_at = now()
           where (origin = 'environment' or name = $2) and token_hash <> $1 and revoked_at is null`,
         [token.tokenHash, token.name],
       );
+      if (same) {
+        // One that was revoked may have lost its name to another since.
+        const name = same.revokedAt === null ? same.name : token.name;
+        await manager.update(
+          ApiTokenEntity,
+          { id: same.id },
+          { name, origin: 'environment', scope: 'admin', revokedAt: null, expiresAt: null },
+        );
+      }
       if (!same) await manager.insert(ApiTokenEntity, { ...token, scope: 'admin', origin: 'environment' });
     });
   }

@@ -60,9 +60,12 @@ export class ServersController {
   @Patch(':server')
   @ApiOperation({
     summary: 'Change how a server is reached',
-    description: 'The server is looked at as when it was registered, and must be of the same cluster as before.',
+    description:
+      'The server is looked at as when it was registered, and must be of the same cluster as before. Needs the `password` ' +
+      'where `host`, `port`, `advertisedHost` or `advertisedPort` change or TLS is weakened or trusts another authority: ' +
+      'the stored one is sent nowhere else.',
   })
-  @ExampleBody(ChangeServerDto, { advertisedHost: 'orders-14.internal' })
+  @ExampleBody(ChangeServerDto, { walBudgetBytes: 50_000_000_000 })
   @ApiOkResponse({ type: ServerDto })
   change(
     @NameParam('server') server: string,

@@ -178,7 +178,11 @@ export class ChangeServerDto {
   @IsIdentifier()
   user?: string;
 
-  @ApiPropertyOptional({ maxLength: 1000, format: 'password' })
+  @ApiPropertyOptional({
+    maxLength: 1000,
+    format: 'password',
+    description: 'Needed where the change would have the stored one sent elsewhere, also when it stays as it is.',
+  })
   @ValidateIf(given)
   @IsString()
   @Length(1, 1000)

@@ -13,8 +13,10 @@ import type { SessionPool } from '../postgres/session-pool.js';
 import { SessionPools } from '../postgres/session-pools.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
+import { invalidInput, pointerTo } from '../problems/validation.pipe.js';
 import { SecretBox } from '../security/secret-box.js';
 import { within } from './answer-limit.js';
+import { sendsPasswordElsewhere } from './sends-password-elsewhere.js';
 import { ServerUsage } from './server-usage.js';
 import type { ServerEntity } from './server.entity.js';
 import { ServerRepository } from './server.repository.js';
@@ -56,7 +58,10 @@ export class ServersService implements OnApplicationShutdown {
   /** As `register`; and the server must still be of the same cluster, for names are what everything else refers to. */
   async change(name: string, change: Partial<ServerAddress>, dryRun: boolean): Promise<ServerView> {
     const before = await this.get(name);
-    const address = { ...this.addressOf(before), ...change };
+    const stored = this.addressOf(before);
+    const address = { ...stored, ...change };
+    const elsewhere = change.password === undefined ? sendsPasswordElsewhere(stored, address) : [];
+    if (elsewhere.length > 0) throw passwordNeeded(elsewhere);
     const facts = await probe(targetOf(address));
     if (facts.systemIdentifier !== before.facts.systemIdentifier) {
       throw new Problem(
@@ -265,6 +270,15 @@ function ownerOf(server: string): string {
 
 function unknownServer(name: string): Problem {
   return new Problem('NOT_FOUND', `there is no server named "${name}"`);
+}
+
+function passwordNeeded(fields: string[]): Problem {
+  const detail = `is needed with a change of ${fields.join(', ')}, which would have the stored one sent elsewhere`;
+  const { options, ...problem } = invalidInput([{ pointer: pointerTo(['password']), detail }]);
+  return new Problem(problem.code, problem.detail, {
+    ...options,
+    hint: "Give the login's password in the same request, also where it stays as it is.",
+  });
 }
 
 function nameTaken(name: string): Problem {

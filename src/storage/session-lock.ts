@@ -1,14 +1,34 @@
 import pg from 'pg';
 
+const SHORT_KEEPALIVES = 'set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3';
+
 /** An advisory lock in our own database, held by a session of its own: it ends when the process does. */
 export class SessionLock {
-  private constructor(private readonly client: pg.Client) {}
+  private ended = false;
+
+  private constructor(private readonly client: pg.Client) {
+    client.once('end', () => (this.ended = true));
+    client.once('error', () => (this.ended = true));
+  }
+
+  /** False once the session is gone, and the lock with it. */
+  get held(): boolean {
+    return !this.ended;
+  }
 
   /** Null when another session holds it. */
   static async tryTake(url: string, name: string): Promise<SessionLock | null> {
-    const client = new pg.Client({ connectionString: url, application_name: 'lockstep lock', keepAlive: true });
+    const client = new pg.Client({
+      connectionString: url,
+      application_name: 'lockstep lock',
+      connectionTimeoutMillis: 10_000,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 5_000,
+    });
     client.on('error', () => {});
     await client.connect();
+    // A host that dies without a word would else keep the lock for the two hours of the system's defaults.
+    await client.query(SHORT_KEEPALIVES);
     const { rows } = await client.query<{ taken: boolean }>(
       'select pg_try_advisory_lock(hashtextextended($1, 7238)) as taken',
       [name],

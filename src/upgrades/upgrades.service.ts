@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { cursorKey, type Page, pageOf } from '../api/page.js';
 import { Engine } from '../engine/engine.js';
+import { failpoint } from '../engine/failpoints.js';
 import { Operations } from '../operations/operations.js';
 import { registerSecret } from '../observability/redact.js';
 import { withSession } from '../postgres/session.js';
@@ -111,6 +112,7 @@ export class UpgradesService {
     if (outcome === 'database-taken')
       throw databaseTaken(await this.repository.liveOn([request.source, request.target]));
     await this.operation(request.name, 'upgrade', operationId);
+    await failpoint('upgrade.unstarted');
     await this.engine.start(this.forward, operationId, { name: request.name });
     return await this.get(request.name);
   }
@@ -150,6 +152,7 @@ export class UpgradesService {
     if (openingAt) await this.repository.giveUpOpening(name, seen);
     const forward = await this.repository.beginAbort(name, seen, operationId, ABORTABLE);
     if (forward === null) throw notAbortable(await this.get(name));
+    await failpoint('upgrade.abort-unstarted');
     await this.engine.cancel(forward);
     if (abortRequestedAt) await this.engine.cancel(seen);
     await this.engine.start(this.aborting, operationId, {
@@ -279,6 +282,7 @@ export class UpgradesService {
     if (!(await this.repository.begin(name, { seen, next, from: [phase], to, ...steps }))) {
       throw new Problem('CONFLICT', 'somebody else acted on this upgrade just now', { retryable: true });
     }
+    await failpoint('upgrade.unstarted');
     await start(next);
   }
 }

@@ -128,11 +128,16 @@ describe('operations', () => {
     expect(answer).toMatchObject({ status: 400, body: { code: 'INVALID_INPUT' } });
   });
 
-  it('leaves an audit event for each step, and the SQL of what it changed', async () => {
-    const { items } = await lockstep.ok<{ items: { action: string; outcome: string; sql: string[] }[] }>(
+  it('leaves an audit event for each step in the name of its operation, and one of the request in that of the caller', async () => {
+    const { items } = await lockstep.ok<{ items: { action: string; actor: string; requestId: string | null }[] }>(
       'GET',
       '/v1/audit-events?limit=200',
     );
+    for (const { action, actor, requestId } of items) {
+      const ofOperation = [expect.stringMatching(/^operation /), null];
+      if (action === 'upgrades.preflight') expect([actor, requestId]).toEqual(ofOperation);
+      if (action === 'upgrades.create') expect(actor).not.toMatch(/^operation/);
+    }
     expect(items.filter(({ action }) => action === 'upgrades.preflight' && action).length).toBeGreaterThanOrEqual(3);
     expect(items.filter(({ action }) => action === 'upgrades.create').length).toBe(3);
   });

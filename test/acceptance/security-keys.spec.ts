@@ -62,6 +62,11 @@ describe('keys and first tokens', () => {
     );
     expect((await second.call('DELETE', `/v1/tokens/${admin.id}`)).body.code).toBe('CONFLICT');
     await second.stop();
+    const back = await start('first-admin-token-0001');
+    expect((await back.get('/v1/tokens')).status).toBe(200);
+    const rotated = await back.call('GET', '/v1/tokens', undefined, { token: 'second-admin-token-0002' });
+    expect(rotated.status).toBe(401);
+    await back.stop();
   });
 
   it('makes one admin token when two instances start at once on an empty database', async () => {

@@ -300,6 +300,29 @@ describe('tokens, audit, idempotency', () => {
       expect((await api.post('/v1/deeds', {}, headers)).body).toEqual(taken.body);
     });
 
+    it('keeps an answer that could not be kept at once, and does nothing twice meanwhile', async () => {
+      const headers = { 'idempotency-key': 'unkept' };
+      await server.run(
+        'security_state',
+        `create function refuse() returns trigger language plpgsql as $$ begin raise 'no'; end $$;
+         create trigger refuse before update on lockstep.idempotency_key for each row
+           when (new.status is not null) execute function refuse()`,
+      );
+      const first = await api.post('/v1/deeds', {}, headers);
+      expect(first.status).toBe(202);
+      expect((await api.post('/v1/deeds', {}, headers)).body.code).toBe('REQUEST_IN_PROGRESS');
+      await server.run('security_state', 'drop trigger refuse on lockstep.idempotency_key');
+      const again = await eventually(
+        async () => {
+          const answer = await api.post('/v1/deeds', {}, headers);
+          return answer.status === 409 ? null : answer;
+        },
+        { within: 10_000, every: 100 },
+      );
+      expect(again.body).toEqual(first.body);
+      expect(again.headers.get('idempotent-replayed')).toBe('true');
+    });
+
     it('forgets after a day', async () => {
       const headers = { 'idempotency-key': 'old' };
       const first = await api.post('/v1/deeds', {}, headers);

@@ -144,7 +144,7 @@ describe('servers', () => {
     const before = (await api.get('/v1/servers/one')).body;
     const wrong = await api.call('PATCH', '/v1/servers/one', { password: 'wrong-password' });
     expect(wrong.body.code).toBe('SERVER_AUTHENTICATION_FAILED');
-    const elsewhere = await api.call('PATCH', '/v1/servers/one', { port: other.port });
+    const elsewhere = await api.call('PATCH', '/v1/servers/one', { port: other.port, password: other.password });
     expect([elsewhere.status, elsewhere.body.code]).toEqual([409, 'CONFLICT']);
     const dry = await api.call('PATCH', '/v1/servers/one?dryRun=true', { advertisedHost: null });
     expect(dry.body).toMatchObject({ advertisedHost: null, advertisedPort: 6000 });
@@ -157,6 +157,19 @@ describe('servers', () => {
     await forgetAll();
     await other.stop();
   });
+
+  it.each([{ host: 'localhost' }, { port: 1 }, { advertisedHost: 'elsewhere' }, { tls: { mode: 'disable' } }])(
+    'sends the stored password nowhere else: %j needs it, in a dry run too',
+    async (change) => {
+      await api.post('/v1/servers', registration(state, { tls: { mode: 'prefer' } }));
+      for (const query of ['', '?dryRun=true']) {
+        const refused = await api.call('PATCH', `/v1/servers/one${query}`, change);
+        expect(refused.body).toMatchObject({ status: 400, code: 'INVALID_INPUT', errors: [{ pointer: '#/password' }] });
+        expect(refused.body.hint).toMatch(/password in the same request/);
+      }
+      await forgetAll();
+    },
+  );
 
   it('refuses to forget a server that is in use', async () => {
     let users = ['upgrade "14-to-18"'];

@@ -66,6 +66,33 @@ describe('an upgrade that does not go through', () => {
     120_000,
   );
 
+  it('killed before the workflow of the upgrade, then that of its abort, was started, it can still be aborted', async () => {
+    scene = await UpgradeScene.set(14, 18);
+    await scene.register(lockstep);
+    const target = await catalogsOf(scene.target);
+    lockstep.arm('upgrade.unstarted=kill');
+    await expect(scene.begin(lockstep, 'unstarted')).rejects.toThrow();
+    await lockstep.ended(10_000);
+    lockstep.arm('upgrade.abort-unstarted=kill');
+    await lockstep.launch();
+    await expect(lockstep.request('POST', '/v1/upgrades/unstarted/abort')).rejects.toThrow();
+    await lockstep.ended(10_000);
+    lockstep.arm();
+    await lockstep.launch();
+    // Until the abort that nobody carries is ended, another one is refused.
+    const answered = await eventually(
+      async () => {
+        const { status } = await lockstep.request('POST', '/v1/upgrades/unstarted/abort');
+        return status === 409 ? null : status;
+      },
+      { within: 60_000, every: 500 },
+    );
+    expect(answered).toBe(202);
+    await upgradeIn(lockstep, 'unstarted', ['aborted']);
+    expect(await catalogsOf(scene.target)).toEqual(target);
+    expect(await ours(scene.source)).toEqual([]);
+  }, 180_000);
+
   it('a drain that misses its deadline unfences and asks again; the second approval goes through', async () => {
     scene = await UpgradeScene.set(14, 18);
     // What writers have set for this database: with the fence's own setting among the rest, without it, and a secret.

@@ -160,6 +160,30 @@ describe('two instances on one state database', () => {
     }
   }, 240_000);
 
+  it('what an instance carries that was declared dead before it took it up is taken over too', async () => {
+    const { host, port, user, password } = state;
+    await state.freshDatabase('lockstep_orphans');
+    const scene = await UpgradeScene.set(17, 18);
+    const first = await Lockstep.start({
+      databaseUrl: `postgresql://${user}:${password}@${host}:${port}/lockstep_orphans`,
+      environment: { LOCKSTEP_SECRET_KEY: randomBytes(32).toString('base64') },
+    });
+    let second: Lockstep | null = null;
+    try {
+      await scene.register(first);
+      first.arm('upgrade.preflight.begin=kill');
+      await scene.begin(first, 'orphaned').catch(() => {});
+      await first.ended(60_000);
+      await state.run('lockstep_orphans', 'update lockstep.instance set stopped_at = now()');
+      second = await first.sibling();
+      await upgradeIn(second, 'orphaned', ['awaiting-approval']);
+    } finally {
+      await first.dispose();
+      await second?.dispose();
+      await scene.dispose();
+    }
+  }, 120_000);
+
   it('an instance that was paused and declared dead does not act again', async () => {
     const { host, port, user, password } = state;
     const environment = {

@@ -79,6 +79,36 @@ describe('an upgrade through an outage', () => {
     await holds(scene, 'target');
   }, 240_000);
 
+  it('a database that takes no outcome of a step is waited for, whatever the reason, and the step is no failure', async () => {
+    state = await TestServer.start(18);
+    const { host, port, user, password } = state;
+    const database = await state.freshDatabase('lockstep_unrecorded');
+    lockstep = await Lockstep.start({
+      databaseUrl: `postgresql://${user}:${password}@${host}:${port}/${database}`,
+      environment: { LOCKSTEP_SECRET_KEY: randomBytes(32).toString('base64'), LOCKSTEP_INSTANCE_TIMEOUT_MS: '3000' },
+    });
+    await scene.register(lockstep);
+    // As while a proxy leads to a standby: of all SQLSTATEs one for which the workflow library does not wait.
+    await state.run(
+      database,
+      `create function dbos.refused() returns trigger language plpgsql as
+         $$ begin if new.function_name = 'preflight' then raise 'no' using errcode = '25006'; end if; return new; end $$;
+       create trigger refused before insert on dbos.operation_outputs for each row execute function dbos.refused()`,
+    );
+    const { operationId } = await scene.begin(lockstep, NAME);
+    await eventually(async () => (await stateOf('preflight')) === 'done', { within: 30_000 });
+    const resumed = () =>
+      state!.withSession(database, (session) =>
+        session.rows(
+          `select from dbos.workflow_status where workflow_uuid = '${operationId}' and queue_name is not null`,
+        ),
+      );
+    await eventually(async () => (await resumed()).length === 1, { within: 30_000 });
+    expect(await view()).toMatchObject({ phase: 'preflight', problem: null });
+    await state.run(database, 'drop trigger refused on dbos.operation_outputs');
+    await upgradeIn(lockstep, NAME, ['awaiting-approval']);
+  }, 120_000);
+
   it('its own database being away in the middle of steps is waited for, and no failure of theirs', async () => {
     // As Lockstep's own database is in life: a crash of the fleet's servers forgets what they had acknowledged.
     state = await TestServer.start(18, { synchronous_commit: 'on' });

@@ -1,6 +1,13 @@
-import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
+import {
+  type BeforeApplicationShutdown,
+  type CallHandler,
+  type ExecutionContext,
+  Injectable,
+  type NestInterceptor,
+} from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { createHash, randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Request, Response } from 'express';
 import { catchError, finalize, mergeMap, type Observable, of } from 'rxjs';
 import { JsonLogger } from '../../observability/logger.js';
@@ -13,8 +20,16 @@ import { noteDetails } from '../../security/audit-trail.js';
 import { SecretBox } from '../../security/secret-box.js';
 import { isDryRun } from '../dry-run.js';
 import type { IdempotencyKeyEntity } from './idempotency-key.entity.js';
-import { type ClaimedRequest, IdempotencyRepository, LEASE_SECONDS } from './idempotency.repository.js';
+import {
+  type ClaimedRequest,
+  IdempotencyRepository,
+  type KeptAnswer,
+  LEASE_SECONDS,
+} from './idempotency.repository.js';
 import { SECRET_IN_RESPONSE } from './secret-in-response.decorator.js';
+
+/** How long after a failed attempt to keep an answer the next is made. */
+const KEEP_AGAIN_MS = 500;
 
 /** A refusal as it is kept, so that a repeat is refused in the same words. */
 interface KeptProblem {
@@ -25,7 +40,9 @@ interface KeptProblem {
 
 /** `Idempotency-Key`: a POST repeated with the same key and body by the same token is done once. */
 @Injectable()
-export class IdempotencyInterceptor implements NestInterceptor {
+export class IdempotencyInterceptor implements NestInterceptor, BeforeApplicationShutdown {
+  private stopping = false;
+
   constructor(
     private readonly keys: IdempotencyRepository,
     private readonly box: SecretBox,
@@ -52,36 +69,59 @@ export class IdempotencyInterceptor implements NestInterceptor {
     return this.execute(mine, context, next, response);
   }
 
+  beforeApplicationShutdown(): void {
+    this.stopping = true;
+  }
+
   private execute(mine: ClaimedRequest, context: ExecutionContext, next: CallHandler, response: Response) {
     const secretField = this.reflector.get<string | undefined>(SECRET_IN_RESPONSE, context.getHandler());
-    const renewal = setInterval(() => void this.quietly(this.keys.renew(mine)), (LEASE_SECONDS * 1000) / 3);
+    const renewal = setInterval(() => void this.quietly(this.keys.renew(mine)), (LEASE_SECONDS * 1000) / 3).unref();
+    let kept: Promise<void> = Promise.resolve();
+    const complete = async (answer: KeptAnswer) => {
+      const attempt = () => this.keys.complete(mine, answer);
+      if (!(await this.quietly(attempt()))) kept = this.untilKept(attempt);
+    };
     return next.handle().pipe(
       mergeMap(async (body: unknown) => {
         const location = (response.getHeader('Location') as string | undefined) ?? null;
-        const kept = secretField === undefined ? body : without(body, secretField);
-        await this.quietly(this.keys.complete(mine, { status: response.statusCode, location, body: kept }));
+        const shown = secretField === undefined ? body : without(body, secretField);
+        await complete({ status: response.statusCode, location, body: shown });
         return body;
       }),
       catchError(async (error: unknown) => {
         const problem = toProblem(error);
         const final = problem.status < 500 && !problem.retryable;
-        await this.quietly(
-          final
-            ? this.keys.complete(mine, { status: problem.status, location: null, body: keep(problem) })
-            : this.keys.giveBack(mine),
-        );
+        if (final) await complete({ status: problem.status, location: null, body: keep(problem) });
+        else await this.quietly(this.keys.giveBack(mine));
         throw error;
       }),
-      finalize(() => clearInterval(renewal)),
+      // Until the answer is kept the key must stay this execution's, or a repeat would do it all again.
+      finalize(() => void kept.finally(() => clearInterval(renewal))),
     );
   }
 
-  /** The request has had its effect: failing to keep its answer must not change the answer. */
-  private async quietly(work: Promise<void>): Promise<void> {
+  /** Goes on in the background, when the caller has its answer already. */
+  private async untilKept(attempt: () => Promise<void>): Promise<void> {
+    while (!this.stopping) {
+      await delay(KEEP_AGAIN_MS, undefined, { ref: false });
+      if (
+        await attempt().then(
+          () => true,
+          () => false,
+        )
+      )
+        return;
+    }
+  }
+
+  /** The request has had its effect: failing to keep its answer must not change the answer. Answers whether it worked. */
+  private async quietly(work: Promise<void>): Promise<boolean> {
     try {
       await work;
+      return true;
     } catch (error) {
       this.logger.error('idempotency key not updated', { err: error });
+      return false;
     }
   }
 }

@@ -9,6 +9,8 @@ export const LEASE_SECONDS = 60;
 
 export type ClaimedRequest = Pick<IdempotencyKeyEntity, 'tokenId' | 'keyHash' | 'requestHash' | 'owner'>;
 
+export type KeptAnswer = Pick<IdempotencyKeyEntity, 'status' | 'location' | 'body'>;
+
 @Injectable()
 export class IdempotencyRepository {
   constructor(private readonly dataSource: DataSource) {}
@@ -45,10 +47,7 @@ export class IdempotencyRepository {
     );
   }
 
-  async complete(
-    request: ClaimedRequest,
-    answer: { status: number; location: string | null; body: unknown },
-  ): Promise<void> {
+  async complete(request: ClaimedRequest, answer: KeptAnswer): Promise<void> {
     await this.dataSource.query(
       `update lockstep.idempotency_key set status = $4, location = $5, body = $6::json
         where token_id = $1 and key_hash = $2 and owner = $3 and status is null`,

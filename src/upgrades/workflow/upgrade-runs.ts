@@ -43,6 +43,8 @@ export class UpgradeRuns implements OnApplicationShutdown {
       verifications: this.verifications,
     });
     this.unclosed.add(run);
+    // Its streams would else take the slots from the next carrier again and again.
+    context.left.addEventListener('abort', () => void this.close(run), { once: true });
     return run;
   }
 
