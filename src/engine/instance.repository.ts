@@ -15,6 +15,7 @@ export class Instances {
   /** Executor id of this process: a new one at each start, so that an earlier life's work can be told apart. */
   readonly id: string;
   private nameLock: SessionLock | null = null;
+  private taking: Promise<void> | null = null;
   /** Of our own heartbeats, on the process's clock: the last, and the first of those that followed without a gap. */
   private beats: { last: number; first: number } | null = null;
 
@@ -58,9 +59,21 @@ export class Instances {
       [this.id],
     );
     this.noteBeat();
-    // Its session may have been cut. While our old one is not over for the server, the next beat tries again.
-    if (alive === 1 && !this.nameLock?.held) await this.takeName();
+    if (alive === 1 && !this.nameLock?.held) this.takeNameAgain();
     return alive === 1;
+  }
+
+  /**
+   * Its session may have been cut. While our old one is not over for the server, the next beat tries again; none waits
+   * for it.
+   */
+  private takeNameAgain(): void {
+    this.taking ??= this.takeName()
+      .then(
+        () => {},
+        () => {},
+      )
+      .finally(() => (this.taking = null));
   }
 
   /**

@@ -20,6 +20,8 @@ export interface UpgradeFacts {
   identityChanged?: (TableName & { before: 'd' | 'n' })[];
   /** Roles we created on the target. */
   rolesCreated?: string[];
+  /** On the source, those whom the fence was ever to be for: a renamed role is still one of them. */
+  writers?: { oid: number; name: string }[];
   /** The bar on the target's roles, as it was before. */
   targetBar?: FenceRecord;
   /** Schema of the source when it was dumped, or when the target last followed it; any later DDL shows against it. */
@@ -65,6 +67,14 @@ export interface UpgradeFacts {
   leftovers?: string[];
   /** A problem that was met while a gate waited, and the one it is shown over. */
   watchProblem?: { told: ProblemDocument; over: ProblemDocument | null };
+}
+
+/** Oids, on that side, of the roles that were to be barred before, whatever they are called by now. */
+export function knownWriters({ writers = [], targetBar }: UpgradeFacts, side: 'source' | 'target'): number[] {
+  if (side === 'source') return writers.map(({ oid }) => oid);
+  return (targetBar?.roles ?? [])
+    .filter((role) => writers.some(({ name }) => name === role.name))
+    .map(({ oid }) => oid);
 }
 
 export interface ServerFacts {

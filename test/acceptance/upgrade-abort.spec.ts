@@ -109,13 +109,13 @@ describe('an upgrade that does not go through', () => {
     await scene.begin(lockstep, 'stuck', { deadlines: { drainMs: 1500 } });
     scene.follow(() => lockstep, 'stuck');
     await upgradeIn(lockstep, 'stuck', ['awaiting-approval']);
-    // An exclusive lock on the marker keeps the apply worker from going on.
+    // A lock on the marker keeps the apply worker from going on; it needs no transaction id, for which a slot would wait.
     const blocker = await scene.target.open(DATABASE);
     try {
       const [marker] = await blocker.rows<{ name: string }>(
         `select relname::text as name from pg_class where relnamespace = 'lockstep'::regnamespace and relname like 'marker%' and relkind = 'r'`,
       );
-      await blocker.execute(`begin; lock table lockstep."${marker!.name}" in access exclusive mode`);
+      await blocker.execute(`begin; lock table lockstep."${marker!.name}" in share row exclusive mode`);
       await lockstep.ok('POST', '/v1/upgrades/stuck/approve', { gate: 'switchover' });
       await inStep('stuck', 'drain');
       expect((await catalogsOf(scene.source)).settings).not.toEqual(settings);

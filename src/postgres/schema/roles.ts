@@ -70,10 +70,12 @@ export async function planRoles(source: Session, target: Session, options: RoleO
       plan.blockers.push({ role: role.name, reason: 'only a superuser can create this superuser on the target' });
     }
     const given = options.passwordsGiven?.includes(role.name) ?? false;
-    if (role.login && verifiers === null && !given) {
+    // One that is there already has a password, though it cannot be followed.
+    if (role.login && verifiers === null && !given && !found.has(role.name)) {
       plan.blockers.push({
         role: role.name,
-        reason: "the source's login may not read password verifiers (pg_authid) and no password is given",
+        reason:
+          "the source's login may not read password verifiers (pg_authid) and no password is given; create it on the target yourself, then try again",
       });
     }
   }

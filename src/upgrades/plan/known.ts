@@ -2,7 +2,7 @@ import { withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import type { ServersService } from '../../servers/servers.service.js';
 import { publisherConninfo } from '../../subscriptions/publisher-connection.js';
-import type { UpgradeFacts } from '../facts.js';
+import { knownWriters, type UpgradeFacts } from '../facts.js';
 import { type ObjectNames, objectNames } from '../object-names.js';
 import { barStatements, restoreStatements, type RestoreTo } from '../traffic/bar.js';
 import type { FencedRole, FenceRecord } from '../traffic/fence-record.js';
@@ -51,7 +51,8 @@ export class Known {
   /** @param recorded the plan of a fence that was begun already; else it is planned as it would be now */
   raised(side: Side, recorded?: FenceRecord): Promise<Bar> {
     return this.look(side, async (session, user) => {
-      const record = recorded ?? (await planWritersFence(session, this.request.writerRoles, user));
+      const record =
+        recorded ?? (await planWritersFence(session, this.request.writerRoles, user, knownWriters(this.facts, side)));
       return { roles: record.roles, statements: await barStatements(session, record) };
     });
   }

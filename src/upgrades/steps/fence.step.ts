@@ -5,6 +5,7 @@ import { lowerFence, raiseFence } from '../traffic/sql-fence.js';
 import type { WriterQuestion } from '../traffic/writers.js';
 import { Problem } from '../../problems/problem.js';
 import { readSubscriptions } from '../../postgres/catalog/subscriptions.js';
+import { knownWriters } from '../facts.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 
 /** Bars the writers of the source and ends their sessions. From here nobody may write until one side is opened. */
@@ -78,13 +79,18 @@ export async function lowerSourceFence(context: StepContext): Promise<Record<str
 
 /** Who has to be barred on that side, and how; refuses when somebody cannot be. */
 export async function planFor(context: StepContext, side: Side) {
-  return await planWritersFence(await context.act(side), context.request.writerRoles, await context.user(side));
+  const known = knownWriters(context.facts, side);
+  return await planWritersFence(await context.act(side), context.request.writerRoles, await context.user(side), known);
 }
 
 /** Whom a fence of that side is for. */
 export async function whoWrites(context: StepContext, side: Side): Promise<WriterQuestion> {
   const { writerRoles: requested } = context.request;
-  return { ...(requested === null ? {} : { requested }), excluded: await excludedRoles(context, side) };
+  return {
+    ...(requested === null ? {} : { requested }),
+    excluded: await excludedRoles(context, side),
+    known: knownWriters(context.facts, side),
+  };
 }
 
 /** Never barred: Lockstep's login, the user the other server connects as, owners of subscriptions. */

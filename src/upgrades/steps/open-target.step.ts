@@ -1,6 +1,6 @@
 import { Problem } from '../../problems/problem.js';
 import { refuseAdmitted } from '../traffic/admitted.js';
-import { proveBar } from '../traffic/prove-bar.js';
+import { compareRecord } from '../traffic/compare-record.js';
 import { openRoles, refuseUncommitted } from '../traffic/sql-fence.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
 import type { SwitchoverFacts } from '../facts.js';
@@ -19,6 +19,8 @@ import {
 
 const IDLE_SLOT_DEADLINE_MS = 5_000;
 const LATE_MS = 5_000;
+/** A source that is away this long after the drain is lost, not restarting. */
+const LOST_MS = 60_000;
 
 /** Publication and slot of the way back, before the first write on the target: whatever is written there is kept. */
 export const wayBackStep: UpgradeStep = {
@@ -51,17 +53,23 @@ async function nothingAfterTheFence(context: StepContext): Promise<void> {
 }
 
 /**
- * What was shown inside the fence holds for that moment: where the opening was held up it is shown again, while nobody
- * is let in yet.
+ * What was shown inside the fence holds for that moment: where the opening was held up it is shown again, unless it has
+ * taken place. A source that stays away is not waited for: the target has everything that was written before the fence.
  */
 async function nothingMeanwhile(context: StepContext): Promise<void> {
   const { switchover, targetBar } = context.facts;
   if (!isLate(switchover!)) return;
-  if (!(await proveBar(await context.connection('target'), targetBar!)).held) return;
+  const closed = await compareRecord(await context.act('target'), targetBar!, 'open');
+  if (!closed.some(({ ours }) => ours)) return;
   try {
     await nothingAfterTheFence(context);
   } catch (error) {
-    if (!(error instanceof Problem) || error.code !== 'CONFLICT') throw error;
+    if (!(error instanceof Problem)) throw error;
+    if (isAway(error) && since(switchover!) > LOST_MS) {
+      await context.event('source-not-asked', { reason: error.detail });
+      return;
+    }
+    if (error.code !== 'CONFLICT') throw error;
     throw new Problem('CONFLICT', `the target is not opened: ${error.detail}`, {
       ...error.options,
       hint: 'POST …/abort opens the source again, with everything that was written there.',
@@ -70,8 +78,16 @@ async function nothingMeanwhile(context: StepContext): Promise<void> {
 }
 
 /** Whether the opening was held up by something. */
-export function isLate({ drainedAt }: SwitchoverFacts): boolean {
-  return Date.now() - Date.parse(drainedAt!) > LATE_MS;
+export function isLate(passage: SwitchoverFacts): boolean {
+  return since(passage) > LATE_MS;
+}
+
+function since({ drainedAt }: SwitchoverFacts): number {
+  return Date.now() - Date.parse(drainedAt!);
+}
+
+function isAway({ code, options }: Problem): boolean {
+  return code === 'SERVER_UNREACHABLE' || (code === 'SERVER_TIMEOUT' && options.sqlstate === undefined);
 }
 
 /** Lets the writers in on the target. From here the way back is a rollback, not an abort. */

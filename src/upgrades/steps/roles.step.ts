@@ -3,6 +3,7 @@ import { followRoles, moreThanOnSource } from '../../postgres/schema/role-change
 import { createdRoles, createRoles, planRoles } from '../../postgres/schema/roles.js';
 import type { Session } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
+import { knownWriters } from '../facts.js';
 import { barredElsewhere } from '../traffic/bar.js';
 import { extendRecord, type FenceRecord, mergeRecords } from '../traffic/fence-record.js';
 import { planFence } from '../traffic/plan-fence.js';
@@ -80,6 +81,7 @@ async function carry(context: StepContext) {
   const found = await findWriterRoles(source, {
     ...(context.request.writerRoles === null ? {} : { requested: context.request.writerRoles }),
     excluded,
+    known: knownWriters(context.facts, 'source'),
   });
   if (found.blockers.length > 0) {
     const who = found.blockers.map(({ role, reason }) => `${role} ${reason}`).join('; ');
@@ -87,6 +89,8 @@ async function carry(context: StepContext) {
   }
   await tellAbsent(context, 'source', found);
   const writers = found.roles.map(({ name }) => name);
+  const earlier = (context.facts.writers ?? []).filter(({ oid }) => !found.roles.some((role) => role.oid === oid));
+  await context.record({ writers: [...earlier, ...found.roles.map(({ oid, name }) => ({ oid, name }))] });
   const passwords = context.writerPasswords();
   const barred = (context.facts.targetBar?.roles ?? []).map(({ name }) => name);
   const leave = await rolesUsedElsewhere(target);
@@ -156,11 +160,13 @@ async function barFurther(context: StepContext, writers: string[]): Promise<void
   const before = context.facts.targetBar!;
   const known = new Set(before.roles.map(({ oid }) => oid));
   const roles = (await rolesToBar(target, writers)).filter(({ oid }) => !known.has(oid));
-  if (roles.length === 0) return;
-  const further = await planFence(target, { roles, excluded: await excludedRoles(context, 'target') });
-  await context.record({ targetBar: extendRecord(before, further) });
+  if (roles.length > 0) {
+    const further = await planFence(target, { roles, excluded: await excludedRoles(context, 'target') });
+    await context.record({ targetBar: extendRecord(before, further) });
+  }
   try {
-    await barRoles(target, further);
+    // Also where nobody is new: a crash may have come between the record and the bar.
+    await barRoles(target, context.facts.targetBar!);
   } catch (error) {
     if (isRefusal(error)) await context.record({ targetBar: before });
     throw error;

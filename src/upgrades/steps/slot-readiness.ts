@@ -26,16 +26,19 @@ interface SlotAhead {
 export async function slotIsPossible(context: StepContext, { side, slot, subscription }: SlotAhead): Promise<void> {
   const { slotMs } = context.request.deadlines;
   for (const deadline = Date.now() + slotMs; ;) {
-    const began = Date.now();
+    context.signal.throwIfAborted();
     let left = await running(context, side, subscription);
+    if (left.length === 0) return;
+    // Of the waiting alone: over a slow connection a look takes its time, and says nothing of what it finds.
+    const began = Date.now();
     const awaited = new Set(left.map(({ xid }) => xid));
-    if (left.length > 0) await context.progress(`waiting until a slot can be made on the ${side}: ${named(left)}`);
+    await context.progress(`waiting until a slot can be made on the ${side}: ${named(left)}`);
     while (left.length > 0) {
       if (Date.now() > deadline) throw heldUp(side, slot, slotMs, left);
       await delay(POLL_MS, undefined, { signal: context.signal });
       left = (await running(context, side, subscription)).filter(({ xid }) => awaited.has(xid));
     }
-    if (Date.now() - began < SOON_MS) return;
+    if (Date.now() - began < SOON_MS || Date.now() > deadline) return;
   }
 }
 

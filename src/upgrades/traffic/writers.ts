@@ -9,6 +9,8 @@ import {
 import type { Session } from '../../postgres/session.js';
 
 export interface WriterQuestion {
+  /** Roles that were asked for under any name before: barred while they can write, renamed or in another group by now. */
+  known?: readonly number[];
   /** Roles to bar instead of those found. A group (NOLOGIN) stands for its LOGIN members. */
   requested?: string[];
   /** Never barred: Lockstep's login, the connection users and the subscription owners of both directions. */
@@ -39,13 +41,16 @@ export interface Writers {
 }
 
 /** Finds the roles to bar in the session's database. `WRITER_ROLES` says exactly who counts as able to write. */
-export async function findWriterRoles(session: Session, { requested, excluded }: WriterQuestion): Promise<Writers> {
+export async function findWriterRoles(session: Session, question: WriterQuestion): Promise<Writers> {
+  const { requested, excluded, known = [] } = question;
   const found = (await session.rows<WriterRow>(WRITER_ROLES)).filter((role) => !excluded.includes(role.name));
   const superusers = (await session.rows<{ name: string; sessions: number }>(SUPERUSER_LOGINS)).filter(
     (role) => !excluded.includes(role.name) || role.sessions > 0,
   );
   if (requested === undefined) return { roles: found, blockers: [], absent: [], notRequested: [], superusers };
-  const { roles, blockers, absent } = await resolveRequested(session, requested, excluded, found);
+  const { roles: named, blockers, absent } = await resolveRequested(session, requested, excluded, found);
+  const further = found.filter(({ oid }) => known.includes(oid) && !named.some((role) => role.oid === oid));
+  const roles = [...named, ...further];
   const notRequested = found.filter((role) => !roles.some(({ oid }) => oid === role.oid));
   return { roles, blockers, absent, notRequested, superusers };
 }
