@@ -69,6 +69,12 @@ export interface UpgradeFacts {
   watchProblem?: { told: ProblemDocument; over: ProblemDocument | null };
 }
 
+/** Of the facts, what is large: kept apart, so that neither a look at the upgrade nor a record moves it. */
+export const FINGERPRINTS = ['fingerprint', 'fingerprintOnTarget', 'targetFingerprint'] as const;
+export type Fingerprint = (typeof FINGERPRINTS)[number];
+/** Facts that may be taken back. */
+export type PassingFact = Exclude<keyof UpgradeFacts, Fingerprint>;
+
 /** Oids, on that side, of the roles that were to be barred before, whatever they are called by now. */
 export function knownWriters({ writers = [], targetBar }: UpgradeFacts, side: 'source' | 'target'): number[] {
   if (side === 'source') return writers.map(({ oid }) => oid);

@@ -41,6 +41,7 @@ export class UpgradeEntity {
   @Column('jsonb')
   preflight: PreflightResult[];
 
+  /** Without the fingerprints; see `UpgradeRepository.fingerprints`. */
   @Column('jsonb')
   facts: UpgradeFacts;
 

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import type { UpgradeFacts } from './facts.js';
+import { type Fingerprint, FINGERPRINTS, type PassingFact, type UpgradeFacts } from './facts.js';
 import { UpgradeEntity } from './upgrade.entity.js';
 import type { Gate, StepState, UpgradePhase } from './upgrade-request.js';
 
@@ -34,6 +34,10 @@ export type UpgradePatch = Partial<
     'phase' | 'awaiting' | 'writeTo' | 'preflight' | 'verification' | 'problem' | 'operationId' | 'openingAt'
   >
 >;
+
+function isFingerprint(fact: string): boolean {
+  return (FINGERPRINTS as readonly string[]).includes(fact);
+}
 
 @Injectable()
 export class UpgradeRepository {
@@ -124,15 +128,37 @@ export class UpgradeRepository {
     });
   }
 
+  /** What `find` leaves out of the facts: large, and of use to the steps alone. */
+  async fingerprints(name: string): Promise<Pick<UpgradeFacts, Fingerprint>> {
+    const [row] = await this.dataSource.query<{ fingerprints: Pick<UpgradeFacts, Fingerprint> }[]>(
+      'select fingerprints from lockstep.upgrade where name = $1',
+      [name],
+    );
+    return row?.fingerprints ?? {};
+  }
+
   /** Merges top-level members into the facts in one statement, so that no writer loses another's. */
   async record(name: string, facts: Partial<UpgradeFacts>): Promise<void> {
+    const entries = Object.entries(facts);
+    const small = entries.filter(([key]) => !isFingerprint(key));
+    // A column that is not set stays where it is, however large.
+    if (small.length === entries.length) {
+      await this.dataSource.query(
+        'update lockstep.upgrade set facts = facts || $2::jsonb, updated_at = now() where name = $1',
+        [name, JSON.stringify(facts)],
+      );
+      return;
+    }
+    const large = entries.filter(([key]) => isFingerprint(key));
     await this.dataSource.query(
-      'update lockstep.upgrade set facts = facts || $2::jsonb, updated_at = now() where name = $1',
-      [name, JSON.stringify(facts)],
+      `update lockstep.upgrade
+          set facts = facts || $2::jsonb, fingerprints = fingerprints || $3::jsonb, updated_at = now()
+        where name = $1`,
+      [name, JSON.stringify(Object.fromEntries(small)), JSON.stringify(Object.fromEntries(large))],
     );
   }
 
-  async forget(name: string, facts: (keyof UpgradeFacts)[]): Promise<void> {
+  async forget(name: string, facts: PassingFact[]): Promise<void> {
     await this.dataSource.query('update lockstep.upgrade set facts = facts - $2::text[] where name = $1', [
       name,
       facts,

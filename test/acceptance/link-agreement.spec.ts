@@ -103,7 +103,8 @@ describe.each([
     const server = '/v1/servers/source';
     await elsewhere.freshDatabase(database);
     const { host, port } = elsewhere;
-    expect((await ends.api.call('PATCH', server, { advertisedHost: host, advertisedPort: port })).status).toBe(200);
+    const moved = { advertisedHost: host, advertisedPort: port, password: ends.publisher.password };
+    expect((await ends.api.call('PATCH', server, moved)).status).toBe(200);
     await disable();
     const lost = ends.conninfo.replace(`port=${ends.publisher.port}`, `port=${port}`);
     await ends.onSubscriber(`alter subscription ${sub} connection ${literal(lost)}`);

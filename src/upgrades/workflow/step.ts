@@ -1,7 +1,7 @@
 import type { ConnectionTarget } from '../../postgres/connection.js';
 import type { Statement } from '../../postgres/ddl/statement.js';
 import type { Session } from '../../postgres/session.js';
-import type { RollbackVerification, UpgradeFacts } from '../facts.js';
+import type { PassingFact, RollbackVerification, UpgradeFacts } from '../facts.js';
 import type { PreflightResult } from '../preflight/check.js';
 import type { PreflightOptions } from '../preflight/options.js';
 import type { LinkVerification, VerificationProgress } from '../../verification/at-rest/link-verification.js';
@@ -23,7 +23,7 @@ export interface StepContext {
   readonly signal: AbortSignal;
   /** Stores facts before anything else happens; `facts` shows them from then on. */
   record(facts: Partial<UpgradeFacts>): Promise<void>;
-  forget(...facts: (keyof UpgradeFacts)[]): Promise<void>;
+  forget(...facts: PassingFact[]): Promise<void>;
   /** Whether an abort leaves that side as it is, lost or out of reach; `act` and `connection` reject for it. */
   isLeft(side: Side): boolean;
   /** As of the last look at the server, so also for one that is out of reach. */

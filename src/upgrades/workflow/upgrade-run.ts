@@ -7,7 +7,7 @@ import type { Session } from '../../postgres/session.js';
 import { LeaseLost } from '../../engine/engine.js';
 import type { Lease, Leases } from '../../engine/lease.repository.js';
 import type { Operations } from '../../operations/operations.js';
-import type { RollbackVerification, UpgradeFacts } from '../facts.js';
+import type { RollbackVerification, PassingFact, UpgradeFacts } from '../facts.js';
 import { Problem } from '../../problems/problem.js';
 import { objectNames, type ObjectNames } from '../object-names.js';
 import type { PreflightResult } from '../preflight/check.js';
@@ -68,7 +68,7 @@ export class UpgradeRun implements StepContext {
     this.facts = { ...this.facts, ...facts };
   }
 
-  async forget(...names: (keyof UpgradeFacts)[]): Promise<void> {
+  async forget(...names: PassingFact[]): Promise<void> {
     await this.services.repository.forget(this.name, names);
     const facts = { ...this.facts };
     for (const name of names) delete facts[name];

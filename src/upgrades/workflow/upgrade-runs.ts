@@ -34,7 +34,8 @@ export class UpgradeRuns implements OnApplicationShutdown {
         ? {}
         : (JSON.parse(this.secrets.open(upgrade.secrets, `upgrade ${name}`)) as Record<string, string>);
     for (const password of Object.values(passwords)) registerSecret(password);
-    const run = new UpgradeRun(upgrade, context.operationId, context.signal, passwords, {
+    const facts = { ...upgrade.facts, ...(await this.repository.fingerprints(name)) };
+    const run = new UpgradeRun({ ...upgrade, facts }, context.operationId, context.signal, passwords, {
       repository: this.repository,
       servers: this.servers,
       leases: this.leases,
