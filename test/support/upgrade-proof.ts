@@ -53,7 +53,7 @@ export async function operationEnds(lockstep: Lockstep, id: string): Promise<voi
       if (state === 'failed') throw new Error(JSON.stringify(problem));
       return state === 'succeeded';
     },
-    { within: 60_000 },
+    { within: 60_000, every: 200 },
   );
 }
 

@@ -19,6 +19,8 @@ export interface UpgradeView {
 }
 
 export const DATABASE = 'orders';
+/** Between looks at an upgrade: each costs the service as much as a small step of it. */
+const LOOK_MS = 200;
 
 /** Two servers, a loaded database on the first, and writers that follow `writeTo`. */
 export class UpgradeScene {
@@ -89,7 +91,7 @@ export class UpgradeScene {
           () => {},
         )
         .finally(() => {
-          if (this.follower) this.follower = setTimeout(look, 50);
+          if (this.follower) this.follower = setTimeout(look, LOOK_MS);
         });
     };
     this.follower = setTimeout(look, 0);
@@ -144,7 +146,7 @@ export async function upgradeIn(
       if (phases.includes(body.phase)) return body;
       throw new Error(`phase ${body.phase}: ${JSON.stringify(body.problem)}`);
     },
-    { within, every: 100 },
+    { within, every: LOOK_MS },
   );
   if (ended) throw new Error(`the upgrade is ${view.phase}: ${JSON.stringify(view.problem)}\n${lockstep.logTail()}`);
   return view;
