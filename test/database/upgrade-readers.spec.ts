@@ -6,7 +6,7 @@ import type { StreamedTransaction } from '../../src/postgres/replication/streame
 import type { UpgradeRepository } from '../../src/upgrades/upgrade.repository.js';
 import type { UpgradeFacts } from '../../src/upgrades/facts.js';
 import { objectNames } from '../../src/upgrades/object-names.js';
-import { preSwitchoverStep } from '../../src/upgrades/steps/pre-switchover.step.js';
+import { verifiedReaders } from '../../src/upgrades/steps/pre-switchover.step.js';
 import { GateWatch } from '../../src/upgrades/workflow/gate-watch.js';
 import { Readers } from '../../src/upgrades/workflow/readers.js';
 import type { Side, StepContext } from '../../src/upgrades/workflow/step.js';
@@ -98,12 +98,17 @@ describe('readers of an upgrade', () => {
   } as unknown as StepContext;
 
   const onSource = (sql: string) => link.publisher.run(DATABASE, sql);
+  /** What is done with the readers before a fence. */
+  async function beforeTheFence(): Promise<void> {
+    const verified = await verifiedReaders(context);
+    verified.refuseFutileFence(await verified.advance(context.signal));
+  }
   const touch = (ids: string) => onSource(`update sales.orders set customer = customer + 1 where id in (${ids})`);
 
   it('bring the verified LSN forward by what was touched, however much, without comparing everything again', async () => {
     const before = facts.verifiedLsn!;
     await onSource(`insert into sales.by_index select 'm' || i, 'many', null from generate_series(1, 51000) i`);
-    await preSwitchoverStep.run(context);
+    await beforeTheFence();
     expect(verifications).toBe(1);
     expect(parseLsn(facts.verifiedLsn!) > parseLsn(before)).toBe(true);
     await touch('1, 2, 3');
@@ -184,13 +189,13 @@ describe('readers of an upgrade', () => {
       await readers.catchUp(30_000);
     };
     await onSource('truncate sales.insert_only');
-    await expect(preSwitchoverStep.run(context)).rejects.toMatchObject({
+    await expect(beforeTheFence()).rejects.toMatchObject({
       detail: expect.stringContaining('truncated'),
       options: { hint: expect.stringContaining('hold back TRUNCATE') },
     });
     expect(verifications).toBe(2);
     meanwhile = async () => {};
-    await preSwitchoverStep.run(context);
+    await beforeTheFence();
     expect(verifications).toBe(3);
   });
 

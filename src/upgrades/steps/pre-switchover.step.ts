@@ -2,6 +2,7 @@ import { readFingerprint } from '../../postgres/schema/fingerprint.js';
 import { transferSequences } from '../../postgres/schema/sequences.js';
 import { Problem } from '../../problems/problem.js';
 import { pollUntil } from '../workflow/poll.js';
+import type { Readers } from '../workflow/readers.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 import { slotLag } from './initial-copy.step.js';
 import { followReadOnly, refuseReadOnly } from './read-only.js';
@@ -24,14 +25,7 @@ export const preSwitchoverStep: UpgradeStep = {
     await followReadOnly(context, roles.ours);
     await refuseReadOnly(context, roles.writers);
     const followed = await followSchema(context);
-    const readers = await context.readers('forward');
-    if (readers.failed) throw readers.failed;
-    await readers.catchUp(context.request.deadlines.drainMs);
-    await readers.forgetIfRewritten();
-    if (readers.needsVerification) {
-      await context.progress('verifying once more: the last verification does not carry any more');
-      await readers.verify(context);
-    }
+    const readers = await verifiedReaders(context);
     await slotIsPossible(context, {
       side: 'target',
       slot: context.names.backSlot,
@@ -57,6 +51,19 @@ export const preSwitchoverStep: UpgradeStep = {
     };
   },
 };
+
+/** The forward readers, with a verification to build on: where the last one does not carry any more, after another. */
+export async function verifiedReaders(context: StepContext): Promise<Readers> {
+  const readers = await context.readers('forward');
+  if (readers.failed) throw readers.failed;
+  await readers.catchUp(context.request.deadlines.drainMs);
+  await readers.forgetIfRewritten();
+  if (readers.needsVerification) {
+    await context.progress('verifying once more: the last verification does not carry any more');
+    await readers.verify(context);
+  }
+  return readers;
+}
 
 /** Waits until what is left to drain inside the fence is little. */
 export async function lagIsLittle(context: StepContext, publisher: Side, slot: string): Promise<void> {
