@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
+import { ageOperations } from '../support/state-text.js';
 import { stateAsText } from '../support/state-text.js';
 import { catalogsOf, holds, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
 import { DATABASE, upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
@@ -79,6 +80,7 @@ describe('an upgrade that does not go through', () => {
     await lockstep.ended(10_000);
     lockstep.arm();
     await lockstep.launch();
+    await ageOperations(lockstep, 60);
     // Until the abort that nobody carries is ended, another one is refused.
     const answered = await eventually(
       async () => {

@@ -12,7 +12,7 @@ it('a role that was asked for is one to bar under another name and in another gr
   try {
     await session.execute(
       `create role renamed_group; create role renamed_one login; create role renamed_two login in role renamed_group;
-       create table t (id integer); grant insert on t to renamed_one, renamed_two`,
+       create table public.t (id integer); grant insert on public.t to renamed_one, renamed_two`,
     );
     const requested = ['renamed_one', 'renamed_group'];
     const before = await findWriterRoles(session, { requested, excluded: [] });
@@ -22,7 +22,7 @@ it('a role that was asked for is one to bar under another name and in another gr
     const after = await findWriterRoles(session, { requested, excluded: [], known });
     expect(after.roles.map(({ name }) => name).sort()).toEqual(['renamed_now', 'renamed_two']);
     expect(after.absent.map(({ role }) => role)).toEqual(requested);
-    await session.execute('revoke insert on t from renamed_two');
+    await session.execute('revoke insert on public.t from renamed_two');
     const later = await findWriterRoles(session, { requested, excluded: [], known });
     expect(later.roles.map(({ name }) => name)).toEqual(['renamed_now']);
   } finally {
