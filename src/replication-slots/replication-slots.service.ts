@@ -29,6 +29,8 @@ import { ownership, type SlotView } from './slot-view.js';
 export interface CreateSlotOptions extends ChangeOptions {
   /** How long to wait for running transactions; then the problem names those still in the way. */
   deadlineMs?: number;
+  /** Told whether it was made: null once the server is asked, and what is known from its answer. */
+  onMade?: (made: boolean | null) => void;
 }
 
 export const DEFAULT_SLOT_DEADLINE_MS = 30_000;
@@ -67,7 +69,7 @@ export class ReplicationSlotsService {
     server: string,
     database: string | null,
     spec: ReplicationSlotSpec,
-    { dryRun = false, deadlineMs = DEFAULT_SLOT_DEADLINE_MS }: CreateSlotOptions = {},
+    { dryRun = false, deadlineMs = DEFAULT_SLOT_DEADLINE_MS, onMade = () => {} }: CreateSlotOptions = {},
   ): Promise<Change<SlotView>> {
     // What the version cannot do is refused before any connection is made.
     createReplicationSlot(spec, (await this.servers.facts(server)).versionNum);
@@ -81,12 +83,20 @@ export class ReplicationSlotsService {
         return { statements: planned, result: null };
       }
       try {
+        onMade(null);
         await carryOut(session, statements);
+        onMade(true);
       } catch (error) {
+        if (isRefusal(error)) onMade(false);
         throw await this.withBlockers(server, deadlineMs, error);
       }
       return { statements: planned, result: await this.get(server, spec.name) };
     });
+  }
+
+  /** Rejects with ALREADY_EXISTS. */
+  async requireFree(server: string, name: string): Promise<void> {
+    await this.inServer(server, (session) => requireFree(session, name));
   }
 
   /**
@@ -267,6 +277,12 @@ function missedBy(name: string, owner: string): Problem {
 async function requireFree(session: Session, name: string): Promise<void> {
   const [existing] = await readReplicationSlots(session, name);
   if (existing) throw new Problem('ALREADY_EXISTS', `there is a replication slot ${JSON.stringify(name)} already`);
+}
+
+/** An answer of the server, and not the end of its life. */
+function isRefusal(error: unknown): boolean {
+  const state = error instanceof Problem ? error.options.sqlstate : undefined;
+  return state !== undefined && !/^(08|57P)/.test(state);
 }
 
 function requireInactive(slot: ReplicationSlot): void {

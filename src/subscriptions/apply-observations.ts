@@ -15,6 +15,8 @@ export interface ApplyEvidence {
   watchedMs: number;
   /** How long no look has seen an apply worker; 0 at the first such look; null: there is one, or none is wanted. */
   absentMs: number | null;
+  /** How long no look has seen an apply worker that had received anything; as `absentMs` otherwise. */
+  deafMs: number | null;
   /** Apply errors that were counted while the position stood. */
   apply: Failures | null;
   /** Copy errors that were counted while no copy was finished. */
@@ -47,6 +49,7 @@ interface Memory {
   position: bigint | null;
   copied: bigint;
   absentSince: number | null;
+  deafSince: number | null;
   apply: Rise | null;
   sync: Rise | null;
   still: { since: number; sign: string; walEnd: Lsn } | null;
@@ -76,6 +79,7 @@ export class ApplyObservations {
     return {
       watchedMs: now - memory.first,
       absentMs: memory.absentSince === null ? null : now - memory.absentSince,
+      deafMs: memory.deafSince === null ? null : now - memory.deafSince,
       apply: failures(memory.apply, now),
       sync: failures(memory.sync, now),
       still:
@@ -90,6 +94,7 @@ function remember(before: Memory | null, { subscription, position, walEnd }: App
   const { enabled, errors, tables, workers } = subscription;
   const worker = workers.find(({ kind }) => kind === 'apply');
   const absent = enabled && worker === undefined;
+  const deaf = enabled && (worker?.receivedLsn ?? null) === null;
   const was = before?.errors ?? null;
   const copied = BigInt(tables.length - tables.filter(isUncopied).length);
   const sign = JSON.stringify([worker?.lastMessageAt ?? null, position?.toString() ?? null]);
@@ -99,6 +104,7 @@ function remember(before: Memory | null, { subscription, position, walEnd }: App
     at: now,
     errors,
     absentSince: absent ? (before?.absentSince ?? now) : null,
+    deafSince: deaf ? (before?.deafSince ?? now) : null,
     position,
     copied,
     // What was gained since the last look may have come after the error.

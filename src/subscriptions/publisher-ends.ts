@@ -69,6 +69,12 @@ export class PublisherEnds {
     return connection === null ? null : findPublisher(connection, await this.addresses());
   }
 
+  /** Whether the server is known to have no slot of that name. */
+  async isWithoutSlot(server: string, slot: string): Promise<boolean> {
+    const { slots } = await this.slotsOf(server);
+    return slots !== null && !slots.some(({ name }) => name === slot);
+  }
+
   /** One look at each publisher, however many subscriptions it has. */
   private async complete(side: SubscriberSide): Promise<SubscriptionView[]> {
     const addresses = await this.addresses();

@@ -2,7 +2,6 @@ import { Injectable } from '@nestjs/common';
 import { carryOut, type Change, type ChangeOptions, type Place, plan } from '../changes/change.js';
 import { failpoint } from '../engine/failpoints.js';
 import { registerSecret } from '../observability/redact.js';
-import { readReplicationSlots } from '../postgres/catalog/replication-slots.js';
 import { readMissingPublications } from '../postgres/catalog/publication-tables.js';
 import { readSubscriptions } from '../postgres/catalog/subscriptions.js';
 import { ANSWER_GRACE_MS } from '../postgres/connection.js';
@@ -47,8 +46,19 @@ type ConnectedRequest = CreateSubscriptionRequest & {
   publisherVersion: number | null;
 };
 
+interface RunOptions {
+  dryRun?: boolean;
+  timeoutMs?: number;
+  /** Called right before CREATE SUBSCRIPTION is sent. */
+  sending?: () => unknown;
+}
+
+/** Whether this creation has made its slot; null: that is not known. */
+interface SlotFate {
+  made: boolean | null;
+}
+
 const STATEMENT_TIMEOUT_MS = 60_000;
-const LOOK_MS = 5_000;
 
 /** CREATE SUBSCRIPTION and the slot that goes with it. */
 @Injectable()
@@ -89,11 +99,15 @@ export class SubscriptionCreation {
     const known = await this.ends.publisherBy(connection);
     // As last seen: a publisher that is away, or that only the subscriber reaches, is no reason not to ask the latter.
     const publisherVersion = known === null ? null : (await this.servers.facts(known.server)).versionNum;
-    const create = () =>
-      this.runCreate(server, database, { ...request, connection, publisherVersion }, dryRun, slotDeadlineMs);
+    const create = (fate: SlotFate = { made: false }) => {
+      const asked = { ...request, connection, publisherVersion };
+      // Where the subscriber fails it does not say whether it had made the slot.
+      const sending = () => (fate.made = null);
+      return this.runCreate(server, database, asked, { dryRun, timeoutMs: slotDeadlineMs, sending });
+    };
     try {
       const slot = request.options?.createSlot === false ? null : requireSlotName(request);
-      const isOurs = known !== null && slot !== null && !dryRun && (await this.isFree(known.server, slot));
+      const isOurs = known !== null && slot !== null && !dryRun && (await this.ends.isWithoutSlot(known.server, slot));
       if (!isOurs) return await create();
       return await this.guarded({ server, database }, known, request.name, slot, create);
     } catch (error) {
@@ -117,7 +131,7 @@ export class SubscriptionCreation {
     const connection = publisherConninfo(await this.servers.advertisedTarget(publisher.server, publisher.database));
     const given = request.options ?? {};
     if (given.createSlot === false || given.slotName === null) {
-      return this.runCreate(server, database, { ...request, connection, publisherVersion }, dryRun);
+      return this.runCreate(server, database, { ...request, connection, publisherVersion }, { dryRun });
     }
     const slotName = requireSlotName(request);
     const slot = { name: slotName, kind: 'logical' as const, ...(given.failover ? { failover: true } : {}) };
@@ -125,19 +139,18 @@ export class SubscriptionCreation {
     const withoutSlot = { ...request, connection, publisherVersion, options };
     // What the subscriber would refuse is refused before the slot exists.
     await this.inSubscriber(server, database, (session) => checkCreate(session, withoutSlot));
+    await this.slots.requireFree(publisher.server, slotName);
     if (dryRun) {
       const slotPlan = plan(publisher, createReplicationSlot(slot, publisherVersion));
-      const { statements, warnings } = await this.runCreate(server, database, withoutSlot, true);
+      const { statements, warnings } = await this.runCreate(server, database, withoutSlot, { dryRun });
       return { statements: [...slotPlan, ...statements], result: null, warnings };
     }
     const deadline = slotDeadlineMs === undefined ? {} : { deadlineMs: slotDeadlineMs };
-    const refused = (error: unknown) => {
-      throw isRefusal(error) ? new SlotRefused(error) : error;
-    };
-    return this.guarded({ server, database }, publisher, request.name, slotName, async () => {
-      const created = await this.slots.create(publisher.server, publisher.database, slot, deadline).catch(refused);
+    return this.guarded({ server, database }, publisher, request.name, slotName, async (fate) => {
+      const onMade = (made: boolean | null) => (fate.made = made);
+      const created = await this.slots.create(publisher.server, publisher.database, slot, { ...deadline, onMade });
       await failpoint('subscription.create.slot');
-      const change = await this.runCreate(server, database, withoutSlot, false);
+      const change = await this.runCreate(server, database, withoutSlot);
       return { ...change, statements: [...created.statements, ...change.statements] };
     });
   }
@@ -146,14 +159,14 @@ export class SubscriptionCreation {
     server: string,
     database: string,
     request: ConnectedRequest,
-    dryRun: boolean,
-    timeoutMs = STATEMENT_TIMEOUT_MS,
+    { dryRun = false, timeoutMs = STATEMENT_TIMEOUT_MS, sending = () => {} }: RunOptions = {},
   ): Promise<Creation> {
     const warnings = ignoredOptions(request.options ?? {}, request.publisherVersion);
     const create = async (session: Session): Promise<Creation> => {
       const statements = await checkCreate(session, request);
       const planned = plan({ server, database }, statements);
       if (dryRun) return { statements: planned, result: null, warnings };
+      sending();
       await carryOut(session, statements);
       return { statements: planned, result: { name: request.name }, warnings };
     };
@@ -196,48 +209,39 @@ export class SubscriptionCreation {
     });
   }
 
-  /** Whether the publisher is known to have no slot of that name: one that is there afterwards is ours. */
-  private async isFree(publisher: string, slot: string): Promise<boolean> {
-    try {
-      return (
-        (await this.servers.look(publisher, undefined, LOOK_MS, (session) => readReplicationSlots(session, slot)))
-          .length === 0
-      );
-    } catch (error) {
-      if (error instanceof Problem && error.code !== 'INTERNAL') return false;
-      throw error;
-    }
-  }
-
   /** Creates a slot with its subscription; the slot is recorded before, so that it is known whatever dies meanwhile. */
   private async guarded(
     subscriber: Place,
     publisher: Place,
     subscription: string,
     slot: string,
-    create: () => Promise<Creation>,
+    create: (fate: SlotFate) => Promise<Creation>,
   ): Promise<Creation> {
     const record = await this.left.recordCreation(subscriber, publisher, subscription, slot);
+    const fate: SlotFate = { made: false };
     try {
-      const creation = await create();
+      const creation = await create(fate);
       await this.left.forget([record]);
       return creation;
     } catch (error) {
-      if (!(error instanceof SlotRefused)) {
-        throw await this.withoutOrphan(subscriber, publisher.server, subscription, slot, record, error);
+      if (fate.made !== false) {
+        throw await this.withoutOrphan(subscriber, publisher.server, subscription, slot, { record, ...fate }, error);
       }
       await this.left.forget([record]);
-      throw error.cause;
+      throw error;
     }
   }
 
-  /** Drops the slot made for a subscription that came to nothing; where that is not certain, says what is left. */
+  /**
+   * Drops the slot that was made for a subscription that came to nothing; where that is not certain, says what may be
+   * left. One of which it is not known who made it may be another's by now: that is left to whoever asks for it.
+   */
   private async withoutOrphan(
     { server, database }: Place,
     publisher: string,
     subscription: string,
     slot: string,
-    record: string,
+    { record, made }: SlotFate & { record: string },
     error: unknown,
   ): Promise<unknown> {
     let needed: boolean | null = null;
@@ -245,34 +249,28 @@ export class SubscriptionCreation {
       const exists = await this.inSubscriber(server, database, (session) => readSubscriptions(session, subscription));
       // The answer was lost, not the deed: the subscription exists and needs its slot.
       needed = exists.some(({ settings }) => settings.slotName === slot);
-      if (!needed && !(await this.isFree(publisher, slot))) await this.slots.drop(publisher, slot);
+      if (!needed && !(await this.ends.isWithoutSlot(publisher, slot))) {
+        if (made === null) return mayBeLeft(error, publisher, slot);
+        await this.slots.drop(publisher, slot);
+      }
       await this.left.forget([record]);
       return error;
     } catch {
       // Else a look at the subscriber decides.
-      if (needed === false) await this.left.confirm([record]);
-      if (!(error instanceof Problem)) return error;
-      const left = { server: publisher, slot };
-      return new Problem(error.code, `${error.detail}; the slot ${slot} may be left behind on ${publisher}`, {
-        ...error.options,
-        extra: { ...error.options.extra, slotLeft: left },
-        cause: error,
-      });
+      if (needed === false && made) await this.left.confirm([record]);
+      return mayBeLeft(error, publisher, slot);
     }
   }
 }
 
-/** The publisher said that it made no slot: one of that name is another's. */
-class SlotRefused extends Error {
-  constructor(cause: unknown) {
-    super('the slot was refused', { cause });
-  }
-}
-
-/** An answer of the server, and not the end of its life. */
-function isRefusal(error: unknown): boolean {
-  const state = error instanceof Problem ? error.options.sqlstate : undefined;
-  return state !== undefined && !/^(08|57P)/.test(state);
+function mayBeLeft(error: unknown, publisher: string, slot: string): unknown {
+  if (!(error instanceof Problem)) return error;
+  const left = { server: publisher, slot };
+  return new Problem(error.code, `${error.detail}; the slot ${slot} may be left behind on ${publisher}`, {
+    ...error.options,
+    extra: { ...error.options.extra, slotLeft: left },
+    cause: error,
+  });
 }
 
 /** The statements, once it is known that the server's version takes them and the name is free. */

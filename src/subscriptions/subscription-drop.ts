@@ -60,10 +60,14 @@ export function dropWarnings(view: SubscriptionView, slot: 'drop' | 'keep'): Sub
  */
 const PUBLISHER_STATES = new Set(['08006', '08001', '57014', 'XX000']);
 
+/** Whether the drop failed for the publisher's sake, and the session can go on. */
+export function isFromPublisher(session: Session, error: unknown): error is Problem {
+  return error instanceof Problem && session.alive && PUBLISHER_STATES.has(error.options.sqlstate ?? '');
+}
+
 /** DROP SUBSCRIPTION fails as a whole when its slot cannot be dropped: nothing was changed, and there is a way out. */
 export function explainDropFailure(session: Session, view: SubscriptionView, error: unknown): unknown {
-  const fromPublisher = error instanceof Problem && session.alive && PUBLISHER_STATES.has(error.options.sqlstate ?? '');
-  if (!fromPublisher) return error;
+  if (!isFromPublisher(session, error)) return error;
   return new Problem(
     'CONFLICT',
     `the slot could not be dropped on the publisher, so nothing was dropped: ${error.detail}`,

@@ -34,12 +34,11 @@ export class SubscriptionSlotOwners {
     const found: FoundOwners = { owners: new Map(), unanswered: [] };
     if (logical.length === 0) return found;
     const addresses = await this.ends.addresses();
-    const publisher = addresses.filter(({ name }) => name === search.server);
     const names = addresses.map(({ name }) => name);
     const next = async () => {
       for (let name = names.shift(); name !== undefined; name = names.shift()) {
         try {
-          await within(ASK_MS, this.ask(name, { ...search, slots: logical }, publisher, found.owners));
+          await within(ASK_MS, this.ask(name, { ...search, slots: logical }, addresses, found.owners));
         } catch (error) {
           if (!(error instanceof Problem)) throw error;
           found.unanswered.push(name);
@@ -52,17 +51,17 @@ export class SubscriptionSlotOwners {
 
   private async ask(
     server: string,
-    { slots }: OwnerSearch,
-    publisher: ServerAddress[],
+    { server: publisher, slots }: OwnerSearch,
+    addresses: ServerAddress[],
     owners: Map<string, SlotOwner>,
   ): Promise<void> {
     const subscriptions = await this.servers.look(server, undefined, ASK_MS, readSubscriptionSlots);
     for (const subscription of subscriptions) {
       const slot = slots.find(({ name }) => name === subscription.slotName);
-      const reads = slot && readsFrom(subscription, publisher, slot.database);
-      if (!slot || reads === false) continue;
+      const reads = slot && readsFrom(subscription, publisher, addresses, slot.database);
+      if (!slot || reads === false || (reads === null && owners.has(slot.name))) continue;
       const { name, database } = subscription;
-      const doubt = reads === null ? '; by its name only, for the connection string may not be read' : '';
+      const doubt = reads === null ? `; by its name only, for ${whyInDoubt(subscription)}` : '';
       const detail = `subscription ${JSON.stringify(name)} of database ${JSON.stringify(database)} on ${server}${doubt}`;
       owners.set(slot.name, { kind: 'subscription', name, server, database, live: true, detail });
     }
@@ -96,16 +95,32 @@ export class SubscriptionSlotOwners {
   }
 }
 
-/** Whether the subscription's connection leads to that server and database; null when it may not be read. */
+/**
+ * Whether the subscription's connection leads to that server and database; null when it may not be read, or leads to no
+ * registered server: a server has more addresses than it is registered with.
+ */
 function readsFrom(
   { conninfo }: SubscriptionSlot,
-  publisher: ServerAddress[],
+  publisher: string,
+  addresses: ServerAddress[],
   database: string | null,
 ): boolean | null {
   if (conninfo === null) return null;
   try {
-    return findPublisher(parseConninfo(conninfo), publisher)?.database === database;
+    const connection = parseConninfo(conninfo);
+    // Two names may be one server's: its own come first.
+    const own = addresses.filter(({ name }) => name === publisher);
+    const found = findPublisher(connection, own) ?? findPublisher(connection, addresses);
+    if (found !== null) return found.server === publisher && found.database === database;
+    // A logical slot is read from in its own database only.
+    return (connection.dbname ?? connection.user ?? database) === database ? null : false;
   } catch {
     return null;
   }
+}
+
+function whyInDoubt({ conninfo }: SubscriptionSlot): string {
+  return conninfo === null
+    ? 'the connection string may not be read'
+    : 'the connection string leads to no registered server';
 }

@@ -114,6 +114,24 @@ describe('the state of a subscription', () => {
     expect(at(11, none, null).state).toBe('stalled');
   });
 
+  it('is stalled when each worker ends before it has received anything, though nothing is counted', () => {
+    const at = look({ ...SERVING, senderState: null });
+    const started = { tables: [table('initializing')], workers: [worker('2026-01-01T00:00:00.000Z', null)] };
+    const ended = { tables: started.tables, workers: [], originLsn: null };
+    expect(at(0, ended, null).state).toBe('initializing');
+    expect(at(5, started, null).state).toBe('initializing');
+    expect(at(11, ended, null)).toMatchObject({
+      state: 'stalled',
+      reason: expect.stringContaining('none that was seen before had received anything'),
+    });
+    expect(at(61, started, null)).toMatchObject({
+      state: 'stalled',
+      reason: expect.stringMatching(/within 61 s had received anything.*server log/),
+    });
+    const well = { tables: started.tables, workers: [worker()] };
+    expect(at(62, well, null).state).toBe('initializing');
+  });
+
   it('is catching up while the publisher sends what is older, or nothing has come yet', () => {
     expect(look({ ...SERVING, senderState: 'catchup' })(0).state).toBe('catching-up');
     expect(look()(0, { workers: [worker('2026-01-01T00:00:00.000Z', null)] }).state).toBe('catching-up');

@@ -55,6 +55,11 @@ export function stateOf(subscription: Subscription, evidence: ApplyEvidence, end
   }
   const unready = tables.filter(({ state }) => state !== 'ready');
   if (unready.some(({ state }) => state === 'copying')) return { state: 'copying', reason: waiting(unready.length) };
+  // A connection that is refused, or a worker that ends before it applies anything, is counted by no version.
+  if (end.senderState === null && evidence.deafMs !== null && evidence.deafMs >= STILL_MS) {
+    const nothing = `no apply worker seen within ${seconds(evidence.deafMs)} had received anything`;
+    return { state: 'stalled', reason: `${nothing}${because(end)}; see the server log of the subscriber` };
+  }
   if (unready.some(({ state }) => state === 'initializing')) {
     return { state: 'initializing', reason: waiting(unready.length) };
   }
@@ -72,14 +77,15 @@ export function stateOf(subscription: Subscription, evidence: ApplyEvidence, end
 
 function withoutWorker(
   { errors, originLsn, settings }: Subscription,
-  { absentMs, watchedMs, apply }: ApplyEvidence,
+  { absentMs, deafMs, watchedMs, apply }: ApplyEvidence,
   end: ServingEnd,
 ): StateVerdict {
-  const young = (absentMs ?? 0) < START_WITHIN_MS;
+  const young = (deafMs ?? 0) < START_WITHIN_MS;
   if (young && originLsn === null && end.obstacle === null && (errors === null || errors.apply === 0)) {
     return { state: 'initializing', reason: 'its apply worker is not running yet' };
   }
   const since = absentMs === null || absentMs === 0 ? '' : ` (for ${seconds(absentMs)}, at least)`;
+  const deaf = (deafMs ?? 0) > (absentMs ?? 0) ? ', and none that was seen before had received anything' : '';
   const slotless = settings.slotName === null ? ' (it has no slot)' : '';
   const counts =
     errors === null
@@ -87,7 +93,7 @@ function withoutWorker(
       : errors.apply > 0
         ? `; ${apply ? counted(apply, 'apply') : toldBefore(errors.apply, watchedMs)}`
         : '; no apply error was counted';
-  return { state: 'stalled', reason: `no apply worker is running${since}${slotless}${because(end)}${counts}` };
+  return { state: 'stalled', reason: `no apply worker is running${since}${deaf}${slotless}${because(end)}${counts}` };
 }
 
 function toldBefore(count: number, watchedMs: number): string {

@@ -124,11 +124,12 @@ export class PatchSubscriptionDto {
   @IsBoolean()
   copyData?: boolean;
 
+  // Those of the creation only are read too, so that the refusal says what to do instead.
   @ApiPropertyOptional({ type: SubscriptionSettingsDto })
   @ValidateIf(present)
   @ValidateNested()
-  @Type(() => SubscriptionSettingsDto)
-  options?: SubscriptionSettingsDto;
+  @Type(() => SubscriptionOptionsDto)
+  options?: SubscriptionOptionsDto;
 }
 
 export class RefreshSubscriptionDto {

@@ -31,6 +31,7 @@ import {
   dropWarnings,
   explainDropFailure,
   isDroppedUnheard,
+  isFromPublisher,
   type SlotLeft,
   slotLeftBy,
 } from './subscription-drop.js';
@@ -185,17 +186,24 @@ export class SubscriptionsService {
       const current = await requireSubscription(session, name);
       requireUnchanged(current, view);
       const statements = dropStatements(current, slot, session.versionNum);
-      const planned = plan({ server, database }, statements);
-      const warnings = dropWarnings(view, slot);
+      let planned = plan({ server, database }, statements);
+      const hindered = dropWarnings(view, slot);
+      const warnings = dryRun && hindered.length > 0 && (await this.isSlotGone(view)) ? [] : hindered;
       if (dryRun) return { statements: planned, result: null, warnings };
       let left: LeftBehind = { slotLeft: null, tableSlotsLeft: [] };
       if (isDroppedUnheard(current, slot)) {
         left = await this.dropUnheard(session, { server, database }, view, statements);
       } else {
-        await carryOut(session, statements).catch(async (error: unknown) => {
+        try {
+          await carryOut(session, statements);
+        } catch (error) {
           if ((await this.lookAgain(session, view)) === 'gone') throw unknownSubscription(name);
-          throw explainDropFailure(session, view, error);
-        });
+          const slotIsGone = isFromPublisher(session, error) && (await this.isSlotGone(view));
+          if (!slotIsGone) throw explainDropFailure(session, view, error);
+          const unheard = dropStatements(current, 'keep', session.versionNum);
+          planned = plan({ server, database }, unheard);
+          left = await this.dropUnheard(session, { server, database }, view, unheard, slotIsGone);
+        }
       }
       await this.needs.forget({ server, database, oid: view.oid });
       return { statements: planned, result: { name, ...left }, warnings };
@@ -211,6 +219,7 @@ export class SubscriptionsService {
     place: PublisherPlace,
     view: SubscriptionView,
     [lock, ...rest]: Statement[],
+    slotIsGone = false,
   ): Promise<LeftBehind> {
     const { systemIdentifier } = await this.servers.facts(place.server);
     const records: string[] = [];
@@ -219,7 +228,7 @@ export class SubscriptionsService {
         await carryOut(session, [lock!]);
         requireUnchanged(await requireSubscription(session, view.name), view);
         const slots = await readSynchronizationSlots(session, String(view.oid), systemIdentifier);
-        const slotLeft = slotLeftBy(view);
+        const slotLeft = slotIsGone ? null : slotLeftBy(view);
         const tableSlotsLeft = slots.flatMap((slot) => slotLeftBy(view, slot) ?? []);
         for (const left of [...(slotLeft === null ? [] : [slotLeft]), ...tableSlotsLeft]) {
           records.push(await this.recordLeft(place.server, place.database, view, left));
@@ -239,6 +248,11 @@ export class SubscriptionsService {
       if (records.length === 0 && now === 'gone') throw unknownSubscription(view.name);
       throw error;
     }
+  }
+
+  /** Somebody dropped it on the publisher, or an earlier drop did whose answer was lost. */
+  private async isSlotGone({ publisher, slotName }: SubscriptionView): Promise<boolean> {
+    return publisher !== null && slotName !== null && this.ends.isWithoutSlot(publisher.server, slotName);
   }
 
   /** What is certain of the subscription: somebody else may have dropped it at the same time. */

@@ -216,6 +216,10 @@ describe.each([
     expect(streaming.workers).toMatchObject([{ kind: 'apply' }]);
     expect(streaming.tables.map(({ state }: { state: string }) => state)).toEqual(['ready', 'ready']);
     expect(typeof streaming.lag.bytes).toBe('number');
+    expect(await api.call('PATCH', path, { options: { copyData: true } })).toMatchObject({
+      status: 400,
+      body: { rule: 'only-at-creation', hint: expect.stringContaining('refresh') },
+    });
 
     const slot = `/v1/servers/source/replication-slots/${slotName}`;
     expect((await api.get(slot)).body).toMatchObject({

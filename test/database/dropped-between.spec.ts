@@ -31,6 +31,18 @@ describe.each(AVAILABLE_MAJORS)('what is dropped between two looks on PostgreSQL
     ]);
   });
 
+  it('a sequence leaves room for the next one, so that a page that is not full is the last', async () => {
+    await server.run(database, 'create sequence e; create sequence f; create sequence g');
+    const listed = () => server.run(database, 'drop sequence e; drop sequence f');
+    const after = { schema: 'public', name: 'd' };
+    const page = await readSequences(interrupted(session, 1, listed), { after, limit: 2 });
+    expect(page.map(({ name }) => name)).toEqual(['g']);
+    await server.run(database, 'create sequence h; create sequence i');
+    const again = () => server.run(database, 'drop sequence g');
+    const full = await readSequences(interrupted(session, 1, again), { after, limit: 2 });
+    expect(full.map(({ name }) => name)).toEqual(['h', 'i']);
+  });
+
   it('a table that was never written has no rate, rather than 0', async () => {
     await server.run(database, 'create table t (id int)');
     const { oid } = await session.row<{ oid: string }>(`select 'public.t'::regclass::oid::text as oid`);

@@ -243,7 +243,10 @@ describe.each([
     ).toEqual([]);
     await expect(
       subscriptions.patch('sink', database, SUBSCRIPTION, { options: { copyData: true } }),
-    ).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    ).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      options: { hint: expect.stringContaining('refresh'), extra: { rule: 'only-at-creation' } },
+    });
     await until(({ state }) => state === 'streaming');
   });
 
@@ -333,5 +336,17 @@ describe.each([
       ...{ name, slotLeft: null, tableSlotsLeft: [] },
     });
     expect(await slotNames()).not.toContain(name);
+  });
+
+  it('drops also when its slot is gone from the publisher already', async () => {
+    const name = `slotless_${from}_${to}`;
+    const options = { copyData: false, enabled: false };
+    await subscriptions.create('sink', database, { name, publisher: source, publications: ['orders_pub'], options });
+    await slots.drop('source', name, { force: true });
+    expect((await subscriptions.drop('sink', database, name, 'drop', { dryRun: true })).warnings).toEqual([]);
+    expect((await subscriptions.drop('sink', database, name, 'drop')).result).toEqual({
+      ...{ name, slotLeft: null, tableSlotsLeft: [] },
+    });
+    await expect(subscriptions.get('sink', database, name)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 });

@@ -55,16 +55,28 @@ export interface SequencePage {
   limit?: number | undefined;
 }
 
-/** Sequences of the session's database by schema and name, without PostgreSQL's and Lockstep's own. */
-export function readSequences(session: Session, page: SequencePage = {}): Promise<Sequence[]> {
-  return read(session, [page.after?.schema ?? null, page.after?.name ?? null, page.limit ?? null, null, null]);
+/**
+ * Sequences of the session's database by schema and name, without PostgreSQL's and Lockstep's own. Fewer than `limit`
+ * are all that there are.
+ */
+export async function readSequences(session: Session, { after, limit }: SequencePage = {}): Promise<Sequence[]> {
+  const found: Sequence[] = [];
+  for (let from = after; ;) {
+    const missing = limit === undefined ? null : limit - found.length;
+    const { rows, sequences } = await read(session, [from?.schema ?? null, from?.name ?? null, missing, null, null]);
+    found.push(...sequences);
+    // Those that were dropped meanwhile leave room for others.
+    if (missing === null || rows.length < missing || sequences.length === missing) return found;
+    from = rows.at(-1);
+  }
 }
 
 export async function readSequence(session: Session, { schema, name }: TableName): Promise<Sequence | null> {
-  return (await read(session, [null, null, null, schema, name]))[0] ?? null;
+  return (await read(session, [null, null, null, schema, name])).sequences[0] ?? null;
 }
 
-async function read(session: Session, parameters: unknown[]): Promise<Sequence[]> {
+/** The rows that were listed, and what of them was still there when its value was read. */
+async function read(session: Session, parameters: unknown[]): Promise<{ rows: SequenceRow[]; sequences: Sequence[] }> {
   const rows = await session.rows<SequenceRow>(variantFor(SEQUENCES, session.versionNum), parameters);
   const readable = rows.filter(({ obstacle }) => obstacle === null).map(({ oid }) => oid);
   const values = await valuesOf(session, readable);
@@ -72,7 +84,8 @@ async function read(session: Session, parameters: unknown[]): Promise<Sequence[]
     session,
     readable.filter((oid) => (values.get(oid)?.lastValue ?? null) === null),
   );
-  return rows.filter(({ oid }) => !gone.has(oid)).map((row) => decodeSequence(row, values.get(row.oid)));
+  const there = rows.filter(({ oid }) => !gone.has(oid));
+  return { rows, sequences: there.map((row) => decodeSequence(row, values.get(row.oid))) };
 }
 
 /** Up to 17 one that is dropped between its name being looked up and its row being read fails them all. */

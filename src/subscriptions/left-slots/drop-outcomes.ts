@@ -64,8 +64,11 @@ function creationOutcome(
   { slot, subscription, subscriberDatabase, leftAt }: LeftSlot,
   now: SubscriptionsNow,
 ): DropOutcome {
-  const has = now.subscriptions.some(({ database, slotName }) => database === subscriberDatabase && slotName === slot);
-  if (has) return { is: 'kept' };
+  const created = now.subscriptions.find(
+    ({ database, name }) => database === subscriberDatabase && name === subscription,
+  );
+  // Another with a slot of that name may have it on another publisher.
+  if (created?.slotName === slot) return { is: 'kept' };
   if (Date.now() - leftAt.getTime() > CREATION_MS) return { is: 'dropped' };
   return { is: 'unknown', reason: `the subscription ${JSON.stringify(subscription)} may be being created now` };
 }

@@ -37,13 +37,14 @@ const COLUMNS = `id, slot, publisher_server as "publisherServer", system_identif
 export class LeftSlotRepository {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Recorded again, it is the same. Answers its id. */
+  /** Recorded again, it is the same, but each creation has a record of its own. Answers its id. */
   async record(left: LeavingSlot): Promise<string> {
     const [row]: { id: string }[] = await this.dataSource.query(
       `insert into lockstep.left_slot (slot, publisher_server, system_identifier, publisher_database, host, port,
                                        subscriber_server, subscriber_database, subscription, subscription_oid)
        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
        on conflict (subscriber_server, subscriber_database, subscription_oid, slot, host, port)
+         where subscription_oid <> ${NOT_CREATED}
        do update set left_at = now(), dropped = false, subscription = excluded.subscription, publisher_server = excluded.publisher_server,
          system_identifier = excluded.system_identifier, publisher_database = excluded.publisher_database
        returning id`,

@@ -22,7 +22,7 @@ export const SUBSCRIPTION_OPTIONS = {
     since: PG13,
     alterSince: null,
     defaults: [{ since: PG13, value: 'true' }],
-    instead: ONLY_AT_CREATION,
+    instead: `${ONLY_AT_CREATION} Later, give copyData (not among the options) with new publications or a refresh.`,
   },
   createSlot: {
     option: 'createSlot',
@@ -31,7 +31,7 @@ export const SUBSCRIPTION_OPTIONS = {
     since: PG13,
     alterSince: null,
     defaults: [{ since: PG13, value: 'true' }],
-    instead: ONLY_AT_CREATION,
+    instead: `${ONLY_AT_CREATION} Later, create a slot by itself and give its slotName.`,
   },
   slotName: {
     option: 'slotName',
