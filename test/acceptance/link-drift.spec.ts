@@ -282,4 +282,20 @@ describe.each([
     await ends.carryOut((await drift()).statements);
     expect(await drift()).toMatchObject({ state: 'none' });
   });
+
+  it('is unknown while a publication is missing, however alike the tables of the others are', async () => {
+    const sub = identifier(SUBSCRIPTION);
+    await ends.onSubscriber(`alter subscription ${sub} set publication p, never with (refresh = false)`);
+    expect(await drift()).toMatchObject({
+      ...{ state: 'unknown', reason: expect.stringContaining('a publication is missing'), findings: [] },
+    });
+    // The table alone and no refresh, which would take out the tables of the missing one.
+    await ends.onPublisher('create table more (id int primary key); alter publication p add table more');
+    const found = await drift();
+    expect(found).toMatchObject({ state: 'drifted', findings: [{ kind: 'table-missing' }] });
+    expect(found.statements.map(({ sql }) => sql.split(' ').slice(0, 2).join(' '))).toEqual(['create table']);
+    await ends.onSubscriber(`alter subscription ${sub} set publication p with (refresh = false)`);
+    await ends.carryOut((await drift()).statements);
+    expect(await drift()).toMatchObject({ state: 'none', findings: [] });
+  });
 });

@@ -179,5 +179,12 @@ describe('the schemas of both ends of a link', () => {
     expect(compareLink(link)).toMatchObject([
       { kind: 'table-not-published', advice: expect.stringContaining('"gone"'), mends: [] },
     ]);
+    // A refresh for the tables that others send would take out those of the missing one as well.
+    const [t, n, l] = [table('t', [id, column('a', 2)]), table('n', [id]), table('l', [id])];
+    const sent = { tables: [sends(n), sends(l)], missing: ['gone'] };
+    const others = schema([n, l], [t, l], { subscribed: [t], sent });
+    expect(kinds(others)).toEqual(['table-missing', 'table-not-subscribed', 'table-not-published']);
+    expect(sql(others)).toEqual(['sink: create table "public"."n" ("id" integer not null, primary key ("id"))']);
+    for (const { advice } of compareLink(others)) expect(advice).toContain('"gone"');
   });
 });

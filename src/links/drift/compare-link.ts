@@ -118,6 +118,7 @@ function missingTable(schema: LinkSchema, sent: SentTable, ours: TableDefinition
     detail: 'the subscriber has no such table: a refresh of the subscription fails, and changes of it stop apply',
     advice:
       obstacles[0] ??
+      lostPublications(schema) ??
       'The statement makes columns and primary key only. For indexes, constraints and the rest use pg_dump --schema-only --table.',
     mends: obstacles.length > 0 ? [] : mends,
   };
@@ -135,26 +136,35 @@ function notSubscribed(schema: LinkSchema, table: SentTable): Finding {
   return {
     ...{ kind: 'table-not-subscribed', table: nameOf(table), column: null, side: 'subscriber', impact: 'may-differ' },
     detail: 'it is published, and the subscription has not taken it up: none of its changes is applied',
-    advice: 'Rows that are there already on the subscriber are copied once more.',
+    advice: lostPublications(schema) ?? 'Rows that are there already on the subscriber are copied once more.',
     mends: refresh(schema),
   };
 }
 
 function notPublished(schema: LinkSchema, table: TableName, onPublisher: boolean): Finding {
-  const { missing } = schema.sent;
-  const lost = missing.length > 0;
   return {
     ...{ kind: 'table-not-published', table: nameOf(table), column: null, side: 'subscriber', impact: 'may-differ' },
     detail: `the subscription still has it, and ${onPublisher ? 'no publication sends it' : 'the publisher has no such table'}`,
-    advice: lost
-      ? `The publisher has no publication ${missing.map((name) => JSON.stringify(name)).join(', ')}: create it, or take it out of the subscription.`
-      : 'A refresh takes it out of the subscription. Its rows stay.',
-    mends: lost ? [] : refresh(schema),
+    advice: lostPublications(schema) ?? 'A refresh takes it out of the subscription. Its rows stay.',
+    mends: refresh(schema),
   };
 }
 
-function refresh({ subscription, enabled }: LinkSchema): Mend[] {
-  return enabled ? onSubscriber(PHASES.refresh, ...refreshSubscription(subscription, { copyData: true })) : [];
+/** What comes before any refresh: null where the publisher has all publications. */
+function lostPublications({ sent: { missing } }: LinkSchema): string | null {
+  if (missing.length === 0) return null;
+  const names = missing.map((name) => JSON.stringify(name)).join(', ');
+  return `The publisher has no publication ${names}: create it, or take it out of the subscription. A refresh before would give up the tables that only it sent.`;
+}
+
+/**
+ * None while a publication is missing: a refresh passes it over and takes its tables out, their changes are skipped from
+ * then on, and another refresh copies into tables that are full.
+ */
+function refresh({ subscription, enabled, sent }: LinkSchema): Mend[] {
+  return enabled && sent.missing.length === 0
+    ? onSubscriber(PHASES.refresh, ...refreshSubscription(subscription, { copyData: true }))
+    : [];
 }
 
 function byKey(tables: readonly TableDefinition[]): Map<string, TableDefinition> {
