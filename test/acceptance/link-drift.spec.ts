@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { AgreementCheck } from '../../src/links/agreement/check.js';
 import type { Drift } from '../../src/links/drift/drift.service.js';
 import { identifier } from '../../src/postgres/quoting.js';
 import { eventually } from '../support/eventually.js';
@@ -231,6 +232,20 @@ describe.each([
     expect(state).toBe(from >= 15 ? 'none' : 'drifted');
     await ends.carryOut(findings.flatMap(({ statements }) => statements));
     expect(await drift()).toMatchObject({ state: 'none', findings: [], statements: [] });
+  });
+
+  it('is a table of which two publications send different columns: the walsender refuses it', async () => {
+    if (from < 15) return;
+    const sub = identifier(SUBSCRIPTION);
+    await ends.onPublisher('create publication q for table parted, listed (id)');
+    await ends.onSubscriber(`alter subscription ${sub} set publication p, q with (refresh = false)`);
+    const { findings } = await drift();
+    expect(findings).toMatchObject([{ kind: 'column-lists', table: { name: 'listed' }, impact: 'stops-apply' }]);
+    const columns = ((await link()).agreement as AgreementCheck[]).find(({ check }) => check === 'columns');
+    expect(columns).toMatchObject({ state: 'disagrees', remedy: expect.stringContaining('same column list') });
+    await ends.onSubscriber(`alter subscription ${sub} set publication p with (refresh = false)`);
+    await ends.onPublisher('drop publication q');
+    expect(await drift()).toMatchObject({ state: 'none' });
   });
 
   it('is a table that one side lacks, with its schema, its types and the refresh, in this order', async () => {

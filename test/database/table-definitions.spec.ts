@@ -133,6 +133,26 @@ describe.each(AVAILABLE_MAJORS)('definitions of tables on %i', (major) => {
       { name: 'part_a', identified: true, identityColumns: ['id'], columns: ['id', 'note'] },
     ]);
     expect((await read('roots')).tables).toMatchObject([{ name: 'parted', identityColumns: ['id'] }]);
+    expect(leaves.tables).toMatchObject([{ unlike: [] }, { unlike: [] }]);
+    if (major >= 15) {
+      await server.run(
+        DATABASE,
+        `drop publication if exists listed, all_of_it; create publication listed for table deferred (b, a);
+         create publication all_of_it for table deferred`,
+      );
+      expect((await read('leaves', 'listed')).tables).toMatchObject([
+        { name: 'deferred', unlike: [] },
+        { name: 'part_a', unlike: [] },
+      ]);
+      await server.run(DATABASE, 'alter publication listed set table deferred (b)');
+      const unlike = [
+        { publication: 'listed', columns: ['b'] },
+        { publication: 'all_of_it', columns: ['a', 'b'] },
+      ];
+      const [table] = (await read('listed', 'all_of_it')).tables;
+      expect(table).toMatchObject({ columns: ['b', 'a'], unlike });
+      await server.run(DATABASE, 'drop publication listed, all_of_it');
+    }
     const before = await state('leaves');
     await server.run(DATABASE, `alter publication leaves set (publish = 'insert')`);
     const after = await state('leaves');

@@ -23,7 +23,7 @@ function table(name: string, columns: ColumnDefinition[], more: Partial<TableDef
 
 function sends({ schema, name, columns }: TableDefinition, more: Partial<SentTable> = {}): SentTable {
   const names = columns.filter(({ generated }) => generated === null).map((each) => each.name);
-  return { schema, name, columns: names, identified: true, identityColumns: ['id'], broken: [], ...more };
+  return { schema, name, columns: names, identified: true, identityColumns: ['id'], broken: [], unlike: [], ...more };
 }
 
 function schema(ours: TableDefinition[], theirs: TableDefinition[], more: Partial<LinkSchema> = {}): LinkSchema {
@@ -172,6 +172,18 @@ describe('the schemas of both ends of a link', () => {
     expect(kinds(schema([ours], [keyless], { sent: inserts }))).toEqual([]);
     const full = table('t', ours.columns, { replicaIdentity: 'full', keys: [] });
     expect(kinds(schema([full], [keyless]))).toEqual([]);
+  });
+
+  it('cannot be sent by publications whose column lists differ', () => {
+    const ours = table('t', [id, column('a', 2)]);
+    const unlike = [
+      { publication: 'p', columns: ['id'] },
+      { publication: 'q', columns: ['id', 'a'] },
+    ];
+    const link = schema([ours], [ours], { sent: { tables: [sends(ours, { unlike })], missing: [] } });
+    expect(compareLink(link)).toMatchObject([
+      { kind: 'column-lists', impact: 'stops-apply', detail: expect.stringContaining('"p" sends "id"; "q"') },
+    ]);
   });
 
   it('say what a missing publication hides, and refresh nothing for it', () => {

@@ -1,6 +1,7 @@
 import type { SentTable, SentTables } from '../../postgres/catalog/sent-tables.js';
 import type { TableDefinition } from '../../postgres/catalog/table-definitions.js';
 import type { TableName } from '../../postgres/catalog/tables.js';
+import { COMBINATION_RULES } from '../../postgres/ddl/options/combination-rules.js';
 import { refreshSubscription } from '../../postgres/ddl/subscription.ddl.js';
 import * as ddl from '../../postgres/ddl/table-change.ddl.js';
 import { columnDrift } from './column-drift.js';
@@ -63,7 +64,7 @@ function tableDrift(schema: LinkSchema, sent: SentTable, ours: TableDefinition, 
     ...{ publisher: ours, subscriber: theirs, sent: columns },
     ...{ binary: schema.binary, knownTypes: schema.known.types },
   };
-  return [...columnDrift(pair), ...identityDrift(pair, sent), ...uniqueDrift(pair)];
+  return [...unlikeLists(sent), ...columnDrift(pair), ...identityDrift(pair, sent), ...uniqueDrift(pair)];
 }
 
 /**
@@ -87,6 +88,21 @@ function renamedTables({ sent, onPublisher, onSubscriber, subscribed }: LinkSche
     if (alike.length === 1 && rivals.length === 1) found.set(keyOf(table), alike[0]!);
   }
   return found;
+}
+
+function unlikeLists(table: SentTable): Finding[] {
+  if (table.unlike.length === 0) return [];
+  const each = table.unlike.map(({ publication, columns }) => {
+    return `${JSON.stringify(publication)} sends ${columns.map((name) => JSON.stringify(name)).join(', ')}`;
+  });
+  return [
+    {
+      ...{ kind: 'column-lists', table: nameOf(table), column: null, side: 'publisher', impact: 'stops-apply' },
+      detail: `the publications send different columns of it, which the walsender refuses: ${each.join('; ')}`,
+      advice: `${COMBINATION_RULES['same-columns-everywhere'].says} ${COMBINATION_RULES['same-columns-everywhere'].instead}`,
+      mends: [],
+    },
+  ];
 }
 
 function renamedTable(table: SentTable, from: TableName): Finding {

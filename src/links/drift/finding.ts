@@ -8,6 +8,7 @@ export const DRIFT_KINDS = [
   'table-not-subscribed',
   'table-not-published',
   'table-kind',
+  'column-lists',
   'column-missing',
   'column-renamed',
   'column-generated',
