@@ -174,6 +174,18 @@ describe('the schemas of both ends of a link', () => {
     expect(kinds(schema([full], [keyless]))).toEqual([]);
   });
 
+  it('need a key that is not deferrable, which is made beside a primary key that is', () => {
+    const deferrable = table('t', [id]).keys.map((key) => ({ ...key, immediate: false }));
+    const link = schema([table('t', [id])], [table('t', [id], { keys: deferrable })]);
+    expect(compareLink(link)).toMatchObject([
+      { kind: 'replica-identity', side: 'subscriber', detail: expect.stringContaining('that is not deferrable') },
+    ]);
+    expect(sql(link)).toEqual([
+      'sink: create unique index "t_identity" on "public"."t" ("id")',
+      'sink: alter table "public"."t" replica identity using index "t_identity"',
+    ]);
+  });
+
   it('cannot be sent by publications whose column lists differ', () => {
     const ours = table('t', [id, column('a', 2)]);
     const unlike = [
