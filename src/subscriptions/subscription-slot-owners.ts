@@ -4,7 +4,7 @@ import {
   readSubscriptionSlots,
   type SubscriptionSlot,
 } from '../postgres/catalog/subscription-slots.js';
-import { parseConninfo } from '../postgres/ddl/conninfo.js';
+import { type Conninfo, parseConninfo } from '../postgres/ddl/conninfo.js';
 import { Problem } from '../problems/problem.js';
 import { type FoundOwners, type OwnerSearch, type SlotOwner, SlotOwners } from '../replication-slots/slot-owners.js';
 import { ServersService } from '../servers/servers.service.js';
@@ -62,7 +62,10 @@ export class SubscriptionSlotOwners {
       const reads = slot && readsFrom(subscription, publisher, slot.database);
       if (!slot || reads === false) continue;
       const { name, database } = subscription;
-      const doubt = reads === null ? '; by its name only, for the connection string may not be read' : '';
+      const doubt =
+        reads === null
+          ? '; by its name only, for the connection string may not be read, or leads to an address that is not registered'
+          : '';
       const detail = `subscription ${JSON.stringify(name)} of database ${JSON.stringify(database)} on ${server}${doubt}`;
       owners.set(slot.name, { kind: 'subscription', name, server, database, live: true, detail });
     }
@@ -96,7 +99,10 @@ export class SubscriptionSlotOwners {
   }
 }
 
-/** Whether the subscription's connection leads to that server and database; null when it may not be read. */
+/**
+ * Whether the subscription's connection leads to that server and database; null when it may not be read, or when it has
+ * the server's name and an unknown address (`hostaddr`), which may be the server's own.
+ */
 function readsFrom(
   { conninfo }: SubscriptionSlot,
   publisher: ServerAddress[],
@@ -104,7 +110,10 @@ function readsFrom(
 ): boolean | null {
   if (conninfo === null) return null;
   try {
-    return findPublisher(parseConninfo(conninfo), publisher)?.database === database;
+    const { hostaddr, ...named } = parseConninfo(conninfo);
+    const leadsHere = (to: Conninfo) => findPublisher(to, publisher)?.database === database;
+    if (hostaddr === undefined) return leadsHere(named);
+    return leadsHere({ ...named, hostaddr }) || (leadsHere(named) ? null : false);
   } catch {
     return null;
   }
