@@ -1,5 +1,5 @@
 import type { LinkLook, PublisherLook } from '../link-looks.js';
-import type { DriftKind, Finding } from '../drift/finding.js';
+import { type DriftKind, type Finding, PHASES } from '../drift/finding.js';
 import { unseenOf } from '../unseen.js';
 import type { AgreementCheck, Verdict } from './check.js';
 import { slotExists, slotKind, slotOurs, slotUsable } from './slot-checks.js';
@@ -75,7 +75,7 @@ function ofFindings(findings: readonly Finding[], kinds: readonly DriftKind[], a
   if (found.length > 0) {
     const named = found.slice(0, MOST_NAMED).map(({ table, detail }) => `${table.schema}.${table.name}: ${detail}`);
     const more = found.length > MOST_NAMED ? `; and ${found.length - MOST_NAMED} more` : '';
-    const mended = found.some(({ mends }) => mends.length > 0);
+    const mended = found.some(({ mends }) => mends.some(({ phase }) => phase < PHASES.optional));
     const advice = found.find((finding) => finding.advice !== null)?.advice ?? null;
     return disagrees(`${named.join('; ')}${more}`, mended ? SEE_DRIFT : (advice ?? SEE_DRIFT));
   }

@@ -109,8 +109,8 @@ function renamedTable(table: SentTable, from: TableName): Finding {
   return {
     ...{ kind: 'table-renamed', table: nameOf(table), column: null, side: 'subscriber', impact: 'stops-apply' },
     detail: `the subscriber has no such table, but ${from.schema}.${from.name} of the same columns, which the publisher has not any more`,
-    advice: 'If it is another table and not that one renamed, create it instead and refresh the subscription.',
-    mends: onSubscriber(PHASES.renamesOnSubscriber, ...ddl.renameTable(from, nameOf(table))),
+    advice: 'Rename it only if it is that table renamed. If it is another one, create it and refresh the subscription.',
+    mends: onSubscriber(PHASES.optional, ...ddl.renameTable(from, nameOf(table))),
   };
 }
 
