@@ -19,7 +19,7 @@ describe('the registered server that a connection string leads to', () => {
     [{ hostaddr: '10.0.0.2' }, 'two'],
     [{ host: 'db.example,10.0.0.2' }, null],
   ])('%j: %s', (connection, server) => {
-    const found = findPublisher({ ...connection, dbname: 'd' } as Record<string, string>, servers);
+    const found = findPublisher({ ...connection, dbname: 'd' }, servers);
     expect(found).toEqual(server === null ? null : { server, database: 'd' });
   });
 });

@@ -96,6 +96,17 @@ const SCENARIOS: Scenario[] = [
     },
   },
   {
+    name: 'composed',
+    columns: 'place addr, places addr[]',
+    publisher: `alter type addr add attribute ${odd} numeric(10,2), add attribute zip text`,
+    ...{
+      kind: 'type-attributes',
+      impact: 'stops-apply',
+      servers: ['sink', 'sink'],
+      row: `values (1, '(a,1,z)', '{"(b,2,y)"}')`,
+    },
+  },
+  {
     name: 'unkeyed_there',
     publisher: 'alter table unkeyed_there drop constraint unkeyed_there_pkey',
     subscriber: 'alter table unkeyed_there drop constraint unkeyed_there_pkey',
@@ -132,7 +143,7 @@ const SCENARIOS: Scenario[] = [
   },
 ];
 
-const TABLES = `create type mood as enum ('sad', 'ok');
+const TABLES = `create type mood as enum ('sad', 'ok'); create type addr as (street text);
   ${SCENARIOS.map(({ name, columns }) => `create table ${name} (id int primary key${columns ? `, ${columns}` : ''});`).join('\n')}
   create table parted (id int primary key, n int) partition by range (id);
   create table part_a partition of parted for values from (0) to (10);

@@ -12,7 +12,7 @@ const ON_SUBSCRIBER: readonly DriftKind[] = ['table-missing', 'table-renamed', '
 const PUBLISHED: readonly DriftKind[] = ['table-not-published'];
 const COLUMNS: readonly DriftKind[] = [
   ...(['column-missing', 'column-renamed', 'column-generated', 'column-extra-not-null', 'column-not-null'] as const),
-  ...(['column-lists', 'column-type', 'column-collation', 'enum-labels'] as const),
+  ...(['column-lists', 'column-type', 'column-collation', 'enum-labels', 'type-attributes'] as const),
 ];
 const IDENTITY: readonly DriftKind[] = ['replica-identity'];
 

@@ -7,7 +7,15 @@ import { arrange } from './mending.js';
 function column(name: string, position: number, more: Partial<ColumnDefinition> = {}): ColumnDefinition {
   return {
     ...{ name, position, type: 'integer', base: more.type ?? 'integer', builtIn: true, enumName: null, labels: null },
-    ...{ collation: null, notNull: false, hasDefault: false, default: null, generated: null },
+    ...{
+      compositeName: null,
+      attributes: null,
+      collation: null,
+      notNull: false,
+      hasDefault: false,
+      default: null,
+      generated: null,
+    },
     ...more,
   };
 }
@@ -164,6 +172,37 @@ describe('the schemas of both ends of a link', () => {
     const domain = (base: string) => column('d', 2, { type: 'public.d', base });
     const link = schema([table('t', [id, domain('integer')])], [table('t', [id, domain('bigint')])]);
     expect(compareLink(link)).toMatchObject([{ kind: 'column-type', impact: 'may-differ', mends: [] }]);
+  });
+
+  it('differ by the attributes of composite types of one name, which are read by place', () => {
+    const attributes = (...pairs: [string, string][]) => pairs.map(([name, type]) => ({ path: name.split('.'), type }));
+    const two = attributes(['street', 'text'], ['at', 'public.point2'], ['at.x', 'integer']);
+    const between = (ours: ReturnType<typeof attributes>, theirs: typeof ours, more: Partial<LinkSchema> = {}) => {
+      const of = (list: typeof ours) => {
+        const type = { type: 'public.addr', builtIn: false, compositeName: ['public', 'addr'] as [string, string] };
+        return table('t', [id, column('addr', 2, { ...type, attributes: list })]);
+      };
+      return schema([of(ours)], [of(theirs)], more);
+    };
+    expect(kinds(between(two, two))).toEqual([]);
+    const grown = between([...two, ...attributes(['o"dd ü', 'numeric(10,2)'], ['zip', 'text'])], two);
+    expect(compareLink(grown)).toMatchObject([{ kind: 'type-attributes', column: 'addr', impact: 'stops-apply' }]);
+    expect(sql(grown)).toEqual([
+      'sink: alter type "public"."addr" add attribute "o""dd ü" numeric(10,2)',
+      'sink: alter type "public"."addr" add attribute "zip" text',
+    ]);
+    const one = (type: string, name = 'a') => attributes([name, type]);
+    const unmended: [LinkSchema, string][] = [
+      [between(two, [...two, ...attributes(['zip', 'text'])]), 'stops-apply'],
+      [between([...two, ...attributes(['at.y', 'integer'])], two), 'stops-apply'],
+      [between(one('integer'), one('bigint')), 'may-differ'],
+      [between(one('integer'), one('bigint'), { binary: true }), 'stops-apply'],
+      [between(one('text'), one('integer')), 'may-stop-apply'],
+      [between(one('text'), one('text', 'b')), 'may-differ'],
+    ];
+    for (const [link, impact] of unmended) {
+      expect(compareLink(link)).toMatchObject([{ kind: 'type-attributes', impact, mends: [] }]);
+    }
   });
 
   it('stop apply by any difference of types where the subscription is binary', () => {

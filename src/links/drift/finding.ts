@@ -18,6 +18,7 @@ export const DRIFT_KINDS = [
   'column-type',
   'column-collation',
   'enum-labels',
+  'type-attributes',
   'replica-identity',
   'unique-key',
 ] as const;
