@@ -9,7 +9,7 @@ import { identifySystem } from '../postgres/replication/identify-system.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
 import { PublisherEnds } from '../subscriptions/publisher-ends.js';
-import { findPublisher, isLoopback } from '../subscriptions/publisher-lookup.js';
+import { findPublisher, hostOf, isLoopback } from '../subscriptions/publisher-lookup.js';
 import type { Verdict } from './agreement/check.js';
 
 const DEFAULT_PORT = '5432';
@@ -44,8 +44,9 @@ export class LinkTargets {
       });
     }
     const connection = read(conninfo);
-    const host = connection?.host ?? connection?.hostaddr;
-    if (connection === null || host?.includes(',') || connection.port?.includes(',')) {
+    const host = connection === null ? undefined : hostOf(connection);
+    const several = [host, connection?.host, connection?.port].some((given) => given?.includes(','));
+    if (connection === null || several) {
       const why = connection === null ? 'cannot be read' : 'names several hosts: which one it is depends on the moment';
       return unknown(null, `the connection string ${why}`, { remedy: 'Give the subscription one host and port.' });
     }
@@ -64,7 +65,7 @@ export class LinkTargets {
     }
     return own
       ? this.ofRegistered(own, `${host}:${connection.port ?? DEFAULT_PORT}`)
-      : this.byProbe(connection, byAddress);
+      : this.byProbe(connection, host, byAddress);
   }
 
   /** The address is the one under which we reach the server ourselves: our own login asks. */
@@ -89,10 +90,9 @@ export class LinkTargets {
   }
 
   /** Asks whatever is at the address, by the login that the subscription uses. */
-  private async byProbe(connection: Conninfo, byAddress: Place | null): Promise<LinkTarget> {
-    const host = connection.hostaddr ?? connection.host!;
+  private async byProbe(connection: Conninfo, host: string, byAddress: Place | null): Promise<LinkTarget> {
     const port = Number(connection.port ?? DEFAULT_PORT);
-    const where = `${connection.host ?? host}:${port}`;
+    const where = `${host}:${port}`;
     const mode = PROBE_TLS[connection.sslmode ?? 'prefer'];
     const { user, password } = connection;
     const database = connection.dbname ?? user;

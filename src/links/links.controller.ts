@@ -7,6 +7,7 @@ import { DriftService } from './drift/drift.service.js';
 import { LinkAgreement } from './link-agreement.service.js';
 import { CheckedLinkDto, LinkDto } from './links.dto.js';
 import { DriftDto } from './drift/drift.dto.js';
+import { CHECKED_LINK_EXAMPLE, DRIFT_EXAMPLE } from './links.examples.js';
 import { LinksService, type UnknownLinks } from './links.service.js';
 
 @ApiTags('links')
@@ -43,7 +44,7 @@ export class LinksController {
       'Both ends are looked at now. Each check of `agreement` says what was seen and what to do; `unknown` means that ' +
       'it could not be looked at, and is never taken for agreement.',
   })
-  @ApiOkResponse({ type: CheckedLinkDto })
+  @ApiOkResponse({ type: CheckedLinkDto, example: CHECKED_LINK_EXAMPLE })
   get(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
@@ -59,7 +60,7 @@ export class LinksController {
       'Compares the published tables now. `statements` are to be run by you, in their order: additions on the ' +
       'subscriber first, removals on the publisher first. Lockstep never runs them.',
   })
-  @ApiOkResponse({ type: DriftDto })
+  @ApiOkResponse({ type: DriftDto, example: DRIFT_EXAMPLE })
   drift(
     @NameParam('server') server: string,
     @NameParam('database') database: string,

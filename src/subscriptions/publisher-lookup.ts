@@ -12,22 +12,25 @@ export interface ServerAddress {
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1']);
 const DEFAULT_PORT = '5432';
 
+/** Where libpq connects to: `host` beside a `hostaddr` is only the name that a certificate is held against. */
+export function hostOf({ host, hostaddr }: Conninfo): string | undefined {
+  return hostaddr === undefined || hostaddr === '' ? host : hostaddr;
+}
+
 /**
- * The registered server and database that a connection string leads to, matched by host and port; null when none
+ * The registered server and database that a connection string leads to, matched by the host that libpq connects to, and port; null when none
  * does, or when the string names several hosts: which one it is then depends on the moment.
  */
 export function findPublisher(
   connection: Conninfo,
   servers: readonly ServerAddress[],
 ): { server: string; database: string } | null {
-  const host = connection.hostaddr ?? connection.host;
+  const host = hostOf(connection);
   const port = connection.port ?? DEFAULT_PORT;
   const database = connection.dbname ?? connection.user;
   if (host === undefined || database === undefined || host.includes(',') || port.includes(',')) return null;
   const found = servers.find((server) =>
-    addressesOf(server).some(
-      (address) => sameHost(address.host, connection.host ?? host) && String(address.port) === port,
-    ),
+    addressesOf(server).some((address) => sameHost(address.host, host) && String(address.port) === port),
   );
   return found ? { server: found.name, database } : null;
 }

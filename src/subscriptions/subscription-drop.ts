@@ -5,6 +5,7 @@ import type { Session } from '../postgres/session.js';
 import { COMBINATION_RULES } from '../postgres/ddl/options/combination-rules.js';
 import { Problem } from '../problems/problem.js';
 import { type CleanUp, cleanUpOf } from './left-slots/left-slots.service.js';
+import { hostOf } from './publisher-lookup.js';
 import type { SubscriptionWarning } from './subscription-warnings.js';
 import type { SubscriptionView } from './subscription-view.js';
 
@@ -41,7 +42,7 @@ export function dropStatements(current: Subscription, slot: 'drop' | 'keep', ver
 export function slotLeftBy(view: SubscriptionView, slotName = view.slotName): SlotLeft | null {
   const { publisher, connection } = view;
   if (slotName === null) return null;
-  const [host, port] = [connection?.host ?? connection?.hostaddr ?? null, connection?.port ?? null];
+  const [host, port] = [hostOf(connection ?? {}) ?? null, connection?.port ?? null];
   const database = publisher?.database ?? connection?.dbname ?? connection?.user ?? null;
   return { name: slotName, publisher, host, port, database, cleanUp: cleanUpOf(publisher?.server ?? null, slotName) };
 }

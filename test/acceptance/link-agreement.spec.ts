@@ -119,6 +119,33 @@ describe.each([
     await allAgree();
   }, 60_000);
 
+  it('is of the server at hostaddr, where libpq connects to, and not of the name beside it', async () => {
+    const server = '/v1/servers/source';
+    const { port, password } = ends.publisher;
+    const named = { advertisedHost: 'source.example', advertisedPort: port, password };
+    expect((await ends.api.call('PATCH', server, named)).status).toBe(200);
+    await disable();
+    const to = (address: string) =>
+      ends.onSubscriber(
+        `alter subscription ${sub} connection ${literal(
+          ends.conninfo.replace(/^host=\S+ port=\d+/, `host=source.example hostaddr=${address} port=${port}`),
+        )}`,
+      );
+    await to('127.0.0.1');
+    const { checks } = await look();
+    expect(checks['connection-target']).toMatchObject({
+      state: 'agrees',
+      reason: expect.stringContaining(`127.0.0.1:${port} is of the cluster`),
+    });
+    // The name is that of the registered server, and nobody is at the address.
+    await to('127.0.0.2');
+    expect((await look()).checks['connection-target']!.state).toBe('unknown');
+    await ends.onSubscriber(`alter subscription ${sub} connection ${literal(ends.conninfo)}`);
+    await ends.api.call('PATCH', server, { advertisedHost: null, advertisedPort: null });
+    await enable();
+    await allAgree();
+  }, 60_000);
+
   it('is unknown where the login may not read the connection string; the GRANT named is what it takes', async () => {
     await ends.subscriber.run('postgres', `create role ${low} login password 'a password of its own'`);
     await ends.register('low', { ...ends.subscriber.target(), user: low, password: 'a password of its own' });

@@ -15,6 +15,9 @@ const odd = `"${ODD.replaceAll('"', '""')}"`;
 
 const TABLES = `
   create type mood as enum ('sad', 'ok');
+  create type point2 as (x int, "Ypsilon ü" numeric(5,1));
+  create type addr as (street varchar(20), gone int, at point2[], since date);
+  alter type addr drop attribute gone;
   create domain positive as numeric(10,2) check (value > 0);
   create domain titled as varchar(20) default 'untitled';
   create table gone_columns (was int, id int primary key, dropped text);
@@ -24,6 +27,7 @@ const TABLES = `
     "Spalte ""ü""" varchar(20) collate "C" not null default 'x',
     feeling mood, feelings mood[], price positive, title titled,
     doubled bigint generated always as (id * 2) stored);
+  create table composed (id int primary key, addrs addr[], place point2);
   create unique index by_column on ${odd} ("Spalte ""ü""");
   create unique index partial on ${odd} (feeling) where price > 1;
   create unique index expressed on ${odd} (lower(title));
@@ -31,7 +35,7 @@ const TABLES = `
   create table parted (id int primary key, note text) partition by range (id);
   create table part_a partition of parted for values from (0) to (1000);
   create view seen as select 1 as one;`;
-const NAMES = [ODD, 'gone_columns', 'deferred', 'parted', 'part_a', 'seen', 'missing'].map((name) => ({
+const NAMES = [ODD, 'composed', 'gone_columns', 'deferred', 'parted', 'part_a', 'seen', 'missing'].map((name) => ({
   schema: 'public',
   name,
 }));
@@ -51,7 +55,9 @@ describe.each(AVAILABLE_MAJORS)('definitions of tables on %i', (major) => {
   it('are what logical replication needs to know of them', async () => {
     const found = await server.withSession(DATABASE, (session) => readTableDefinitions(session, NAMES));
     const byName = new Map(found.map((table) => [table.name, table]));
-    expect([...byName.keys()].sort()).toEqual([ODD, 'deferred', 'gone_columns', 'part_a', 'parted', 'seen'].sort());
+    expect([...byName.keys()].sort()).toEqual(
+      [ODD, 'composed', 'deferred', 'gone_columns', 'part_a', 'parted', 'seen'].sort(),
+    );
     const { columns, keys, ...table } = byName.get(ODD)!;
     expect(table).toMatchObject({ kind: 'r', replicaIdentity: 'default', root: null });
     const column = (name: string) => columns.find((each) => each.name === name);
@@ -85,6 +91,19 @@ describe.each(AVAILABLE_MAJORS)('definitions of tables on %i', (major) => {
     ]);
     expect(byName.get('gone_columns')!.columns).toMatchObject([{ name: 'id', position: 2 }]);
     expect(byName.get('deferred')!.keys).toMatchObject([{ columns: ['a'], immediate: false, constraint: true }]);
+    const composed = Object.fromEntries(byName.get('composed')!.columns.map((each) => [each.name, each]));
+    expect(composed.addrs).toMatchObject({
+      compositeName: ['public', 'addr'],
+      attributes: [
+        { path: ['street'], type: 'character varying(20)' },
+        { path: ['at'], type: 'public.point2[]' },
+        { path: ['at', 'x'], type: 'integer' },
+        { path: ['at', 'Ypsilon ü'], type: 'numeric(5,1)' },
+        { path: ['since'], type: 'date' },
+      ],
+    });
+    expect(composed.place).toMatchObject({ compositeName: ['public', 'point2'], attributes: [{}, {}] });
+    expect(composed.id).toMatchObject({ compositeName: null, attributes: null });
     expect(byName.get('part_a')!.root).toEqual({ schema: 'public', name: 'parted' });
     expect(byName.get('parted')).toMatchObject({ kind: 'p', root: null });
     expect(byName.get('seen')!.kind).toBe('v');
@@ -102,6 +121,10 @@ describe.each(AVAILABLE_MAJORS)('definitions of tables on %i', (major) => {
     await server.run(DATABASE, 'alter table deferred alter b drop not null');
     expect(await read()).not.toBe(before);
     await server.run(DATABASE, 'alter table deferred alter b set not null');
+    expect(await read()).toBe(before);
+    await server.run(DATABASE, 'alter type point2 add attribute z int');
+    expect(await read()).not.toBe(before);
+    await server.run(DATABASE, 'alter type point2 drop attribute z');
     expect(await read()).toBe(before);
     expect(new Set(fingerprints.values()).size).toBe(1);
   });
@@ -133,6 +156,26 @@ describe.each(AVAILABLE_MAJORS)('definitions of tables on %i', (major) => {
       { name: 'part_a', identified: true, identityColumns: ['id'], columns: ['id', 'note'] },
     ]);
     expect((await read('roots')).tables).toMatchObject([{ name: 'parted', identityColumns: ['id'] }]);
+    expect(leaves.tables).toMatchObject([{ unlike: [] }, { unlike: [] }]);
+    if (major >= 15) {
+      await server.run(
+        DATABASE,
+        `drop publication if exists listed, all_of_it; create publication listed for table deferred (b, a);
+         create publication all_of_it for table deferred`,
+      );
+      expect((await read('leaves', 'listed')).tables).toMatchObject([
+        { name: 'deferred', unlike: [] },
+        { name: 'part_a', unlike: [] },
+      ]);
+      await server.run(DATABASE, 'alter publication listed set table deferred (b)');
+      const unlike = [
+        { publication: 'listed', columns: ['b'] },
+        { publication: 'all_of_it', columns: ['a', 'b'] },
+      ];
+      const [table] = (await read('listed', 'all_of_it')).tables;
+      expect(table).toMatchObject({ columns: ['b', 'a'], unlike });
+      await server.run(DATABASE, 'drop publication listed, all_of_it');
+    }
     const before = await state('leaves');
     await server.run(DATABASE, `alter publication leaves set (publish = 'insert')`);
     const after = await state('leaves');

@@ -57,6 +57,14 @@ describe('the agreement of both ends', () => {
     expect(checks.find(({ check }) => check === 'columns')!.reason).toBe('it did not answer');
   });
 
+  it('is unknown where a publication is missing, or there is nothing to compare', () => {
+    const columns = (sent: unknown) =>
+      agreementOf(look({ publisher: end({}, { sent }) }), []).find(({ check }) => check === 'columns')!;
+    expect(columns({ tables: [{}], missing: [] }).state).toBe('agrees');
+    expect(columns({ tables: [{}], missing: ['q'] })).toMatchObject({ state: 'unknown' });
+    expect(columns({ tables: [], missing: [] })).toMatchObject({ state: 'unknown' });
+  });
+
   it('takes the walsender of its worker for evidence of an address that cannot be tried', () => {
     const [target] = agreementOf(look({ publisher: end() }), []);
     expect(target).toMatchObject({ check: 'connection-target', state: 'agrees' });

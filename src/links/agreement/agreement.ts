@@ -1,5 +1,6 @@
 import type { LinkLook, PublisherLook } from '../link-looks.js';
-import type { DriftKind, Finding } from '../drift/finding.js';
+import { type DriftKind, type Finding, PHASES } from '../drift/finding.js';
+import { unseenOf } from '../unseen.js';
 import type { AgreementCheck, Verdict } from './check.js';
 import { slotExists, slotKind, slotOurs, slotUsable } from './slot-checks.js';
 import { agrees, disagrees, unknown } from './verdict.js';
@@ -11,7 +12,7 @@ const ON_SUBSCRIBER: readonly DriftKind[] = ['table-missing', 'table-renamed', '
 const PUBLISHED: readonly DriftKind[] = ['table-not-published'];
 const COLUMNS: readonly DriftKind[] = [
   ...(['column-missing', 'column-renamed', 'column-generated', 'column-extra-not-null', 'column-not-null'] as const),
-  ...(['column-type', 'column-collation', 'enum-labels'] as const),
+  ...(['column-lists', 'column-type', 'column-collation', 'enum-labels', 'type-attributes'] as const),
 ];
 const IDENTITY: readonly DriftKind[] = ['replica-identity'];
 
@@ -69,23 +70,15 @@ function publications({ view }: LinkLook, { sent, place }: PublisherLook): Verdi
   );
 }
 
-function ofFindings(
-  findings: readonly Finding[],
-  kinds: readonly DriftKind[],
-  all: string,
-  { publisher, view }: LinkLook,
-): Verdict {
+function ofFindings(findings: readonly Finding[], kinds: readonly DriftKind[], all: string, look: LinkLook): Verdict {
   const found = findings.filter(({ kind }) => kinds.includes(kind));
   if (found.length > 0) {
     const named = found.slice(0, MOST_NAMED).map(({ table, detail }) => `${table.schema}.${table.name}: ${detail}`);
     const more = found.length > MOST_NAMED ? `; and ${found.length - MOST_NAMED} more` : '';
-    const mended = found.some(({ mends }) => mends.length > 0);
+    const mended = found.some(({ mends }) => mends.some(({ phase }) => phase < PHASES.optional));
     const advice = found.find((finding) => finding.advice !== null)?.advice ?? null;
     return disagrees(`${named.join('; ')}${more}`, mended ? SEE_DRIFT : (advice ?? SEE_DRIFT));
   }
-  const lost = publisher?.sent.missing ?? [];
-  if (lost.length > 0) return unknown('a publication is missing, so it is not known which tables it would send');
-  return publisher?.sent.tables.length === 0 && view.tables.length === 0
-    ? unknown('no table is sent: there is nothing to compare')
-    : agrees(all);
+  const unseen = unseenOf(look);
+  return unseen === null ? agrees(all) : unknown(unseen);
 }

@@ -45,13 +45,15 @@ function renames({ publisher, subscriber, sent }: TablePair): Map<string, string
   return found;
 }
 
-function renameOf({ publisher, subscriber }: TablePair, column: ColumnDefinition, from: string): Finding {
+/** A guess: renamed, a column of the subscriber's own would get the publisher's values over its own. */
+function renameOf({ publisher, subscriber, knownTypes }: TablePair, column: ColumnDefinition, from: string): Finding {
+  const add = ddl.addColumn(alteredTable(subscriber), newColumn(column));
   return {
     ...{ kind: 'column-renamed', table: nameOf(publisher), column: column.name, side: 'subscriber' },
     impact: 'stops-apply',
     detail: `the subscriber has no column ${quote(column.name)}, but ${quote(from)} of the same type in the same place, which the publisher has not`,
-    advice: `If ${quote(column.name)} is a new column and not ${quote(from)} renamed, add it instead.`,
-    mends: onSubscriber(PHASES.renamesOnSubscriber, ddl.renameColumn(alteredTable(subscriber), from, column.name)),
+    advice: `Rename it only if ${quote(column.name)} is ${quote(from)} renamed. If it is a new column: ${typeObstacle(column, knownTypes) ?? add.redactedSql}`,
+    mends: onSubscriber(PHASES.optional, ddl.renameColumn(alteredTable(subscriber), from, column.name)),
   };
 }
 

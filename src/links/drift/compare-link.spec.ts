@@ -7,7 +7,15 @@ import { arrange } from './mending.js';
 function column(name: string, position: number, more: Partial<ColumnDefinition> = {}): ColumnDefinition {
   return {
     ...{ name, position, type: 'integer', base: more.type ?? 'integer', builtIn: true, enumName: null, labels: null },
-    ...{ collation: null, notNull: false, hasDefault: false, default: null, generated: null },
+    ...{
+      compositeName: null,
+      attributes: null,
+      collation: null,
+      notNull: false,
+      hasDefault: false,
+      default: null,
+      generated: null,
+    },
     ...more,
   };
 }
@@ -23,7 +31,7 @@ function table(name: string, columns: ColumnDefinition[], more: Partial<TableDef
 
 function sends({ schema, name, columns }: TableDefinition, more: Partial<SentTable> = {}): SentTable {
   const names = columns.filter(({ generated }) => generated === null).map((each) => each.name);
-  return { schema, name, columns: names, identified: true, identityColumns: ['id'], broken: [], ...more };
+  return { schema, name, columns: names, identified: true, identityColumns: ['id'], broken: [], unlike: [], ...more };
 }
 
 function schema(ours: TableDefinition[], theirs: TableDefinition[], more: Partial<LinkSchema> = {}): LinkSchema {
@@ -65,8 +73,15 @@ describe('the schemas of both ends of a link', () => {
     const ours = table('t', [id, column('new', 3)]);
     expect(kinds(schema([ours], [table('t', [id, column('old', 2)])]))).toEqual(['column-missing', 'column-extra']);
     expect(kinds(schema([ours], [table('t', [id, column('old', 3, { type: 'text' })])]))).toContain('column-missing');
-    expect(sql(schema([ours], [table('t', [id, column('old', 3)])]))).toEqual([
-      'sink: alter table "public"."t" rename column "old" to "new"',
+    // It may as well be a column of the subscriber's own, whose values a rename would give up.
+    const guessed = schema([ours], [table('t', [id, column('old', 3)])]);
+    expect(sql(guessed)).toEqual([]);
+    expect(arrange(compareLink(guessed), ends).findings).toMatchObject([
+      {
+        ...{ kind: 'column-renamed', impact: 'stops-apply' },
+        advice: expect.stringContaining('alter table "public"."t" add column "new" integer'),
+        statements: [{ sql: 'alter table "public"."t" rename column "old" to "new"' }],
+      },
     ]);
   });
 
@@ -79,7 +94,9 @@ describe('the schemas of both ends of a link', () => {
       'table-not-published',
       'table-not-published',
     ]);
-    expect(kinds(schema([ours[0]!], [gone[0]!]))).toEqual(['table-renamed']);
+    const one = schema([ours[0]!], [gone[0]!]);
+    expect(kinds(one)).toEqual(['table-renamed']);
+    expect(sql(one)).toEqual([]);
   });
 
   it('are mended on the subscriber first by what adds, and on the publisher first by what takes away', () => {
@@ -157,6 +174,37 @@ describe('the schemas of both ends of a link', () => {
     expect(compareLink(link)).toMatchObject([{ kind: 'column-type', impact: 'may-differ', mends: [] }]);
   });
 
+  it('differ by the attributes of composite types of one name, which are read by place', () => {
+    const attributes = (...pairs: [string, string][]) => pairs.map(([name, type]) => ({ path: name.split('.'), type }));
+    const two = attributes(['street', 'text'], ['at', 'public.point2'], ['at.x', 'integer']);
+    const between = (ours: ReturnType<typeof attributes>, theirs: typeof ours, more: Partial<LinkSchema> = {}) => {
+      const of = (list: typeof ours) => {
+        const type = { type: 'public.addr', builtIn: false, compositeName: ['public', 'addr'] as [string, string] };
+        return table('t', [id, column('addr', 2, { ...type, attributes: list })]);
+      };
+      return schema([of(ours)], [of(theirs)], more);
+    };
+    expect(kinds(between(two, two))).toEqual([]);
+    const grown = between([...two, ...attributes(['o"dd ü', 'numeric(10,2)'], ['zip', 'text'])], two);
+    expect(compareLink(grown)).toMatchObject([{ kind: 'type-attributes', column: 'addr', impact: 'stops-apply' }]);
+    expect(sql(grown)).toEqual([
+      'sink: alter type "public"."addr" add attribute "o""dd ü" numeric(10,2)',
+      'sink: alter type "public"."addr" add attribute "zip" text',
+    ]);
+    const one = (type: string, name = 'a') => attributes([name, type]);
+    const unmended: [LinkSchema, string][] = [
+      [between(two, [...two, ...attributes(['zip', 'text'])]), 'stops-apply'],
+      [between([...two, ...attributes(['at.y', 'integer'])], two), 'stops-apply'],
+      [between(one('integer'), one('bigint')), 'may-differ'],
+      [between(one('integer'), one('bigint'), { binary: true }), 'stops-apply'],
+      [between(one('text'), one('integer')), 'may-stop-apply'],
+      [between(one('text'), one('text', 'b')), 'may-differ'],
+    ];
+    for (const [link, impact] of unmended) {
+      expect(compareLink(link)).toMatchObject([{ kind: 'type-attributes', impact, mends: [] }]);
+    }
+  });
+
   it('stop apply by any difference of types where the subscription is binary', () => {
     const ours = table('t', [id, column('n', 2)]);
     const theirs = table('t', [id, column('n', 2, { type: 'bigint' })]);
@@ -174,10 +222,41 @@ describe('the schemas of both ends of a link', () => {
     expect(kinds(schema([full], [keyless]))).toEqual([]);
   });
 
+  it('need a key that is not deferrable, which is made beside a primary key that is', () => {
+    const deferrable = table('t', [id]).keys.map((key) => ({ ...key, immediate: false }));
+    const link = schema([table('t', [id])], [table('t', [id], { keys: deferrable })]);
+    expect(compareLink(link)).toMatchObject([
+      { kind: 'replica-identity', side: 'subscriber', detail: expect.stringContaining('that is not deferrable') },
+    ]);
+    expect(sql(link)).toEqual([
+      'sink: create unique index "t_identity" on "public"."t" ("id")',
+      'sink: alter table "public"."t" replica identity using index "t_identity"',
+    ]);
+  });
+
+  it('cannot be sent by publications whose column lists differ', () => {
+    const ours = table('t', [id, column('a', 2)]);
+    const unlike = [
+      { publication: 'p', columns: ['id'] },
+      { publication: 'q', columns: ['id', 'a'] },
+    ];
+    const link = schema([ours], [ours], { sent: { tables: [sends(ours, { unlike })], missing: [] } });
+    expect(compareLink(link)).toMatchObject([
+      { kind: 'column-lists', impact: 'stops-apply', detail: expect.stringContaining('"p" sends "id"; "q"') },
+    ]);
+  });
+
   it('say what a missing publication hides, and refresh nothing for it', () => {
     const link = schema([], [table('t', [id])], { sent: { tables: [], missing: ['gone'] } });
     expect(compareLink(link)).toMatchObject([
       { kind: 'table-not-published', advice: expect.stringContaining('"gone"'), mends: [] },
     ]);
+    // A refresh for the tables that others send would take out those of the missing one as well.
+    const [t, n, l] = [table('t', [id, column('a', 2)]), table('n', [id]), table('l', [id])];
+    const sent = { tables: [sends(n), sends(l)], missing: ['gone'] };
+    const others = schema([n, l], [t, l], { subscribed: [t], sent });
+    expect(kinds(others)).toEqual(['table-missing', 'table-not-subscribed', 'table-not-published']);
+    expect(sql(others)).toEqual(['sink: create table "public"."n" ("id" integer not null, primary key ("id"))']);
+    for (const { advice } of compareLink(others)) expect(advice).toContain('"gone"');
   });
 });

@@ -1,6 +1,7 @@
 import type { SentTable, SentTables } from '../../postgres/catalog/sent-tables.js';
 import type { TableDefinition } from '../../postgres/catalog/table-definitions.js';
 import type { TableName } from '../../postgres/catalog/tables.js';
+import { COMBINATION_RULES } from '../../postgres/ddl/options/combination-rules.js';
 import { refreshSubscription } from '../../postgres/ddl/subscription.ddl.js';
 import * as ddl from '../../postgres/ddl/table-change.ddl.js';
 import { columnDrift } from './column-drift.js';
@@ -63,7 +64,7 @@ function tableDrift(schema: LinkSchema, sent: SentTable, ours: TableDefinition, 
     ...{ publisher: ours, subscriber: theirs, sent: columns },
     ...{ binary: schema.binary, knownTypes: schema.known.types },
   };
-  return [...columnDrift(pair), ...identityDrift(pair, sent), ...uniqueDrift(pair)];
+  return [...unlikeLists(sent), ...columnDrift(pair), ...identityDrift(pair, sent), ...uniqueDrift(pair)];
 }
 
 /**
@@ -89,12 +90,27 @@ function renamedTables({ sent, onPublisher, onSubscriber, subscribed }: LinkSche
   return found;
 }
 
+function unlikeLists(table: SentTable): Finding[] {
+  if (table.unlike.length === 0) return [];
+  const each = table.unlike.map(({ publication, columns }) => {
+    return `${JSON.stringify(publication)} sends ${columns.map((name) => JSON.stringify(name)).join(', ')}`;
+  });
+  return [
+    {
+      ...{ kind: 'column-lists', table: nameOf(table), column: null, side: 'publisher', impact: 'stops-apply' },
+      detail: `the publications send different columns of it, which the walsender refuses: ${each.join('; ')}`,
+      advice: `${COMBINATION_RULES['same-columns-everywhere'].says} ${COMBINATION_RULES['same-columns-everywhere'].instead}`,
+      mends: [],
+    },
+  ];
+}
+
 function renamedTable(table: SentTable, from: TableName): Finding {
   return {
     ...{ kind: 'table-renamed', table: nameOf(table), column: null, side: 'subscriber', impact: 'stops-apply' },
     detail: `the subscriber has no such table, but ${from.schema}.${from.name} of the same columns, which the publisher has not any more`,
-    advice: 'If it is another table and not that one renamed, create it instead and refresh the subscription.',
-    mends: onSubscriber(PHASES.renamesOnSubscriber, ...ddl.renameTable(from, nameOf(table))),
+    advice: 'Rename it only if it is that table renamed. If it is another one, create it and refresh the subscription.',
+    mends: onSubscriber(PHASES.optional, ...ddl.renameTable(from, nameOf(table))),
   };
 }
 
@@ -118,6 +134,7 @@ function missingTable(schema: LinkSchema, sent: SentTable, ours: TableDefinition
     detail: 'the subscriber has no such table: a refresh of the subscription fails, and changes of it stop apply',
     advice:
       obstacles[0] ??
+      lostPublications(schema) ??
       'The statement makes columns and primary key only. For indexes, constraints and the rest use pg_dump --schema-only --table.',
     mends: obstacles.length > 0 ? [] : mends,
   };
@@ -135,26 +152,35 @@ function notSubscribed(schema: LinkSchema, table: SentTable): Finding {
   return {
     ...{ kind: 'table-not-subscribed', table: nameOf(table), column: null, side: 'subscriber', impact: 'may-differ' },
     detail: 'it is published, and the subscription has not taken it up: none of its changes is applied',
-    advice: 'Rows that are there already on the subscriber are copied once more.',
+    advice: lostPublications(schema) ?? 'Rows that are there already on the subscriber are copied once more.',
     mends: refresh(schema),
   };
 }
 
 function notPublished(schema: LinkSchema, table: TableName, onPublisher: boolean): Finding {
-  const { missing } = schema.sent;
-  const lost = missing.length > 0;
   return {
     ...{ kind: 'table-not-published', table: nameOf(table), column: null, side: 'subscriber', impact: 'may-differ' },
     detail: `the subscription still has it, and ${onPublisher ? 'no publication sends it' : 'the publisher has no such table'}`,
-    advice: lost
-      ? `The publisher has no publication ${missing.map((name) => JSON.stringify(name)).join(', ')}: create it, or take it out of the subscription.`
-      : 'A refresh takes it out of the subscription. Its rows stay.',
-    mends: lost ? [] : refresh(schema),
+    advice: lostPublications(schema) ?? 'A refresh takes it out of the subscription. Its rows stay.',
+    mends: refresh(schema),
   };
 }
 
-function refresh({ subscription, enabled }: LinkSchema): Mend[] {
-  return enabled ? onSubscriber(PHASES.refresh, ...refreshSubscription(subscription, { copyData: true })) : [];
+/** What comes before any refresh: null where the publisher has all publications. */
+function lostPublications({ sent: { missing } }: LinkSchema): string | null {
+  if (missing.length === 0) return null;
+  const names = missing.map((name) => JSON.stringify(name)).join(', ');
+  return `The publisher has no publication ${names}: create it, or take it out of the subscription. A refresh before would give up the tables that only it sent.`;
+}
+
+/**
+ * None while a publication is missing: a refresh passes it over and takes its tables out, their changes are skipped from
+ * then on, and another refresh copies into tables that are full.
+ */
+function refresh({ subscription, enabled, sent }: LinkSchema): Mend[] {
+  return enabled && sent.missing.length === 0
+    ? onSubscriber(PHASES.refresh, ...refreshSubscription(subscription, { copyData: true }))
+    : [];
 }
 
 function byKey(tables: readonly TableDefinition[]): Map<string, TableDefinition> {

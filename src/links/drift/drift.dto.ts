@@ -114,7 +114,7 @@ export class DriftDto extends SchemaDriftDto implements Drift {
   @ApiProperty({
     type: [OrderedStatementDto],
     description:
-      'Those that end the drift, in order, each once. What drops a column that does no harm stands with its finding only.',
+      'Those that end the drift, in order, each once. What drops or renames stands with its finding only: it may be wrong.',
   })
   statements: OrderedStatementDto[];
 }

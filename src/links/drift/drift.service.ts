@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { type Fingerprints, LinkLooks, type LinkLook, type LinkName, type SubscriberLook } from '../link-looks.js';
 import { detailOf } from '../link-target.js';
+import { unseenOf } from '../unseen.js';
 import { compareLink } from './compare-link.js';
 import type { Finding } from './finding.js';
 import { LastLooks, type SchemaDrift } from './last-looks.js';
@@ -80,13 +81,14 @@ export class DriftService {
 
   private async remember(
     link: LinkName,
-    { problem }: LinkLook,
+    seen: LinkLook,
     findings: readonly Finding[] | null,
     fingerprints: Fingerprints | null,
   ): Promise<SchemaDrift> {
-    const counted = findings?.filter(({ impact }) => impact !== 'none') ?? null;
-    const state = counted === null ? 'unknown' : counted.length > 0 ? 'drifted' : 'none';
-    const reason = counted === null ? (problem ?? 'the publisher is not known') : summaryOf(counted);
+    const counted = findings?.filter(({ impact }) => impact !== 'none') ?? [];
+    const unseen = unseenOf(seen);
+    const state = counted.length > 0 ? 'drifted' : unseen === null ? 'none' : 'unknown';
+    const reason = summaryOf(counted) ?? unseen;
     const known = state === 'unknown' ? null : fingerprints;
     const look = await this.repository.record(link, { state, reason, fingerprints: known });
     return look === null ? { state, reason, checkedAt: new Date(), since: null } : this.last.shown(look);

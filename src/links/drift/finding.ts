@@ -8,6 +8,7 @@ export const DRIFT_KINDS = [
   'table-not-subscribed',
   'table-not-published',
   'table-kind',
+  'column-lists',
   'column-missing',
   'column-renamed',
   'column-generated',
@@ -17,6 +18,7 @@ export const DRIFT_KINDS = [
   'column-type',
   'column-collation',
   'enum-labels',
+  'type-attributes',
   'replica-identity',
   'unique-key',
 ] as const;
@@ -37,17 +39,15 @@ export type Impact = (typeof IMPACTS)[number];
 export const PHASES = {
   /** Schemas, types and labels, which tables need. */
   namesOnSubscriber: 1,
-  /** Tables and columns that are renamed, before others are made. */
-  renamesOnSubscriber: 2,
-  extendSubscriber: 3,
-  keysOnSubscriber: 4,
-  publisher: 5,
+  extendSubscriber: 2,
+  keysOnSubscriber: 3,
+  publisher: 4,
   /** What only the subscriber holds its rows to. */
-  shrinkSubscriber: 6,
+  shrinkSubscriber: 5,
   /** Tables are taken up and left once all else is in place. */
-  refresh: 7,
-  /** What the publisher has given up already, if it is that and not the subscriber's own. */
-  optional: 8,
+  refresh: 6,
+  /** Right only if what is dropped or renamed is the publisher's, and not the subscriber's own. */
+  optional: 7,
 } as const;
 
 export type Side = 'publisher' | 'subscriber';

@@ -44,11 +44,12 @@ function unfoundOnSubscriber({ publisher, subscriber }: TablePair, sent: SentTab
   const key = lookupKey(subscriber);
   if (key === null ? full : key.columns.every((column) => told.includes(column))) return [];
   const columns = keyOfPublisher(publisher, sent);
-  const mends = columns.length === 0 ? [] : identify(subscriber, columns, key !== null);
+  const deferrable = subscriber.keys.some(({ primary, immediate }) => primary && !immediate);
+  const mends = columns.length === 0 ? [] : identify(subscriber, columns, key !== null || deferrable);
   const by = told.length === 0 ? 'nothing' : told.map((name) => JSON.stringify(name)).join(', ');
   const detail =
     key === null
-      ? `the subscriber's table has neither primary key nor replica identity index, and the publisher tells rows by ${by}`
+      ? `the subscriber's table has neither ${deferrable ? 'a primary key that is not deferrable' : 'primary key'} nor replica identity index, and the publisher tells rows by ${by}`
       : `the subscriber finds rows by ${key.columns.map((name) => JSON.stringify(name)).join(', ')}, and the publisher tells them by ${by}`;
   return [
     {
@@ -63,10 +64,11 @@ function unfoundOnSubscriber({ publisher, subscriber }: TablePair, sent: SentTab
   ];
 }
 
+/** A deferrable key finds no row: its values may be there twice for a while. */
 function lookupKey({ replicaIdentity, keys }: TableDefinition): KeyDefinition | null {
   const chosen =
     replicaIdentity === 'index' ? keys.find(({ identity, immediate }) => identity && immediate) : undefined;
-  return chosen ?? keys.find(({ primary }) => primary) ?? null;
+  return chosen ?? keys.find(({ primary, immediate }) => primary && immediate) ?? null;
 }
 
 /** In the order of the publisher's index. */

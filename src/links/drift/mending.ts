@@ -13,7 +13,7 @@ export interface DriftFinding extends Omit<Finding, 'mends'> {
 
 export interface Mending {
   findings: DriftFinding[];
-  /** Those that end the drift, in order. Never run by us. What drops a column that does no harm stands with its finding only. */
+  /** Those that end the drift, in order. Never run by us. Drops and renames stand with their findings only: they may be wrong. */
   statements: OrderedStatement[];
 }
 

@@ -1,15 +1,20 @@
 import type { ColumnDefinition } from '../../postgres/catalog/table-definitions.js';
 import type { Statement } from '../../postgres/ddl/statement.js';
 import { addEnumLabel, changeColumnType } from '../../postgres/ddl/table-change.ddl.js';
+import { attributesDiffer } from './attribute-drift.js';
 import { alteredTable, type Finding, onPublisher, onSubscriber, PHASES, type TablePair } from './finding.js';
 import { typeObstacle, withItsType } from './new-column.js';
 import { widens } from './widening.js';
 
-/** Differences of type, collation and labels of a column that both sides have. Types compare by name. */
+/** Differences of type, attributes, labels and collation of a column that both sides have. Types compare by name. */
 export function typeDrift(pair: TablePair, ours: ColumnDefinition, theirs: ColumnDefinition): Finding[] {
   if (ours.type !== theirs.type) return [typesDiffer(pair, ours, theirs)];
   if (ours.base !== theirs.base) return [domainsDiffer(pair, ours, theirs)];
-  return [...labelsDiffer(pair, ours, theirs), ...collationsDiffer(pair, ours, theirs)];
+  return [
+    ...attributesDiffer(pair, ours, theirs),
+    ...labelsDiffer(pair, ours, theirs),
+    ...collationsDiffer(pair, ours, theirs),
+  ];
 }
 
 function typesDiffer(pair: TablePair, ours: ColumnDefinition, theirs: ColumnDefinition): Finding {

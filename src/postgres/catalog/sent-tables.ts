@@ -7,8 +7,10 @@ import type { TableName } from './tables.js';
 
 /** A table that a publisher sends a subscription, by all publications that name it together. */
 export interface SentTable extends TableName {
-  /** In the table's order. */
+  /** In the table's order, of all publications. */
   columns: string[];
+  /** What each publication sends, where that is not the same: a walsender refuses such a table. Else empty. */
+  unlike: { publication: string; columns: string[] }[];
   /** UPDATEs or DELETEs are sent. */
   identified: boolean;
   /** The columns that tell an updated or deleted row. */
@@ -33,9 +35,10 @@ export async function readSentTables(
   const sent = new Map<string, SentTable>(
     tables.map(({ schema, name }) => [
       keyOf({ schema, name }),
-      { schema, name, columns: [], identified: false, identityColumns: [], broken: [] },
+      { schema, name, columns: [], unlike: [], identified: false, identityColumns: [], broken: [] },
     ]),
   );
+  const lists = new Map<string, SentTable['unlike']>([...sent.keys()].map((key) => [key, []]));
   for (const publication of publications.filter((name) => !missing.includes(name))) {
     const [definition] = await readPublications(session, publication);
     const identified =
@@ -43,12 +46,18 @@ export async function readSentTables(
     for (const published of await readPublishedTables(session, publication)) {
       const table = sent.get(keyOf(published));
       if (!table) continue;
+      lists.get(keyOf(published))!.push({ publication, columns: published.columns });
       table.columns = [...new Set([...table.columns, ...published.columns])];
       if (!identified) continue;
       table.identified = true;
       table.identityColumns = [...new Set([...table.identityColumns, ...published.identityColumns])];
       table.broken.push(...published.broken);
     }
+  }
+  for (const [key, table] of sent) {
+    // The union holds every list, so one of its length is the same.
+    const alike = lists.get(key)!.every(({ columns }) => columns.length === table.columns.length);
+    if (!alike) table.unlike = lists.get(key)!;
   }
   return { tables: [...sent.values()], missing };
 }

@@ -6,7 +6,8 @@ import type { Variant } from './variant.js';
  * relation gives no row. Nothing in it is printed differently by another version, but `default`, which is therefore no
  * part of the fingerprint. Types are written with their modifiers, and with their schema unless it is pg_catalog.
  *
- * A column's `base` is its type below any domains; `enumName` and `labels` are of its enum, or of its elements'.
+ * A column's `base` is its type below any domains; `enumName` and `labels` are of its enum, or of its elements', and
+ * `compositeName` and `attributes` of its composite type, or of its elements'.
  * `collation` is null where it is the type's own. `hasDefault`: what it is left out of an INSERT for is not NULL.
  * `keys` are the valid unique indexes over columns alone and all rows. `root` is the topmost partitioned table above a
  * partition.
@@ -41,6 +42,8 @@ const DEFINITIONS = `
                    'builtIn', bn.nspname = 'pg_catalog',
                    'enumName', enum.name,
                    'labels', enum.labels,
+                   'compositeName', composite.name,
+                   'attributes', composite.attributes,
                    'collation', case when a.attcollation not in (0, t.typcollation) then (
                      select pg_catalog.format('%I.%I', kn.nspname, k.collname)
                        from pg_catalog.pg_collation k
@@ -66,6 +69,26 @@ const DEFINITIONS = `
                 from pg_catalog.pg_type y
                 join pg_catalog.pg_namespace en on en.oid = y.typnamespace
                where y.oid in (base.oid, base.typelem) and y.typtype = 'e') enum on true
+            left join lateral (
+              select case when yc.relkind = 'c' then pg_catalog.jsonb_build_array(yn.nspname, y.typname) end as name,
+                     (with recursive attributes (path, place, type, modifier) as (
+                        select array[p.attname::text], array[p.attnum::int], p.atttypid, p.atttypmod
+                          from pg_catalog.pg_attribute p
+                         where p.attrelid = y.typrelid and p.attnum > 0 and not p.attisdropped
+                         union all
+                        select outer_one.path || p.attname::text, outer_one.place || p.attnum::int, p.atttypid, p.atttypmod
+                          from attributes outer_one
+                          join pg_catalog.pg_type ot on ot.oid = outer_one.type
+                          join pg_catalog.pg_type oc on oc.oid in (ot.oid, ot.typelem) and oc.typtype = 'c'
+                          join pg_catalog.pg_attribute p
+                            on p.attrelid = oc.typrelid and p.attnum > 0 and not p.attisdropped)
+                      select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                               'path', x.path, 'type', pg_catalog.format_type(x.type, x.modifier)) order by x.place), '[]')
+                        from attributes x) as attributes
+                from pg_catalog.pg_type y
+                join pg_catalog.pg_namespace yn on yn.oid = y.typnamespace
+                join pg_catalog.pg_class yc on yc.oid = y.typrelid
+               where y.oid in (base.oid, base.typelem) and y.typtype = 'c') composite on true
            where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) columns
        cross join lateral (
           select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(

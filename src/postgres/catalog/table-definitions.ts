@@ -4,6 +4,14 @@ import { KNOWN_NAMES, TABLE_DEFINITIONS, TABLES_FINGERPRINT } from './table-defi
 import type { TableName } from './tables.js';
 import { variantFor } from './variant.js';
 
+/** Of a composite type, or of the type of such an attribute. */
+export interface Attribute {
+  /** Its name, below the names of those it is in. */
+  path: string[];
+  /** As SQL writes it. */
+  type: string;
+}
+
 export interface ColumnDefinition {
   name: string;
   /** pg_attribute.attnum: a rename keeps it, and no two columns of a table ever have the same. */
@@ -18,6 +26,10 @@ export interface ColumnDefinition {
   enumName: [string, string] | null;
   /** In their order. */
   labels: string[] | null;
+  /** Schema and name of its composite type, or of that of its elements; null: it is none, or the row type of a table. */
+  compositeName: [string, string] | null;
+  /** Of its composite type, in their order, each before those of its own type; null: it is none. */
+  attributes: Attribute[] | null;
   /** Qualified and quoted; null: the type's own. */
   collation: string | null;
   notNull: boolean;

@@ -45,6 +45,11 @@ export function addEnumLabel(
   return statement(`alter type ${identifier(schema, name)} add value ${literal(label)}${place}`, OF_TYPE);
 }
 
+/** As the last one. @param type as SQL writes it */
+export function addAttribute([schema, name]: readonly [string, string], attribute: string, type: string): Statement {
+  return statement(`alter type ${identifier(schema, name)} add attribute ${identifier(attribute)} ${type}`, OF_TYPE);
+}
+
 export function createTable(
   table: QualifiedName,
   columns: readonly NewColumn[],
