@@ -4,7 +4,7 @@ import {
   readSubscriptionSlots,
   type SubscriptionSlot,
 } from '../postgres/catalog/subscription-slots.js';
-import { type Conninfo, parseConninfo } from '../postgres/ddl/conninfo.js';
+import { parseConninfo } from '../postgres/ddl/conninfo.js';
 import { Problem } from '../problems/problem.js';
 import { type FoundOwners, type OwnerSearch, type SlotOwner, SlotOwners } from '../replication-slots/slot-owners.js';
 import { ServersService } from '../servers/servers.service.js';
