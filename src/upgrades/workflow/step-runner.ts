@@ -3,6 +3,7 @@ import { failpoint } from '../../engine/failpoints.js';
 import { LeaseLost, OperationCancelled, type WorkflowContext } from '../../engine/engine.js';
 import { problemDocument } from '../../engine/dbos-context.js';
 import { Problem } from '../../problems/problem.js';
+import { isStateAway } from '../../problems/state-away.js';
 import type { UpgradeRepository } from '../upgrade.repository.js';
 import type { UpgradeRun } from './upgrade-run.js';
 import type { UpgradeStep } from './step.js';
@@ -45,7 +46,8 @@ export class StepRunner {
         await this.run.audit(step.name, 'succeeded', detail);
         await this.repository.setStep(this.run.name, step.name, 'skipped' in detail ? 'skipped' : 'done', detail);
       } catch (error) {
-        if (this.run.signal.aborted) throw error;
+        // Our own database being away is no failure of the step: it is waited for, and the step is run again.
+        if (this.run.signal.aborted || isStateAway(error)) throw error;
         await this.stillOurs();
         // A session ended under us may have been ended by whoever acts in our place now.
         if (!(await this.run.leaseHeld())) throw new LeaseLost();
