@@ -45,7 +45,7 @@ export async function explainCreationTimeout(
     hint,
     extra: {
       ...error.options.extra,
-      ...{ publisherReached: probe.reached, publisherReason: probe.reason, blockers: probe.blockers ?? [] },
+      ...{ publisherReached: probe.reached, publisherReason: probe.reason, blockers: probe.blockers },
     },
     cause: error,
   });

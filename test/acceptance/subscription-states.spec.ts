@@ -197,7 +197,7 @@ describe.each([
         body: {
           code: 'SERVER_TIMEOUT',
           publisherReached: false,
-          blockers: [],
+          blockers: null,
           hint: expect.stringContaining('firewalls'),
         },
       });

@@ -77,7 +77,9 @@ it('after an outage of the state the first to be back does not declare the other
   await beatsUntilLiving(one, one.id);
   expect(await gone.heartbeat()).toBe(false);
   const other = await join('other');
-  await new Promise((resolve) => setTimeout(resolve, 700));
+  // The outage: time in which nobody's heartbeat went through.
+  const since = performance.now();
+  await eventually(() => performance.now() > since + 700, { within: 5_000 });
   await state.dataSource.query(`update lockstep.instance set heartbeat_at = now() - interval '1 minute'`);
   expect(await one.heartbeat()).toBe(true);
   expect((await livingFor(one)).sort()).toEqual([one.id, other.id].sort());

@@ -47,7 +47,7 @@ export class StepRunner {
         await this.repository.setStep(this.run.name, step.name, 'skipped' in detail ? 'skipped' : 'done', detail);
       } catch (error) {
         // Our own database being away is no failure of the step: it is waited for, and the step is run again.
-        if (this.run.signal.aborted || isStateAway(error)) throw error;
+        if (this.run.signal.aborted || isStateAway(error) || error instanceof LeaseLost) throw error;
         await this.stillOurs();
         // A session ended under us may have been ended by whoever acts in our place now.
         if (!(await this.run.leaseHeld())) throw new LeaseLost();

@@ -45,6 +45,7 @@ export class UpgradeRun implements StepContext {
   private readonly sessions = new Map<Side, Promise<Session>>();
   private readonly openReaders = new Map<Direction, Promise<Readers>>();
   private lease: Lease | null = null;
+  private takingLease: Promise<Lease> | null = null;
   /** The side that an abort leaves as it is. */
   leave: Side | null = null;
   private readonly journal = new StatementJournal();
@@ -88,6 +89,8 @@ export class UpgradeRun implements StepContext {
     const open = this.sessions.get(side);
     const session = open === undefined ? null : await open.catch(() => null);
     if (session?.alive) return session;
+    // Somebody else of this run has begun to open another meanwhile: two would end each other.
+    if (this.sessions.get(side) !== open) return await this.act(side);
     const opening = this.openSession(side);
     this.sessions.set(side, opening);
     return await opening;
@@ -276,9 +279,21 @@ export class UpgradeRun implements StepContext {
   }
 
   private async openSession(side: Side): Promise<Session> {
-    this.lease ??= await this.services.leases.take(`upgrade ${this.name}`);
+    const { epoch } = await this.ownLease();
     if (!(await this.leaseHeld())) throw new LeaseLost();
-    return await openActSession(await this.connection(side), this.name, this.lease.epoch);
+    return await openActSession(await this.connection(side), this.name, epoch);
+  }
+
+  /** Taken once, also where both sides are opened at the same time: a second one would end the first. */
+  private ownLease(): Promise<Lease> {
+    this.takingLease ??= this.services.leases.take(`upgrade ${this.name}`).then(
+      (lease) => (this.lease = lease),
+      (error: unknown) => {
+        this.takingLease = null;
+        throw error;
+      },
+    );
+    return this.takingLease;
   }
 }
 
