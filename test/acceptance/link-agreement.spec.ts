@@ -275,9 +275,11 @@ describe.each([
   it('fails for an origin that is gone, for good: its name is reserved', async () => {
     await disable();
     const { oid } = await ends.subscriber.withSession(database, (session) =>
-      session.row<{ oid: string }>(`select oid::text from pg_catalog.pg_subscription where subname = $1`, [
-        SUBSCRIPTION,
-      ]),
+      session.row<{ oid: string }>(
+        `select s.oid::text from pg_catalog.pg_subscription s join pg_catalog.pg_database d on d.oid = s.subdbid
+          where s.subname = $1 and d.datname = pg_catalog.current_database()`,
+        [SUBSCRIPTION],
+      ),
     );
     // The worker holds it until it has ended.
     await eventually(() => ends.onSubscriber(`select pg_replication_origin_drop('pg_${oid}')`).then(() => true), {
