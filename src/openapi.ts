@@ -51,7 +51,7 @@ export function buildOpenApiDocument(app: INestApplication): OpenAPIObject {
 export function setupSwagger(app: INestApplication): void {
   const redirect = (_request: Request, response: Response): void => response.redirect('/docs');
   (app.getHttpAdapter() as ExpressAdapter).get('/', redirect);
-  SwaggerModule.setup('docs', app, buildOpenApiDocument(app), {
+  SwaggerModule.setup('docs', app, () => buildOpenApiDocument(app), {
     jsonDocumentUrl: 'openapi.json',
     raw: ['json'],
     customSiteTitle: 'Lockstep API',

@@ -115,6 +115,25 @@ describe('tokens, audit, idempotency', () => {
       });
     });
 
+    it('tells when a token was last used, to the minute', async () => {
+      const { id, token } = await makeToken('used', 'read');
+      const lastUsed = async (): Promise<string | null> =>
+        (await api.get('/v1/tokens?limit=200')).body.items.find((item: { id: string }) => item.id === id).lastUsedAt;
+      const use = async () => expect((await api.call('GET', '/v1/servers', undefined, { token })).status).toBe(200);
+      expect(await lastUsed()).toBeNull();
+      await use();
+      const first = await lastUsed();
+      expect(first).not.toBeNull();
+      await use();
+      expect(await lastUsed()).toBe(first);
+      await server.run(
+        'security_state',
+        `update lockstep.api_token set last_used_at = now() - interval '2 minutes' where id = '${id}'`,
+      );
+      await use();
+      expect(Date.parse((await lastUsed())!)).toBeGreaterThanOrEqual(Date.parse(first!));
+    });
+
     it('refuses a name that a live token has', async () => {
       await makeToken('taken', 'read');
       expect((await api.post('/v1/tokens', { name: 'taken', scope: 'admin' })).body.code).toBe('ALREADY_EXISTS');

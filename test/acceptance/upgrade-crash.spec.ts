@@ -6,7 +6,7 @@ import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
 import { TestServer } from '../support/postgres-fleet.js';
 import { holds, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
-import { upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
+import { LOOK_MS, upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
 
 const SOAK = process.env.LOCKSTEP_SOAK !== undefined;
 /** `acted`: the step's effect is there and nothing is recorded of it, which is the worst moment. */
@@ -84,7 +84,7 @@ describe('kill -9 amid the statements of an upgrade', () => {
         for (;;) {
           const found = await eventually(
             async () => (lockstep.exited ? 'dead' : await upgradeIn(lockstep, NAME, [phase], 0)),
-            { within: 120_000 },
+            { within: 120_000, every: LOOK_MS },
           );
           if (found !== 'dead') return found;
           expect(lockstep.signal).toBe('SIGKILL');

@@ -6,7 +6,7 @@ import { streamedEvents } from '../support/event-stream.js';
 import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
 import { catalogsOf, holds, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
-import { DATABASE, upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
+import { DATABASE, LOOK_MS, upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
 
 const NAME = 'again';
 const PATH = `/v1/upgrades/${NAME}`;
@@ -243,7 +243,7 @@ describe('an upgrade that is taken up again', () => {
             if (now.phase === done) return done;
             throw new Error(`phase ${now.phase} after ${died} deaths: ${JSON.stringify(now.problem)}`);
           },
-          { within: 120_000 },
+          { within: 120_000, every: LOOK_MS },
         );
         if (phase === done) return died;
         expect(lockstep.signal).toBe('SIGKILL');

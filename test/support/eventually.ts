@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 /** Polls until `probe` neither throws nor returns false/undefined/null; rejects with its last failure after `within` ms. */
 export async function eventually<T>(
   probe: () => Promise<T> | T,
-  { within, every = 50 }: { within: number; every?: number },
+  { within, every = 100 }: { within: number; every?: number },
 ): Promise<NonNullable<T>> {
   const deadline = Date.now() + within;
   for (;;) {

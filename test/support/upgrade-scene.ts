@@ -20,7 +20,7 @@ export interface UpgradeView {
 
 export const DATABASE = 'orders';
 /** Between looks at an upgrade: each costs the service as much as a small step of it. */
-const LOOK_MS = 200;
+export const LOOK_MS = 250;
 
 /** Two servers, a loaded database on the first, and writers that follow `writeTo`. */
 export class UpgradeScene {
