@@ -51,7 +51,7 @@ describe('embedded state', () => {
   }, 120_000);
 
   it('refuses a second Lockstep on the same folder, and says which one has it', async () => {
-    lockstep = await Lockstep.start({ firstStart: true });
+    lockstep = await Lockstep.start();
     const second = startOn(lockstep.dataDir);
     expect(second.status).toBe(1);
     expect(second.stderr).toContain(`another Lockstep (pid ${lockstep.pid}) is using`);
@@ -98,7 +98,7 @@ describe('embedded state', () => {
   );
 
   it('answers live at once, ready when it is', async () => {
-    lockstep = await Lockstep.start({ firstStart: true });
+    lockstep = await Lockstep.start();
     await lockstep.kill();
     const launching = lockstep.launch();
     const live = await eventually(() => fetch(`${lockstep.url}/health/live`), { within: 20_000, every: 10 });
@@ -108,7 +108,7 @@ describe('embedded state', () => {
   }, 60_000);
 
   it('starts its own database again when that has ended, and serves requests again', async () => {
-    lockstep = await Lockstep.start({ firstStart: true });
+    lockstep = await Lockstep.start();
     const state = stateCluster(join(lockstep.dataDir, 'state'));
     const { port } = (await state.running())!;
     await state.stop('immediate');
