@@ -12,7 +12,8 @@ const SOAK = process.env.LOCKSTEP_SOAK !== undefined;
 /** `acted`: the step's effect is there and nothing is recorded of it, which is the worst moment. */
 const POINTS = SOAK ? ['begin', 'acted', 'done'] : ['acted'];
 /** Which statements are died before: there are hundreds, most of them restore one object after another. */
-const EVERY = SOAK ? 10 : 300;
+const EVERY = SOAK ? 10 : 200;
+const SIZE = SOAK ? { perSecond: 60, allSequences: true } : {};
 const NAMES = FORWARD_STEPS.map(({ name }) => name);
 const GATE = NAMES.indexOf('pre-switchover');
 /** Before the gate every other step, which has the same shape as the one after it; and amid the verification. */
@@ -25,7 +26,7 @@ describe('kill -9 in every step of an upgrade', () => {
   it.each(POINTS)(
     'at the point "%s" of each step in turn: resumed every time, nothing lost, nothing left',
     async (point) => {
-      const scene = await UpgradeScene.set(14, 18);
+      const scene = await UpgradeScene.set(14, 18, SIZE);
       const lockstep = await Lockstep.start();
       try {
         await scene.register(lockstep);
@@ -70,7 +71,7 @@ describe('kill -9 in every step of an upgrade', () => {
 
 describe('kill -9 amid the statements of an upgrade', () => {
   it('it completes, nothing is lost, whatever it was in the middle of', async () => {
-    const scene = await UpgradeScene.set(15, 18);
+    const scene = await UpgradeScene.set(15, 18, SIZE);
     const lockstep = await Lockstep.start();
     try {
       await scene.register(lockstep);

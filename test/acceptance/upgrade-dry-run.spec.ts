@@ -30,7 +30,7 @@ describe('dry runs of every action on an upgrade', () => {
   let scene: UpgradeScene;
 
   beforeAll(async () => {
-    [lockstep, scene] = await Promise.all([Lockstep.start(), UpgradeScene.set(14, 18, 200)]);
+    [lockstep, scene] = await Promise.all([Lockstep.start(), UpgradeScene.set(14, 18, { rows: 200 })]);
     await scene.register(lockstep);
   }, 120_000);
   afterAll(async () => {

@@ -37,7 +37,7 @@ describe('bad input over the API of upgrades', () => {
   let catalogs: unknown;
 
   beforeAll(async () => {
-    [lockstep, scene] = await Promise.all([Lockstep.start(), UpgradeScene.set(14, 18, 500)]);
+    [lockstep, scene] = await Promise.all([Lockstep.start(), UpgradeScene.set(14, 18, { rows: 500 })]);
     await scene.register(lockstep);
     catalogs = await allCatalogs();
   }, 120_000);

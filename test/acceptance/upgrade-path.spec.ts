@@ -31,7 +31,7 @@ describe('upgrade over HTTP, under writes', () => {
   it.each(PATHS)(
     '%i -> %i, then back, %s: nothing lost, both sides equal, nothing left',
     async (from, to, end) => {
-      scene = await UpgradeScene.set(from, to);
+      scene = await UpgradeScene.set(from, to, { perSecond: 60, allSequences: from === 14 });
       const name = `path-${from}-${to}`;
       await registerAs(lockstep, scene, name);
       await scene.workload.start();

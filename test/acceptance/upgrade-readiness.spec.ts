@@ -21,7 +21,7 @@ describe('an upgrade that is not ready to be switched over', () => {
   let scene: UpgradeScene;
 
   beforeAll(async () => {
-    [lockstep, scene] = await Promise.all([Lockstep.start(), UpgradeScene.set(14, 18, 200)]);
+    [lockstep, scene] = await Promise.all([Lockstep.start(), UpgradeScene.set(14, 18, { rows: 200 })]);
     await scene.register(lockstep);
     await scene.source.run(
       DATABASE,

@@ -13,7 +13,7 @@ describe('an upgrade between servers that let Lockstep and each other in with TL
 
   beforeAll(async () => {
     lockstep = await Lockstep.start();
-    scene = await UpgradeScene.set(17, 18, 1000);
+    scene = await UpgradeScene.set(17, 18, { rows: 1000 });
   }, 120_000);
   afterEach(() => scene.unfollow());
   afterAll(async () => {

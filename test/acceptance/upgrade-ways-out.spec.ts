@@ -23,7 +23,7 @@ describe('ways out of an upgrade', () => {
   }, 60_000);
   afterAll(() => lockstep.dispose());
   beforeEach(async () => {
-    scene = await UpgradeScene.set(17, 18, 500);
+    scene = await UpgradeScene.set(17, 18, { rows: 500 });
     await scene.register(lockstep);
     before = { source: await catalogsOf(scene.source), target: await catalogsOf(scene.target) };
   }, 60_000);

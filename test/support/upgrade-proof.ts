@@ -9,7 +9,7 @@ import { DATABASE, type UpgradeScene } from './upgrade-scene.js';
 /** The writers get further acknowledgements, wherever they write now. */
 export async function writesContinue(scene: UpgradeScene): Promise<void> {
   const before = scene.workload.figures.acknowledged;
-  await eventually(() => scene.workload.figures.acknowledged > before + 20, { within: 20_000 });
+  await eventually(() => scene.workload.figures.acknowledged > before + 10, { within: 20_000 });
 }
 
 /** Stops the writers and holds every acknowledged write against the side they wrote to; then both sides against each other. */

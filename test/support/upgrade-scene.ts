@@ -22,6 +22,22 @@ export const DATABASE = 'orders';
 /** Between looks at an upgrade: each costs the service as much as a small step of it. */
 export const LOOK_MS = 250;
 
+export interface SceneOptions {
+  /** Of the demo database, roughly. */
+  rows?: number;
+  /** Transactions of all writers together. */
+  perSecond?: number;
+  /** All of the demo's sequences: each of its 200 counters is a few statements of every restore. */
+  allSequences?: boolean;
+}
+
+/** Left are those that the writers draw from, and one of each shape. */
+const DROP_UNUSED_COUNTERS = `do $$ declare i int; begin
+  for i in select n from generate_series(16, 200) n where n % 5 <> 3 or n > 123 loop
+    execute format('drop sequence app.counter_%s', lpad(i::text, 3, '0'));
+  end loop;
+end $$`;
+
 /** Two servers, a loaded database on the first, and writers that follow `writeTo`. */
 export class UpgradeScene {
   writeTo: 'source' | 'target' | null = 'source';
@@ -38,15 +54,19 @@ export class UpgradeScene {
     this.current.scene = this;
   }
 
-  /** @param rows of the demo database; a few thousand are enough for most tests */
-  static async set(sourceMajor: number, targetMajor: number, rows = 3000): Promise<UpgradeScene> {
+  static async set(
+    sourceMajor: number,
+    targetMajor: number,
+    { rows = 3000, perSecond = 30, allSequences = false }: SceneOptions = {},
+  ): Promise<UpgradeScene> {
     const [source, target] = await Promise.all([TestServer.start(sourceMajor), TestServer.start(targetMajor)]);
     await createDemoDatabase(source.target(), DATABASE, { rows });
+    if (!allSequences) await source.run(DATABASE, DROP_UNUSED_COUNTERS);
     await target.freshDatabase(DATABASE);
     const current: { scene: UpgradeScene | null } = { scene: null };
     const workload = new Workload({
       writers: 3,
-      perSecond: 60,
+      perSecond,
       writeTo: () => {
         const scene = current.scene;
         if (!scene?.writeTo) return null;
