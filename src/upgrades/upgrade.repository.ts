@@ -204,13 +204,16 @@ export class UpgradeRepository {
       add?: string[];
       /** An action that goes on where it stands: what it has skipped stays so. */
       continues?: boolean;
+      /** What is known from its beginning on. */
+      facts?: Partial<UpgradeFacts>;
     },
   ): Promise<boolean> {
     return this.dataSource.transaction(async (manager) => {
       const [, begun] = await manager.query<[unknown[], number]>(
-        `update lockstep.upgrade set operation_id = $3, phase = $4, problem = null, attempt = attempt + 1, updated_at = now()
+        `update lockstep.upgrade set operation_id = $3, phase = $4, problem = null, attempt = attempt + 1, updated_at = now(),
+                facts = facts || $6::jsonb
           where name = $1 and operation_id = $2 and phase = any ($5)`,
-        [name, action.seen, action.next, action.to, action.from],
+        [name, action.seen, action.next, action.to, action.from, JSON.stringify(action.facts ?? {})],
       );
       if (begun !== 1) return false;
       await manager.query(

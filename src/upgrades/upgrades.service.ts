@@ -17,7 +17,7 @@ import { preflightOptionsOf } from './steps/preflight.step.js';
 import { FORWARD_STEPS, FENCED_STEPS, OPEN_STEPS, SWITCHED_STEPS, VERIFY_STEPS } from './steps/index.js';
 import { preSwitchoverStep } from './steps/pre-switchover.step.js';
 import { ROLLBACK_STEPS } from './steps/rollback.steps.js';
-import type { RollbackVerification } from './facts.js';
+import type { RollbackVerification, UpgradeFacts } from './facts.js';
 import { Known } from './plan/known.js';
 import {
   abortPlan,
@@ -180,8 +180,10 @@ export class UpgradesService {
     // One that has turned is continued; else every step is due.
     const continues = upgrade.phase === 'rolling-back';
     const add = continues ? [] : ROLLBACK_STEPS.map((step) => step.name);
-    await this.begin(upgrade, 'upgrade-rollback', 'rolling-back', { add, continues }, (operationId) =>
-      this.engine.start(this.rollingBack, operationId, { name, verification }),
+    // Together with its beginning: from then on a caller may ask to verify after the opening, which must stand.
+    const facts = continues ? {} : { rollbackVerification: verification };
+    await this.begin(upgrade, 'upgrade-rollback', 'rolling-back', { add, continues, facts }, (operationId) =>
+      this.engine.start(this.rollingBack, operationId, { name }),
     );
     return await this.get(name);
   }
@@ -274,7 +276,7 @@ export class UpgradesService {
     upgrade: UpgradeEntity,
     kind: string,
     to: UpgradePhase,
-    steps: { again?: string[]; add?: string[]; continues?: boolean },
+    steps: { again?: string[]; add?: string[]; continues?: boolean; facts?: Partial<UpgradeFacts> },
     start: (operationId: string) => Promise<void>,
   ): Promise<void> {
     const { name, operationId: seen, phase } = upgrade;

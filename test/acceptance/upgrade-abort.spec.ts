@@ -19,6 +19,7 @@ describe('an upgrade that does not go through', () => {
   afterAll(() => lockstep.dispose());
 
   afterEach(async () => {
+    lockstep.arm();
     for (const { name } of (await lockstep.ok<{ items: { name: string }[] }>('GET', '/v1/upgrades')).items) {
       await eventually(
         async () => {
@@ -44,7 +45,7 @@ describe('an upgrade that does not go through', () => {
     );
   }
 
-  it.each(['schema-pre-data', 'initial-copy', 'awaiting-approval'])(
+  it.each(['schema-pre-data', 'initial-copy', 'fence'])(
     'aborted in %s, it leaves both servers as they were',
     async (moment) => {
       scene = await UpgradeScene.set(14, 18);
@@ -52,8 +53,13 @@ describe('an upgrade that does not go through', () => {
       const [source, target] = [await catalogsOf(scene.source), await catalogsOf(scene.target)];
       await scene.workload.start();
       await scene.begin(lockstep, 'aborted');
-      if (moment === 'awaiting-approval') await upgradeIn(lockstep, 'aborted', [moment]);
-      else await inStep('aborted', moment);
+      if (moment === 'fence') {
+        // Whom it bars is recorded, and they are barred, only once the abort has begun.
+        lockstep.arm('upgrade.fence.planned=wait:2000');
+        await upgradeIn(lockstep, 'aborted', ['awaiting-approval']);
+        await lockstep.ok('POST', '/v1/upgrades/aborted/approve', { gate: 'switchover' });
+      }
+      await inStep('aborted', moment);
       await lockstep.ok('POST', '/v1/upgrades/aborted/abort');
       const view = await upgradeIn(lockstep, 'aborted', ['aborted']);
       expect(view.writeTo).toBe('source');

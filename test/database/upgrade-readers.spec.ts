@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { Session } from '../../src/postgres/session.js';
 import { readFingerprint } from '../../src/postgres/schema/fingerprint.js';
 import { parseLsn } from '../../src/shared/lsn.js';
@@ -198,6 +199,65 @@ describe('readers of an upgrade', () => {
     await beforeTheFence();
     expect(verifications).toBe(3);
   });
+
+  it('refuse a fence while the link applies nothing: inside it that would be waited for, with nobody able to write', async () => {
+    await link.subscriber.run(DATABASE, `alter subscription ${DATABASE}_sub disable`);
+    try {
+      await touch('1, 2, 3');
+      await expect(beforeTheFence()).rejects.toMatchObject({
+        code: 'CONFLICT',
+        detail: expect.stringContaining('cannot be compared'),
+      });
+    } finally {
+      await link.subscriber.run(DATABASE, `alter subscription ${DATABASE}_sub enable`);
+    }
+    await beforeTheFence();
+  }, 60_000);
+
+  it('opened inside a fence, end it where a slot vanished: one made anew would show that nothing was written', async () => {
+    const slot = `select slot_name::text as name from pg_catalog.pg_replication_slots where slot_name like '%up\\_readers%'`;
+    await readers.close();
+    const { name } = await sessions.source.row<{ name: string }>(slot);
+    await eventually(
+      () => link.publisher.run(DATABASE, `select pg_drop_replication_slot('${name}')`).then(() => true),
+      { within: 20_000 },
+    );
+    facts = { ...facts, sourceFence: { roles: [] } as unknown as NonNullable<UpgradeFacts['sourceFence']> };
+    await expect(Readers.open(context, 'forward', context.signal)).rejects.toMatchObject({
+      code: 'CONFLICT',
+      detail: expect.stringContaining('on the source is gone'),
+    });
+    expect([facts.verdict, facts.verifiedLsn]).toEqual([undefined, undefined]);
+    expect(await sessions.source.rows(slot)).toEqual([]);
+    delete facts.sourceFence;
+    readers = await Readers.open(context, 'forward', context.signal);
+  }, 60_000);
+
+  it('take the slots from an earlier holder at once, whose host may be gone', async () => {
+    await readers.close();
+    const { publication } = await sessions.source.row<{ publication: string }>(
+      'select pubname::text as publication from pg_catalog.pg_publication limit 1',
+    );
+    // It never says goodbye and never answers: the server takes it for alive until wal_sender_timeout.
+    const earlier = new pg.Client({
+      ...{ host: link.publisher.host, port: link.publisher.port, database: DATABASE },
+      ...{ user: link.publisher.user, password: link.publisher.password },
+      ...{ application_name: 'lockstep stream of an earlier holder', replication: 'database' },
+    });
+    earlier.on('error', () => {});
+    await earlier.connect();
+    const name = 'lockstep_v_up_readers';
+    earlier
+      .query(`START_REPLICATION SLOT ${name} LOGICAL 0/0 (proto_version '1', publication_names '"${publication}"')`)
+      .catch(() => {});
+    const holder = 'select active_pid from pg_catalog.pg_replication_slots where slot_name = $1 and active';
+    await eventually(async () => (await sessions.source.rows(holder, [name])).length > 0, { within: 20_000 });
+    const begun = Date.now();
+    readers = await Readers.open(context, 'forward', context.signal);
+    expect(Date.now() - begun).toBeLessThan(20_000);
+    await touch('1, 2, 3');
+    expect(await readers.checkTouched(context.signal)).toMatchObject({ keys: 3, differences: [] });
+  }, 60_000);
 
   describe('while a gate waits', () => {
     const repository = {

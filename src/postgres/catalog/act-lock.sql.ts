@@ -13,3 +13,11 @@ export const ACT_LOCK_HOLDER = `
      and ((l.classid::bigint << 32) | l.objid::bigint) = pg_catalog.hashtextextended($1::text collate "C", 0)`;
 
 export const TERMINATE_BACKEND = `select pg_catalog.pg_terminate_backend($1) as ended`;
+
+/**
+ * Where the server or the login does not wait for commits (synchronous_commit off), this session does: what is recorded
+ * as done must not be forgotten in a crash of the server.
+ */
+export const WAIT_FOR_OWN_COMMITS = `
+  select pg_catalog.set_config('synchronous_commit', 'local', false)
+   where pg_catalog.current_setting('synchronous_commit') = 'off'`;

@@ -68,12 +68,11 @@ export const NOT_CARRIED = `
 
 /**
  * Makes sure that everything committed so far is flushed, whatever synchronous_commit says: a walsender sends nothing
- * that is not, and an idle server takes its time.
+ * that is not, and an idle server takes its time. One statement: a failure leaves no transaction open behind it.
  */
-export const FLUSH_WAL = `begin;
-  set local synchronous_commit = 'local';
-  select pg_catalog.pg_logical_emit_message(true, 'lockstep', '');
-  commit`;
+export const FLUSH_WAL = `
+  with local as materialized (select pg_catalog.set_config('synchronous_commit', 'local', true) as setting)
+  select pg_catalog.pg_logical_emit_message(true, 'lockstep', '') from local where setting is not null`;
 
 /** End of the WAL that a walsender can have sent. */
 export const FLUSHED_WAL = `select pg_catalog.pg_current_wal_flush_lsn()::text as lsn`;

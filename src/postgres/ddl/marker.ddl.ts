@@ -17,14 +17,14 @@ export function createMarkerTable(schema: string, table: string): Statement[] {
 
 /**
  * Writes the marker and makes sure it is flushed, whatever the server's synchronous_commit: a walsender sends nothing
- * that is not, and an idle server would otherwise take its time. Repeating it writes it again, which is seen again.
+ * that is not, and an idle server would otherwise take its time. One statement, so that a failure leaves no transaction
+ * open behind it. Repeating it writes it again, which is seen again.
  */
 export function writeMarker(schema: string, table: string, id: string): string {
-  return `begin;
-    set local synchronous_commit = 'local';
-    insert into ${identifier(schema, table)} (id, at) values (${literal(id)}, pg_catalog.clock_timestamp())
-      on conflict (id) do update set at = excluded.at;
-    commit`;
+  return `with local as materialized (select pg_catalog.set_config('synchronous_commit', 'local', true) as setting)
+    insert into ${identifier(schema, table)} (id, at)
+    select ${literal(id)}, pg_catalog.clock_timestamp() from local where setting is not null
+        on conflict (id) do update set at = excluded.at`;
 }
 
 export function markerPresent(schema: string, table: string, id: string): string {

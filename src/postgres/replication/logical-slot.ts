@@ -228,8 +228,18 @@ export async function dropLogicalSlot(session: Session, name: string, deadlineMs
   }
 }
 
+/** Ends a stream of ours that reads from the slot, whoever began it; one of anybody else stays. */
+export async function endStreamOf(session: Session, name: string): Promise<void> {
+  const status = await logicalSlotStatus(session, name);
+  if (status && status.activePid !== null && isOurs(status)) await endOwnWalsender(session, status);
+}
+
+function isOurs({ activeApplication }: LogicalSlotStatus): boolean {
+  return activeApplication?.startsWith('lockstep') ?? false;
+}
+
 async function endOwnWalsender(session: Session, status: LogicalSlotStatus): Promise<void> {
-  if (!status.activeApplication?.startsWith('lockstep')) {
+  if (!isOurs(status)) {
     const holder = `pid ${status.activePid} (${status.activeApplication ?? 'unknown application'})`;
     throw new Problem('SLOT_ACTIVE', `replication slot "${status.name}" is in use by ${holder}`, {
       extra: { pid: status.activePid },

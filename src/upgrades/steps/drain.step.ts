@@ -1,14 +1,15 @@
 import { readSubscriptions } from '../../postgres/catalog/subscriptions.js';
 import { FLUSHED_WAL, ORIGIN_POSITION } from '../../postgres/catalog/upgrade.sql.js';
 import { markerPresent, writeMarker } from '../../postgres/ddl/marker.ddl.js';
+import type { Session } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import { parseLsn } from '../../shared/lsn.js';
 import type { SwitchoverFacts } from '../facts.js';
 import { LOCKSTEP_SCHEMA } from '../object-names.js';
 import { proveSourceBar } from './fence.step.js';
-import type { Direction } from '../workflow/direction.js';
+import { type Direction, publisherOf, subscriberOf } from '../workflow/direction.js';
 import { describeChange } from '../workflow/local-writes.js';
-import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
+import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { pollUntil } from '../workflow/poll.js';
 
 /** Proves that everything committed before the fence, and nothing after it, has arrived. */
@@ -19,17 +20,14 @@ export const drainStep: UpgradeStep = {
   async run(context) {
     await context.progress('draining');
     const switchover = context.facts.switchover!;
-    const markerId = `forward-${context.operationId}-${switchover.fenceLsn!}`;
     const bar = proveSourceBar(context);
     // Looked at below; a failure of the drain must not leave it unheard.
     bar.catch(() => {});
     const { markerLsn } = await drain(context, {
-      publisher: 'source',
-      subscription: context.names.subscription,
-      markerId,
+      direction: 'forward',
+      passage: switchover,
       counters: context.facts.errorCounters ?? null,
       workerPid: context.facts.applyWorkerPid ?? null,
-      fenceLsn: switchover.fenceLsn!,
       deadlineMs: context.request.deadlines.drainMs,
     });
     await bar;
@@ -65,15 +63,13 @@ export async function refuseForeignChanges(
   });
 }
 
-export interface Drain {
-  publisher: Side;
-  subscription: string;
-  markerId: string;
+interface Drain {
+  direction: Direction;
+  /** Of whose `fenceLsn` it holds that every commit of the writers lies below it on the publisher. */
+  passage: SwitchoverFacts;
   /** Error counters before the fence; null below 15, where the worker's pid must not change instead. */
   counters: { apply: number; sync: number } | null;
   workerPid: number | null;
-  /** Every commit of the writers lies below it on the publisher. */
-  fenceLsn: string;
   deadlineMs: number;
 }
 
@@ -82,39 +78,68 @@ export interface Drain {
  * table ready, and has failed at nothing meanwhile. What cannot be read is not taken for done.
  */
 export async function drain(context: StepContext, spec: Drain): Promise<{ markerLsn: string }> {
-  const publisher = await context.act(spec.publisher);
-  const subscriber = await context.act(spec.publisher === 'source' ? 'target' : 'source');
-  await publisher.execute(writeMarker(LOCKSTEP_SCHEMA, context.names.markerTable, spec.markerId));
-  const written = await publisher.row<{ at: string }>(
-    markerPresent(LOCKSTEP_SCHEMA, context.names.markerTable, spec.markerId),
-  );
+  const { direction, passage } = spec;
+  const publisher = await context.act(publisherOf(direction));
+  const subscriber = await context.act(subscriberOf(direction));
+  const id = markerId(context, direction, passage);
+  await publisher.execute(writeMarker(LOCKSTEP_SCHEMA, context.names.markerTable, id));
+  const written = await marker(publisher, context, id);
   // Read after the commit, which was flushed: the marker's commit record ends at or below it.
   const { lsn: markerLsn } = await publisher.row<{ lsn: string }>(FLUSHED_WAL);
   await pollUntil(
     context,
     spec.deadlineMs,
     `the marker at ${markerLsn} to arrive`,
-    async () => {
-      const [arrived] = await subscriber.rows<{ at: string }>(
-        markerPresent(LOCKSTEP_SCHEMA, context.names.markerTable, spec.markerId),
-      );
-      return arrived?.at === written.at;
-    },
+    async () => written !== undefined && (await marker(subscriber, context, id)) === written,
     5,
   );
-  const [position] = await subscriber.rows<{ lsn: string | null }>(ORIGIN_POSITION, [spec.subscription]);
-  if (!position?.lsn) throw new Problem('CONFLICT', 'the origin of the subscription has no position; not drained');
-  // The marker was committed after the fence, and the origin moves before what it applied can be seen.
-  if (parseLsn(position.lsn) < parseLsn(spec.fenceLsn)) {
-    throw new Problem('CONFLICT', `the origin stands at ${position.lsn}, before the fence at ${spec.fenceLsn}`);
-  }
-  await checkHealthy(subscriber, spec);
+  await refuseUndrained(context, direction, passage);
+  await checkHealthy(subscriber, subscriptionOf(context, direction), spec);
+  context.drained.set(direction, performance.now());
   return { markerLsn };
 }
 
-async function checkHealthy(subscriber: Awaited<ReturnType<StepContext['act']>>, spec: Drain): Promise<void> {
-  const [now] = await readSubscriptions(subscriber, spec.subscription);
-  if (!now) throw new Problem('CONFLICT', `subscription ${spec.subscription} is gone`);
+/**
+ * Refuses where the subscriber does not show the marker, or has its origin before the fence. Apply commits without
+ * waiting for its WAL: a subscriber that crashed after the drain has forgotten what it had shown, and its worker, which
+ * would bring it again, is ended when the link is cut.
+ */
+export async function refuseUndrained(
+  context: StepContext,
+  direction: Direction,
+  passage: SwitchoverFacts,
+): Promise<void> {
+  const subscriber = await context.act(subscriberOf(direction));
+  const [position] = await subscriber.rows<{ lsn: string | null }>(ORIGIN_POSITION, [
+    subscriptionOf(context, direction),
+  ]);
+  if (!position?.lsn) throw new Problem('CONFLICT', 'the origin of the subscription has no position; not drained');
+  // The marker was committed after the fence, and the origin moves before what it applied can be seen.
+  if (parseLsn(position.lsn) < parseLsn(passage.fenceLsn!)) {
+    throw new Problem('CONFLICT', `the origin stands at ${position.lsn}, before the fence at ${passage.fenceLsn!}`);
+  }
+  if ((await marker(subscriber, context, markerId(context, direction, passage))) === undefined) {
+    throw new Problem('CONFLICT', 'the subscriber does not show any more what had been drained; was it restarted?');
+  }
+}
+
+/** When the marker was written, as the session's server has it. */
+async function marker(session: Session, { names }: StepContext, id: string): Promise<string | undefined> {
+  const [row] = await session.rows<{ at: string }>(markerPresent(LOCKSTEP_SCHEMA, names.markerTable, id));
+  return row?.at;
+}
+
+function markerId({ operationId }: StepContext, direction: Direction, { fenceLsn }: SwitchoverFacts): string {
+  return `${direction}-${operationId}-${fenceLsn!}`;
+}
+
+function subscriptionOf({ names }: StepContext, direction: Direction): string {
+  return direction === 'forward' ? names.subscription : names.backSubscription;
+}
+
+async function checkHealthy(subscriber: Session, subscription: string, spec: Drain): Promise<void> {
+  const [now] = await readSubscriptions(subscriber, subscription);
+  if (!now) throw new Problem('CONFLICT', `subscription ${subscription} is gone`);
   const unready = now.tables.filter(({ state }) => state !== 'ready');
   if (unready.length > 0) {
     throw new Problem(

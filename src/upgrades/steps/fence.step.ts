@@ -1,10 +1,11 @@
+import { failpoint } from '../../engine/failpoints.js';
 import { planWritersFence } from '../traffic/plan-writers-fence.js';
 import { protectedRoles } from '../traffic/protected-roles.js';
 import { proveBar } from '../traffic/prove-bar.js';
 import { lowerFence, raiseFence } from '../traffic/sql-fence.js';
 import type { WriterQuestion } from '../traffic/writers.js';
 import { Problem } from '../../problems/problem.js';
-import { readSubscriptions } from '../../postgres/catalog/subscriptions.js';
+import { readSubscriptions, type Subscription } from '../../postgres/catalog/subscriptions.js';
 import { knownWriters } from '../facts.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 
@@ -18,8 +19,10 @@ export const fenceStep: UpgradeStep = {
     const source = await context.act('source');
     const target = await context.act('target');
     const [subscription] = await readSubscriptions(target, context.names.subscription);
+    if (!context.facts.sourceFence) refuseIdle(context.names.subscription, subscription);
     // Planned once: after a crash half way the roles would be recorded as barred.
     const plan = context.facts.sourceFence ?? (await planFor(context, 'source'));
+    await failpoint('upgrade.fence.planned');
     const startedAt = context.facts.switchover?.startedAt ?? new Date().toISOString();
     await context.record({
       errorCounters: subscription?.errors ?? null,
@@ -53,6 +56,15 @@ export const fenceStep: UpgradeStep = {
     return await lowerSourceFence(context);
   },
 };
+
+/** Inside the fence a link that does not apply would be waited for, with nobody able to write, to no end. */
+export function refuseIdle(name: string, subscription: Subscription | undefined): void {
+  const hint = 'The subscriber’s log says why its worker does not run. Nobody was stopped; try again once it does.';
+  const refused = (what: string) => new Problem('CONFLICT', `subscription ${name} ${what}`, { hint, retryable: true });
+  if (!subscription) throw refused('is gone');
+  if (!subscription.enabled) throw refused('is disabled');
+  if (!subscription.workers.some(({ kind }) => kind === 'apply')) throw refused('has no apply worker');
+}
 
 /** Shows, by catalog and by logging in, that no writer gets in. */
 export async function proveSourceBar(context: StepContext): Promise<void> {

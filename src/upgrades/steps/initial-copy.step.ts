@@ -92,6 +92,9 @@ export const catchUpStep: UpgradeStep = {
     }
   },
 
+  // After a rollback it is due again, and the verification that followed the rollback has opened them before.
+  remains: ({ readersOpened }) => readersOpened === true,
+
   async undo(context) {
     return await context.dropReaders('forward');
   },

@@ -3,9 +3,9 @@ import { refuseAdmitted } from '../traffic/admitted.js';
 import { compareRecord } from '../traffic/compare-record.js';
 import { openRoles, refuseUncommitted } from '../traffic/sql-fence.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
-import type { SwitchoverFacts } from '../facts.js';
+import type { Direction } from '../workflow/direction.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
-import { refuseForeignChanges } from './drain.step.js';
+import { refuseForeignChanges, refuseUndrained } from './drain.step.js';
 import { whoWrites } from './fence.step.js';
 import { publish, unpublish } from './publication.step.js';
 import {
@@ -19,7 +19,7 @@ import {
 
 const IDLE_SLOT_DEADLINE_MS = 5_000;
 const LATE_MS = 5_000;
-/** A source that is away this long after the drain is lost, not restarting. */
+/** A source that has not answered for this long is lost, not restarting. */
 const LOST_MS = 60_000;
 
 /** Publication and slot of the way back, before the first write on the target: whatever is written there is kept. */
@@ -30,6 +30,7 @@ export const wayBackStep: UpgradeStep = {
   async run(context) {
     await context.progress('opening the way back');
     await disableAndWait(context, 'target', context.names.subscription);
+    await refuseUndrained(context, 'forward', context.facts.switchover!);
     await nothingAfterTheFence(context);
     const tables = await publish(context, 'target', context.names.backPublication);
     const slot = await ensureSlot(context, 'target', context.names.backSlot, IDLE_SLOT_DEADLINE_MS);
@@ -57,15 +58,14 @@ async function nothingAfterTheFence(context: StepContext): Promise<void> {
  * taken place. A source that stays away is not waited for: the target has everything that was written before the fence.
  */
 async function nothingMeanwhile(context: StepContext): Promise<void> {
-  const { switchover, targetBar } = context.facts;
-  if (!isLate(switchover!)) return;
-  const closed = await compareRecord(await context.act('target'), targetBar!, 'open');
+  if (!isLate(context, 'forward')) return;
+  const closed = await compareRecord(await context.act('target'), context.facts.targetBar!, 'open');
   if (!closed.some(({ ours }) => ours)) return;
   try {
     await nothingAfterTheFence(context);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    if (isAway(error) && since(switchover!) > LOST_MS) {
+    if (await isLost(context, error)) {
       await context.event('source-not-asked', { reason: error.detail });
       return;
     }
@@ -77,13 +77,34 @@ async function nothingMeanwhile(context: StepContext): Promise<void> {
   }
 }
 
-/** Whether the opening was held up by something. */
-export function isLate(passage: SwitchoverFacts): boolean {
-  return since(passage) > LATE_MS;
+/** Whether the opening was held up by something, be it that this process had to take it over. */
+export function isLate({ drained }: StepContext, direction: Direction): boolean {
+  const at = drained.get(direction);
+  return at === undefined || performance.now() - at > LATE_MS;
 }
 
-function since({ drainedAt }: SwitchoverFacts): number {
-  return Date.now() - Date.parse(drainedAt!);
+/** Since when this process has not reached the source, attempt after attempt. */
+const awaySince = new WeakMap<StepContext, number>();
+
+/** Decided by the source itself: a stream may be slow, or closed, while the server is there and can be asked again. */
+async function isLost(context: StepContext, failure: Problem): Promise<boolean> {
+  if (!isAway(failure) || (await answers(context))) {
+    awaySince.delete(context);
+    return false;
+  }
+  const since = awaySince.get(context) ?? performance.now();
+  awaySince.set(context, since);
+  return performance.now() - since > LOST_MS;
+}
+
+async function answers(context: StepContext): Promise<boolean> {
+  try {
+    await (await context.act('source')).rows('select 1');
+    return true;
+  } catch (error) {
+    if (error instanceof Problem && isAway(error)) return false;
+    throw error;
+  }
 }
 
 function isAway({ code, options }: Problem): boolean {

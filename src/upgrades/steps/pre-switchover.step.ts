@@ -26,6 +26,7 @@ export const preSwitchoverStep: UpgradeStep = {
     await refuseReadOnly(context, roles.writers);
     const followed = await followSchema(context);
     const readers = await verifiedReaders(context);
+    refuseUnsettled(readers);
     await slotIsPossible(context, {
       side: 'target',
       slot: context.names.backSlot,
@@ -40,10 +41,7 @@ export const preSwitchoverStep: UpgradeStep = {
     await lagIsLittle(context, 'source', context.names.slot);
     // What the target looks like before anybody writes there: a rollback holds it against later DDL.
     await context.record({ targetFingerprint: await readFingerprint(await context.act('target')) });
-    const verdict = context.facts.verdict;
-    if (context.request.verification.required && verdict !== 'equal') {
-      throw new Problem('CONFLICT', `the last verification says ${verdict ?? 'nothing'}, not equal`);
-    }
+    refuseUnsettled(readers);
     return {
       sequencesMovedAhead: transfer.applied,
       rolesFollowed: roles.changes.slice(0, 50),
@@ -63,6 +61,14 @@ export async function verifiedReaders(context: StepContext): Promise<Readers> {
     await readers.verify(context);
   }
   return readers;
+}
+
+/** Refuses where the last verification has settled nothing: neither equal, nor a difference that is not to matter. */
+export function refuseUnsettled(readers: Readers): void {
+  if (readers.verdict === 'equal' || readers.isAccepted) return;
+  throw new Problem('CONFLICT', `the last verification says ${readers.verdict ?? 'nothing'}, not equal`, {
+    hint: 'GET /v1/verifications/{id} says why. Mend that and try again: it begins with another verification then.',
+  });
 }
 
 /** Waits until what is left to drain inside the fence is little. */

@@ -9,11 +9,11 @@ import { mergeRecords } from '../traffic/fence-record.js';
 import { findWriterRoles } from '../traffic/writers.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
-import { drain, refuseForeignChanges } from './drain.step.js';
-import { planFor, whoWrites } from './fence.step.js';
+import { drain, refuseForeignChanges, refuseUndrained } from './drain.step.js';
+import { planFor, refuseIdle, whoWrites } from './fence.step.js';
 import { refuseDifferences, sequenceProblem } from './final-check.step.js';
 import { isLate, retireForwardStep } from './open-target.step.js';
-import { lagIsLittle } from './pre-switchover.step.js';
+import { lagIsLittle, refuseUnsettled } from './pre-switchover.step.js';
 import { publish, unpublish } from './publication.step.js';
 import { tellAbsent } from './roles.step.js';
 import { broughtBack, refuseUnequal } from './sequence-readiness.js';
@@ -105,6 +105,7 @@ const aheadStep: UpgradeStep = {
     if (isReadBack(context)) {
       const readers = await context.readers('back');
       if (await readers.forgetIfRewritten()) await readers.verify(context);
+      refuseUnsettled(readers);
       readers.refuseFutileFence(await readers.advance(context.signal));
     }
     await lagIsLittle(context, 'target', context.names.backSlot);
@@ -120,11 +121,11 @@ const fenceTargetStep: UpgradeStep = {
   async run(context) {
     const startedAt = context.facts.rollback?.startedAt ?? new Date().toISOString();
     const [subscription] = await readSubscriptions(await context.act('source'), context.names.backSubscription);
-    if (!subscription) throw new Problem('CONFLICT', `the way back, ${context.names.backSubscription}, is gone`);
+    if (!context.facts.rollbackFence) refuseIdle(context.names.backSubscription, subscription);
     await context.record({
       rollback: { startedAt },
-      errorCounters: subscription.errors,
-      applyWorkerPid: subscription.workers.find(({ kind }) => kind === 'apply')?.pid ?? null,
+      errorCounters: subscription?.errors ?? null,
+      applyWorkerPid: subscription?.workers.find(({ kind }) => kind === 'apply')?.pid ?? null,
       rollbackFence: context.facts.rollbackFence ?? (await planFor(context, 'target')),
     });
     const record = context.facts.rollbackFence!;
@@ -164,12 +165,10 @@ const drainBackStep: UpgradeStep = {
   async run(context) {
     const rollback = context.facts.rollback!;
     const { markerLsn } = await drain(context, {
-      publisher: 'target',
-      subscription: context.names.backSubscription,
-      markerId: `back-${context.operationId}-${rollback.fenceLsn!}`,
+      direction: 'back',
+      passage: rollback,
       counters: context.facts.errorCounters ?? null,
       workerPid: context.facts.applyWorkerPid ?? null,
-      fenceLsn: rollback.fenceLsn!,
       deadlineMs: context.request.deadlines.drainMs,
     });
     const drained = { ...rollback, markerLsn, drainedAt: new Date().toISOString() };
@@ -204,11 +203,9 @@ const finalCheckBackStep: UpgradeStep = {
 
   async run(context) {
     if (!isReadBack(context)) return AFTER;
-    // Not asked for where a difference was accepted: there is no equality to build on.
-    if (context.facts.backVerdict !== 'equal' && !context.request.verification.required) {
-      return { skipped: `the verification says ${context.facts.backVerdict ?? 'nothing'}` };
-    }
     const readers = await context.readers('back');
+    // Not asked for where a difference was accepted: there is no equality to build on.
+    if (readers.isAccepted) return { skipped: `the verification says ${readers.verdict}` };
     const { keys, verifiedLsn, differences } = await readers.checkTouched(context.signal);
     refuseDifferences(differences);
     await context.record({ rollback: { ...context.facts.rollback!, keysChecked: keys, verifiedLsn } });
@@ -224,6 +221,7 @@ const turnStep: UpgradeStep = {
 
   async run(context) {
     await disableAndWait(context, 'source', context.names.backSubscription);
+    await refuseUndrained(context, 'back', context.facts.rollback!);
     // From here nothing of the target arrives any more, so nothing may have been written there since the fence.
     const target = await context.act('target');
     await refuseAdmitted(target, context.facts.rollbackFence!, await whoWrites(context, 'target'));
@@ -263,7 +261,7 @@ const openSourceStep: UpgradeStep = {
     const { verifiedLsn, ...rollback } = context.facts.rollback!;
     const writePauseMs = Date.parse(openedAt) - Date.parse(rollback.startedAt);
     // What was shown inside the fence holds for that moment; an opening that was held up is verified afterwards.
-    const proof = verifiedLsn === undefined || isLate(rollback) ? {} : { verifiedLsn };
+    const proof = verifiedLsn === undefined || isLate(context, 'back') ? {} : { verifiedLsn };
     await context.record({ rollback: { ...rollback, ...proof, openedAt, writePauseMs } });
     await context.setWriteTo('source');
     await context.clearPointOfNoReturn();

@@ -44,13 +44,16 @@ export class AbortWorkflow implements Workflow<AbortInput> {
 
   async run(context: WorkflowContext, input: AbortInput): Promise<void> {
     const { name, forwardOperationId, earlierAbortId, leave } = input;
-    const run = await this.runs.open(name, context);
-    run.leave = leave ?? null;
+    let run: UpgradeRun | null = null;
     try {
       await this.ended(context, 'forward-ended', forwardOperationId);
       if (earlierAbortId !== undefined) await this.ended(context, 'earlier-abort-ended', earlierAbortId);
+      // Only now: what is to be undone may be recorded until the very end of what carried the upgrade.
+      const opened = await this.runs.open(name, context);
+      run = opened;
+      run.leave = leave ?? null;
       await this.undoAll(new StepRunner(context, run, this.repository));
-      await context.step('aborted', () => this.aborted(context, run));
+      await context.step('aborted', () => this.aborted(context, opened));
     } catch (error) {
       if (!(error instanceof OperationCancelled)) {
         await context.cleanup('abort-failed', () =>
@@ -59,7 +62,7 @@ export class AbortWorkflow implements Workflow<AbortInput> {
       }
       throw error;
     } finally {
-      await this.runs.close(run);
+      if (run) await this.runs.close(run);
     }
   }
 

@@ -1,6 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ConnectionTarget } from '../../postgres/connection.js';
-import { ACT_LOCK_HOLDER, TERMINATE_BACKEND, TRY_ACT_LOCK } from '../../postgres/catalog/act-lock.sql.js';
+import {
+  ACT_LOCK_HOLDER,
+  TERMINATE_BACKEND,
+  TRY_ACT_LOCK,
+  WAIT_FOR_OWN_COMMITS,
+} from '../../postgres/catalog/act-lock.sql.js';
 import { LeaseLost } from '../../engine/engine.js';
 import { Session } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
@@ -20,7 +25,10 @@ export async function openActSession(target: ConnectionTarget, upgrade: string, 
   try {
     for (;;) {
       const { taken } = await session.row<{ taken: boolean }>(TRY_ACT_LOCK, [key]);
-      if (taken) return session;
+      if (taken) {
+        await session.execute(WAIT_FOR_OWN_COMMITS);
+        return session;
+      }
       await endEarlierHolder(session, key, epoch);
       if (Date.now() > deadline) {
         throw new Problem('OBJECT_IN_USE', `another session holds the lock of upgrade ${upgrade} on ${session.where}`);

@@ -10,12 +10,14 @@ export const FACTS = {
     verifiedLsn: 'verifiedLsn',
     verdict: 'verdict',
     storage: 'verifiedStorage',
+    fence: 'sourceFence',
   },
   back: {
     opened: 'backReadersOpened',
     verifiedLsn: 'backVerifiedLsn',
     verdict: 'backVerdict',
     storage: 'backVerifiedStorage',
+    fence: 'rollbackFence',
   },
 } as const;
 

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { failpoint } from '../../engine/failpoints.js';
-import { readReplicationSlots } from '../../postgres/catalog/replication-slots.js';
 import { SLOT_LAG } from '../../postgres/catalog/upgrade.sql.js';
 import type { BoundPair } from '../../postgres/replication/bound-pair.js';
 import type { StreamedTransaction } from '../../postgres/replication/streamed-transaction.js';
@@ -11,12 +10,13 @@ import { readLinkTables, readSubscription } from '../../verification/at-rest/rea
 import { verifyLink } from '../../verification/at-rest/verify-link.js';
 import { compareTouched, type TouchedVerification } from '../../verification/final-check/compare-touched.js';
 import { TouchedKeys } from '../../verification/final-check/touched-keys.js';
-import { dropLinkObjects, publisherSlotName, subscriberSlotName } from '../../verification/link/link-objects.js';
+import { dropLinkObjects, publisherSlotName } from '../../verification/link/link-objects.js';
 import { LinkReaders } from '../../verification/link/link-readers.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
 import { type Direction, FACTS, publisherOf, type Side, subscriberOf } from './direction.js';
 import { type ForeignChange, LocalWrites } from './local-writes.js';
 import { differing, notEqual, presented, REWRITTEN, rewrittenSince, writtenLocally } from './reader-problems.js';
+import { endsOf, forgetVerificationWithoutSlot, readerId } from './reader-slots.js';
 import { rowStorage } from './row-storage.js';
 import type { StepContext } from './step.js';
 
@@ -252,11 +252,17 @@ export class Readers {
         hint: `${again} Everything then; and the same must not happen while that runs, so hold back TRUNCATE and DDL meanwhile.`,
       });
     }
+    // What stands in the way now would stand in the way of the final check, with nobody able to write.
+    if (obstacle !== null) {
+      throw new Problem('CONFLICT', `what was written since the verification cannot be compared: ${obstacle}`, {
+        hint: again,
+        retryable: true,
+      });
+    }
     if (this.touched.size > MANY_KEYS) {
-      const why = obstacle === null ? 'as many are written while they are compared' : obstacle;
       throw new Problem(
         'CONFLICT',
-        `${this.touched.size} rows would have to be compared while nobody can write: ${why}`,
+        `${this.touched.size} rows would have to be compared while nobody can write: as many are written while they are compared`,
         { hint: again },
       );
     }
@@ -357,41 +363,4 @@ export class Readers {
     }
     if (tables.size > 0 || transaction.overflow) this.localWrites.add(transaction.xid, [...tables.values()]);
   }
-}
-
-function readerId({ names }: StepContext, direction: Direction): string {
-  return direction === 'forward' ? names.readers : names.backReaders;
-}
-
-/** How the readers of the link reach both servers, and what their objects are called. */
-async function endsOf(context: StepContext, direction: Direction) {
-  return {
-    readerId: readerId(context, direction),
-    publisher: await context.connection(publisherOf(direction)),
-    subscriber: await context.connection(subscriberOf(direction)),
-  };
-}
-
-/**
- * A slot that vanished takes with it what was touched since the verified LSN on the publisher, or written by others on
- * the subscriber: then only a new verification counts.
- */
-async function forgetVerificationWithoutSlot(context: StepContext, direction: Direction): Promise<void> {
-  if (!context.facts[FACTS[direction].opened]) return;
-  const id = readerId(context, direction);
-  const lost: Side[] = [];
-  for (const [side, name] of [
-    [publisherOf(direction), publisherSlotName(id)],
-    [subscriberOf(direction), subscriberSlotName(id)],
-  ] as const) {
-    const [slot] = await readReplicationSlots(await context.act(side), name);
-    if (!slot || slot.walStatus === 'lost') lost.push(side);
-  }
-  if (lost.length === 0) return;
-  await context.event('verification-lost', {
-    reason: `the verification slot on the ${lost.join(' and the ')} is gone`,
-  });
-  // Forgotten before the slots are made again: after a crash in between, slots that are there would speak for it.
-  await context.forget(FACTS[direction].verifiedLsn, FACTS[direction].verdict);
-  await dropLinkObjects(await endsOf(context, direction));
 }

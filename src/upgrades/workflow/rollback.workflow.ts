@@ -3,20 +3,15 @@ import { problemDocument } from '../../engine/dbos-context.js';
 import { Engine, OperationCancelled, type Workflow, type WorkflowContext } from '../../engine/engine.js';
 import { Operations } from '../../operations/operations.js';
 import { ROLLBACK_FENCED_STEPS, ROLLBACK_OPEN_STEPS } from '../steps/rollback.steps.js';
-import type { RollbackVerification } from '../facts.js';
 import { UpgradeRepository } from '../upgrade.repository.js';
 import type { UpgradeInput } from './forward.workflow.js';
 import { StepRunner } from './step-runner.js';
 import type { UpgradeRun } from './upgrade-run.js';
 import { UpgradeRuns } from './upgrade-runs.js';
 
-export interface RollbackInput extends UpgradeInput {
-  verification: RollbackVerification;
-}
-
 /** Brings traffic back to the source with every write made on the target. */
 @Injectable()
-export class RollbackWorkflow implements Workflow<RollbackInput> {
+export class RollbackWorkflow implements Workflow<UpgradeInput> {
   readonly name = 'upgrade.rollback.v1';
 
   constructor(
@@ -28,7 +23,7 @@ export class RollbackWorkflow implements Workflow<RollbackInput> {
     engine.register(this);
   }
 
-  async run(context: WorkflowContext, { name, verification }: RollbackInput): Promise<void> {
+  async run(context: WorkflowContext, { name }: UpgradeInput): Promise<void> {
     const run = await this.runs.open(name, context);
     try {
       const runner = new StepRunner(context, run, this.repository);
@@ -36,7 +31,7 @@ export class RollbackWorkflow implements Workflow<RollbackInput> {
       if (!(await context.step('turned', () => this.isTurned(name)))) {
         // What an earlier attempt could not take back is taken back first: the target may still be fenced.
         await this.takeBack(context, run, runner, 0);
-        await context.step('rollback-asked', () => run.record({ rollbackVerification: verification }));
+        await context.step('rollback-asked', () => run.rollbackVerification());
         await this.fenced(context, run, runner);
       }
       for (const step of ROLLBACK_OPEN_STEPS) await runner.step(step);

@@ -65,7 +65,8 @@ export class StepRunner {
     if (!step.undo) return;
     await this.context.cleanup(pass === 1 ? `undo-${step.name}` : `undo-${step.name}#${pass}`, async () => {
       await this.stillOurs();
-      if ((await this.repository.stepState(this.run.name, step.name)) === 'pending') return;
+      const due = (await this.repository.stepState(this.run.name, step.name)) === 'pending';
+      if (due && !step.remains?.(this.run.facts)) return;
       await failpoint(`upgrade.undo-${step.name}.begin`);
       // Whatever stands in the way may pass; giving up would leave writers barred or objects behind.
       const undoing = this.retrying(retryForMs, () => this.bounded(step, () => step.undo!(this.run)), isAny);

@@ -65,6 +65,11 @@ export interface StepContext {
   clearPointOfNoReturn(): Promise<void>;
   /** Reads when the rollback is to verify: a caller may have asked meanwhile to do it after the opening. */
   rollbackVerification(): Promise<RollbackVerification>;
+  /**
+   * When this process showed a link to be drained (performance.now(), which no change of the clock moves). What an
+   * earlier process showed, nobody here can say how long ago.
+   */
+  readonly drained: Map<Direction, number>;
   /** Appends to the upgrade's events. */
   event(type: string, data: Record<string, unknown>): Promise<void>;
 }
@@ -84,6 +89,8 @@ export interface UpgradeStep {
    * step says so itself, anything that may pass is waited for: neither side is open until it succeeds.
    */
   readonly retryForMs?: number;
+  /** Whether something of an earlier run may be there although the step is due again. */
+  remains?(facts: UpgradeFacts): boolean;
   /** Puts back what `run` did, whether it finished or not. Idempotent. Null: there was nothing. */
   undo?(context: StepContext): Promise<Record<string, unknown> | null>;
 }
