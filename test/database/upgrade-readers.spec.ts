@@ -206,7 +206,7 @@ describe('readers of an upgrade', () => {
       await touch('1, 2, 3');
       await expect(beforeTheFence()).rejects.toMatchObject({
         code: 'CONFLICT',
-        detail: expect.stringContaining('cannot be compared'),
+        detail: expect.stringContaining('is disabled'),
       });
     } finally {
       await link.subscriber.run(DATABASE, `alter subscription ${DATABASE}_sub enable`);

@@ -28,6 +28,13 @@ const FEW_KEYS = 1_000;
 const REMEMBERED = 10_000;
 const BIND_DEADLINE_MS = 60_000;
 
+/** Why the verified LSN could not be brought forward. */
+interface Obstacle {
+  /** The subscription does not apply; else it was too busy. */
+  stalled: boolean;
+  reason: string;
+}
+
 /**
  * The change streams of one link while an upgrade, or its rollback, runs. They begin before the first verification and
  * never stop: after a crash the slots give everything since the last verified LSN again.
@@ -217,7 +224,7 @@ export class Readers {
    * where a verification of everything is needed. Answers why it could not be brought forward; null when it was, or need
    * not be. Rejects when rows differ.
    */
-  async advance(signal: AbortSignal): Promise<string | null> {
+  async advance(signal: AbortSignal): Promise<Obstacle | null> {
     for (let before = Infinity; this.touched.size < before && this.isCarried;) {
       if (this.failed) throw this.failed;
       before = this.touched.size;
@@ -228,7 +235,8 @@ export class Readers {
         await this.context.forget(FACTS[this.direction].verdict);
         throw differing(differences.map(presented));
       }
-      if (verdict !== 'equal' || verifiedLsn === null) return reason;
+      if (verdict !== 'equal' || verifiedLsn === null)
+        return { stalled: verdict === 'stalled', reason: reason ?? verdict };
       // Recorded before either slot may forget anything.
       await this.context.record({ [FACTS[this.direction].verifiedLsn]: formatLsn(verifiedLsn) });
       this.settle(verifiedLsn);
@@ -242,7 +250,7 @@ export class Readers {
    *
    * @param obstacle why the verified LSN could not be brought forward
    */
-  refuseFutileFence(obstacle: string | null): void {
+  refuseFutileFence(obstacle: Obstacle | null): void {
     if (this.failed) throw this.failed;
     if (this.verdict !== 'equal') return;
     const again = 'Try again when less is written: it begins with whatever has to be compared once more.';
@@ -252,17 +260,18 @@ export class Readers {
         hint: `${again} Everything then; and the same must not happen while that runs, so hold back TRUNCATE and DDL meanwhile.`,
       });
     }
-    // What stands in the way now would stand in the way of the final check, with nobody able to write.
-    if (obstacle !== null) {
-      throw new Problem('CONFLICT', `what was written since the verification cannot be compared: ${obstacle}`, {
-        hint: again,
+    // A link that is only busy may well be faster once nobody writes; one that stands still would be waited for.
+    if (obstacle?.stalled) {
+      throw new Problem('CONFLICT', `what was written since the verification does not arrive: ${obstacle.reason}`, {
+        hint: 'The subscriber’s log says why. Nobody was stopped; try again once the subscription applies.',
         retryable: true,
       });
     }
     if (this.touched.size > MANY_KEYS) {
+      const why = obstacle?.reason ?? 'as many are written while they are compared';
       throw new Problem(
         'CONFLICT',
-        `${this.touched.size} rows would have to be compared while nobody can write: as many are written while they are compared`,
+        `${this.touched.size} rows would have to be compared while nobody can write: ${why}`,
         { hint: again },
       );
     }
