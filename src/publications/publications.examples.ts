@@ -26,16 +26,16 @@ const PAID = { ...ORDERS, columns: ['id', 'total'], where: 'total > 0' };
 
 export const CREATE_PUBLICATION = {
   tables: { name: 'orders_pub', target: { kind: 'tables', tables: [ORDERS, CUSTOMERS] } },
-  'row filter and column list (15)': {
+  'row filter and column list (15+)': {
     ...{ name: 'paid_orders_pub', publish: ['insert', 'truncate'] },
     target: { kind: 'tables', tables: [PAID, { ...CUSTOMERS, columns: ['id', 'name'] }] },
   },
-  'schemas, and a table besides (15)': {
+  'schemas, and a table besides (15+)': {
     ...{ name: 'sales_pub', viaPartitionRoot: true },
     target: { kind: 'schemas', schemas: ['sales'], tables: [ORDERS] },
   },
   'all tables': { name: 'everything_pub', target: { kind: 'allTables' }, publish: ['insert', 'update', 'delete'] },
-  'generated columns (18)': {
+  'generated columns (18+)': {
     ...{ name: 'orders_pub', generatedColumns: 'stored' },
     target: { kind: 'tables', tables: [ORDERS] },
   },
@@ -44,8 +44,8 @@ export const CREATE_PUBLICATION = {
 export const PATCH_PUBLICATION = {
   'add and take out tables': { addTables: [EVENTS], removeTables: [CUSTOMERS] },
   'one option': { publish: ['insert', 'update', 'delete'] },
-  'filter of one table (15)': { setTables: [{ ...ORDERS, where: 'id >= 1000' }] },
-  'add a schema (15)': { addSchemas: ['sales'] },
+  'filter of one table (15+)': { setTables: [{ ...ORDERS, where: 'id >= 1000' }] },
+  'add a schema (15+)': { addSchemas: ['sales'] },
   'the whole list': { target: { kind: 'tables', tables: [ORDERS, EVENTS] } },
   rename: { name: 'orders_pub_2' },
 } satisfies Record<string, PatchPublicationDto>;
@@ -68,7 +68,7 @@ export const PUBLICATION_DETAIL: PublicationDetailDto = {
     {
       rule: 'identity-usable',
       detail:
-        'UPDATE AND DELETE of "public"."events" fail on the publisher while they are published. ' +
+        'UPDATE and DELETE of "public"."events" fail on the publisher while they are published. ' +
         COMBINATION_RULES['identity-usable'].instead,
       tableCount: 1,
       tables: [EVENTS],

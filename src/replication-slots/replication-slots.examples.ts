@@ -24,7 +24,7 @@ const PUBLISHER = { server: 'orders-14', database: 'orders' };
 
 export const CREATE_SLOT = {
   logical: { name: 'orders_watch', kind: 'logical', database: 'orders' },
-  'logical, for standbys too (17)': {
+  'logical, for standbys too (17+)': {
     ...{ name: 'orders_watch', kind: 'logical', database: 'orders' },
     ...{ failover: true, deadlineMs: 10_000 },
   },

@@ -40,7 +40,7 @@ const skipSql = skipTransaction('orders_sub', parseLsn(FINISH_LSN), PG18);
 
 export const DIAGNOSIS: DiagnosisDto = {
   subscription: 'orders_sub',
-  ...{ verdict: 'failing', reason: '1 apply errors were counted within 5.3 s' },
+  ...{ verdict: 'failing', reason: '1 apply error was counted within 5.3 s' },
   ...{ position: '0/1A2B340', originLsn: '0/1A2B340', confirmedFlushLsn: '0/1A2B340' },
   ...{ errors: { apply: 3, sync: 0 }, conflicts: SUBSCRIPTION.conflicts },
   lastFailure: { seenAt: '2026-07-01T12:00:45.310Z', conflicts: ['insertExists'] },
