@@ -4,7 +4,7 @@ import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swag
 import type { ExpressAdapter } from '@nestjs/platform-express';
 import type { Request, Response } from 'express';
 import { API_OPTIONS } from './api/configure-api.js';
-import { DRY_RUN_ANSWER } from './api/dry-run.js';
+import { DRY_RUN_ANSWER, type DryRunAnswer } from './api/dry-run.js';
 import { AppModule } from './app.module.js';
 import { PROBLEM_MEDIA_TYPE } from './problems/problem.filter.js';
 import { ProblemDto } from './problems/problem.dto.js';
@@ -44,7 +44,8 @@ export function buildOpenApiDocument(app: INestApplication): OpenAPIObject {
   }
   const tags = new Set(operationsOf(document).flatMap(({ tags = [] }) => tags));
   document.tags = [...tags].sort().map((name) => ({ name }));
-  return sorted(document) as OpenAPIObject;
+  // Times are text in an answer.
+  return sorted(JSON.parse(JSON.stringify(document))) as OpenAPIObject;
 }
 
 /** Swagger UI at /docs, also for who comes to /, and the document at /openapi.json; open to everyone. */
@@ -73,11 +74,17 @@ interface Operation {
   tags?: string[];
   description?: string;
   security?: Record<string, string[]>[];
-  responses: Record<string, { description?: string; content?: Record<string, { schema: unknown }> }>;
+  responses: Record<string, { description?: string; content?: Record<string, Shown> }>;
   parameters?: { name: string; in: string; description?: string; required?: boolean; schema?: object }[];
   'x-public'?: boolean;
   'x-scope'?: string;
-  [DRY_RUN_ANSWER]?: string;
+  [DRY_RUN_ANSWER]?: DryRunAnswer;
+}
+
+interface Shown {
+  schema: unknown;
+  example?: unknown;
+  examples?: Record<string, { value: unknown }>;
 }
 
 /** Of path parameters, by name. */
@@ -132,11 +139,21 @@ function describeDryRun(operation: Operation): void {
   delete operation[DRY_RUN_ANSWER];
   if (answer === undefined) return;
   const real = operation.responses['200'];
-  const schemas = [real?.content?.['application/json']?.schema, { $ref: answer }].filter(Boolean);
+  const done = real?.content?.['application/json'];
+  const schemas = [done?.schema, { $ref: answer.schema }].filter(Boolean);
   const different = new Set(schemas.map((schema) => JSON.stringify(schema))).size > 1;
+  const examples = [
+    ...(done?.example === undefined ? [] : [['done', { value: done.example }]]),
+    ...(answer.example === undefined ? [] : [['dry run', { value: answer.example }]]),
+  ];
   operation.responses['200'] = {
     description: real ? 'Done; of a dry run: what would be done.' : 'Of a dry run: what would be done.',
-    content: { 'application/json': { schema: different ? { oneOf: schemas } : schemas[0] } },
+    content: {
+      'application/json': {
+        schema: different ? { oneOf: schemas } : schemas[0],
+        ...(examples.length > 0 ? { examples: Object.fromEntries(examples) as Shown['examples'] } : {}),
+      },
+    },
   };
 }
 
@@ -146,13 +163,15 @@ function operationsOf(document: OpenAPIObject): Operation[] {
   );
 }
 
-/** Keys in one order, whatever order modules were loaded in; arrays keep theirs. */
+/** Keys in one order, whatever order modules were loaded in; arrays keep theirs, and examples are shown as they are. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
     Object.entries(value)
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, part]) => [key, sorted(part)]),
+      .map(([key, part]) => [key, EXAMPLES.has(key) ? part : sorted(part)]),
   );
 }
+
+const EXAMPLES = new Set(['example', 'examples']);

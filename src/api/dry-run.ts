@@ -14,8 +14,13 @@ import { invalidInput } from '../problems/validation.pipe.js';
 
 const SUPPORTS_DRY_RUN = Symbol('supports dry run');
 
-/** Where the API document keeps, until it is complete, the schema of what a dry run of the operation answers. */
+/** Where the API document keeps, until it is complete, what a dry run of the operation answers. */
 export const DRY_RUN_ANSWER = 'x-dry-run-answer';
+
+export interface DryRunAnswer {
+  schema: string;
+  example?: object;
+}
 
 interface WithDryRun extends Request {
   dryRun?: boolean;
@@ -61,9 +66,9 @@ const DryRunValue = createParamDecorator((_data: unknown, context: ExecutionCont
 /**
  * Handler parameter of type boolean: true when the caller wants to know what would be done, without it being done.
  * Every mutation has one; a handler without it refuses dry runs. `answer` describes what a dry run answers, with
- * status 200, in the API document.
+ * status 200, in the API document, and `example` shows one.
  */
-export function DryRun(answer: Type<unknown>): ParameterDecorator {
+export function DryRun<T extends object>(answer: Type<T>, example?: T): ParameterDecorator {
   return (target, property, index) => {
     const handler = Object.getOwnPropertyDescriptor(target, property!)!;
     Reflect.defineMetadata(SUPPORTS_DRY_RUN, true, handler.value as object);
@@ -74,7 +79,7 @@ export function DryRun(answer: Type<unknown>): ParameterDecorator {
       description: 'Answer with what would be done, in order, and do nothing. Also accepted as a field of the body.',
     })(target, property!, handler);
     ApiExtraModels(answer)(target, property, handler);
-    ApiExtension(DRY_RUN_ANSWER, getSchemaPath(answer))(target, property, handler);
+    ApiExtension(DRY_RUN_ANSWER, { schema: getSchemaPath(answer), example })(target, property, handler);
     DryRunValue()(target, property, index);
   };
 }

@@ -6,5 +6,15 @@ import { ApiBody } from '@nestjs/swagger';
  * field, and not all of them go together.
  */
 export function ExampleBody(type: Type<unknown>, value: object, { required = true } = {}): MethodDecorator {
-  return ApiBody({ type, required, examples: { example: { value } } });
+  return ExampleBodies(type, { example: value }, { required });
+}
+
+/** The same for a route of several uses; `examples` are by what they do, the usual one first. */
+export function ExampleBodies(
+  type: Type<unknown>,
+  examples: Record<string, object>,
+  { required = true } = {},
+): MethodDecorator {
+  const named = Object.entries(examples).map(([name, value]) => [name, { value }]);
+  return ApiBody({ type, required, examples: Object.fromEntries(named) as Record<string, { value: object }> });
 }

@@ -77,11 +77,12 @@ function parse(cursor: string): unknown {
   }
 }
 
-/** Documents a 200 answer of `{ items, nextCursor }`. */
-export function ApiPage(item: Type<unknown>): MethodDecorator & ClassDecorator {
+/** Documents a 200 answer of `{ items, nextCursor }`, and shows one of these items. */
+export function ApiPage<T extends object>(item: Type<T>, ...items: T[]): MethodDecorator & ClassDecorator {
   return applyDecorators(
     ApiExtraModels(item),
     ApiOkResponse({
+      ...(items.length > 0 ? { example: { items, nextCursor: null } } : {}),
       schema: {
         type: 'object',
         required: ['items', 'nextCursor'],

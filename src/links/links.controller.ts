@@ -1,14 +1,14 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NameParam } from '../api/name-param.js';
-import { ApiPage, type Page, PageQuery } from '../api/page.js';
+import { PageQuery } from '../api/page.js';
 import { pageOfList } from '../changes/list-page.js';
 import { DriftService } from './drift/drift.service.js';
 import { LinkAgreement } from './link-agreement.service.js';
-import { CheckedLinkDto, LinkDto } from './links.dto.js';
+import { CheckedLinkDto, LinkPageDto } from './links.dto.js';
 import { DriftDto } from './drift/drift.dto.js';
-import { CHECKED_LINK_EXAMPLE, DRIFT_EXAMPLE } from './links.examples.js';
-import { LinksService, type UnknownLinks } from './links.service.js';
+import { CHECKED_LINK_EXAMPLE, DRIFT_EXAMPLE, LINKS_EXAMPLE } from './links.examples.js';
+import { LinksService } from './links.service.js';
 
 @ApiTags('links')
 @Controller('v1/links')
@@ -25,8 +25,8 @@ export class LinksController {
     description:
       'Each subscription of a registered server, from both ends. `unknown` lists servers that did not answer.',
   })
-  @ApiPage(LinkDto)
-  async list(@Query() query: PageQuery): Promise<Page<LinkDto> & { unknown: UnknownLinks[] }> {
+  @ApiOkResponse({ type: LinkPageDto, example: LINKS_EXAMPLE })
+  async list(@Query() query: PageQuery): Promise<LinkPageDto> {
     const { links, unknown } = await this.links.list();
     const page = pageOfList(
       links,

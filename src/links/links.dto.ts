@@ -1,8 +1,11 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { ProblemDto } from '../problems/problem.dto.js';
+import type { ProblemDocument } from '../problems/problem.js';
 import { ReplicationSlotDto } from '../replication-slots/replication-slots.dto.js';
 import { PublisherEndDto, STATES, SubscriptionLagDto } from '../subscriptions/subscription.dto.js';
 import { AGREEMENT_STATES, type AgreementCheck, CHECKS } from './agreement/check.js';
 import { SchemaDriftDto } from './drift/drift.dto.js';
+import type { UnknownLinks } from './links.service.js';
 
 const nullable = true;
 
@@ -49,6 +52,28 @@ export class LinkDto {
 
   @ApiProperty({ type: SchemaDriftDto, description: 'As the last look found it; GET …/drift looks now.' })
   schemaDrift: SchemaDriftDto;
+}
+
+class UnknownLinksDto implements UnknownLinks {
+  @ApiProperty({ example: 'orders-14' })
+  server: string;
+
+  @ApiProperty({ type: ProblemDto, description: 'Why its subscriptions could not be listed.' })
+  problem: ProblemDocument;
+}
+
+export class LinkPageDto {
+  @ApiProperty({ type: [LinkDto] })
+  items: LinkDto[];
+
+  @ApiProperty({ type: String, nullable, description: 'Give it as `cursor` to get the next page.' })
+  nextCursor: string | null;
+
+  @ApiProperty({
+    type: [UnknownLinksDto],
+    description: 'Servers whose links are not known, rather than none: they did not answer.',
+  })
+  unknown: UnknownLinksDto[];
 }
 
 class AgreementCheckDto implements AgreementCheck {

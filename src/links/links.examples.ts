@@ -1,9 +1,11 @@
 import { addColumn, renameColumn } from '../postgres/ddl/table-change.ddl.js';
+import { Problem } from '../problems/problem.js';
+import { SLOT } from '../replication-slots/replication-slots.examples.js';
 import { agrees, disagrees } from './agreement/verdict.js';
-import type { Drift } from './drift/drift.service.js';
+import type { DriftDto } from './drift/drift.dto.js';
 import { onSubscriber, PHASES } from './drift/finding.js';
 import { arrange } from './drift/mending.js';
-import type { CheckedLink } from './link-agreement.service.js';
+import type { CheckedLinkDto, LinkDto, LinkPageDto } from './links.dto.js';
 
 const PUBLISHER = { server: 'orders-14', database: 'orders' };
 const SUBSCRIBER = { server: 'orders-18', database: 'orders' };
@@ -16,7 +18,7 @@ const SCHEMA_DRIFT = {
   ...{ checkedAt: new Date('2026-07-01T12:05:00Z'), since: new Date('2026-07-01T12:00:00Z') },
 };
 
-const DRIFT: Drift = {
+export const DRIFT_EXAMPLE: DriftDto = {
   ...SCHEMA_DRIFT,
   ...{ subscriber: LINK, publisher: PUBLISHER },
   fingerprints: { publisher: '5f1d7a84db00d2fce00b31a7fc73224f', subscriber: '9b74c9897bac770ffc029102a200c5de' },
@@ -42,20 +44,17 @@ const DRIFT: Drift = {
   ),
 };
 
-const CHECKED_LINK: CheckedLink = {
+const LINK_EXAMPLE: LinkDto = {
   subscriber: LINK,
   publisher: {
-    ...{ ...PUBLISHER, publications: ['orders_pub'] },
-    slot: {
-      ...{ name: 'orders_sub', kind: 'logical', plugin: 'pgoutput', database: 'orders', temporary: false },
-      ...{ active: true, activePid: 4242, restartLsn: '0/5000028', confirmedFlushLsn: '0/5000060' },
-      ...{ currentLsn: '0/5000060', retainedBytes: 56, walStatus: 'reserved', safeWalSize: null },
-      ...{ xminAge: null, catalogXminAge: 12, twoPhase: false, failover: null, synced: null, conflicting: null },
-      ...{ inactiveSince: null, invalidationReason: null },
-    },
+    ...{ ...PUBLISHER, publications: ['orders_pub'], slot: SLOT },
   },
   ...{ state: 'streaming', reason: null, slotName: 'orders_sub', lag: { bytes: 0, seconds: 0, reason: null } },
   schemaDrift: SCHEMA_DRIFT,
+};
+
+export const CHECKED_LINK_EXAMPLE: CheckedLinkDto = {
+  ...LINK_EXAMPLE,
   agreement: [
     {
       check: 'connection-target',
@@ -83,10 +82,15 @@ const CHECKED_LINK: CheckedLink = {
   ],
 };
 
-export const DRIFT_EXAMPLE = asAnswered(DRIFT);
-export const CHECKED_LINK_EXAMPLE = asAnswered(CHECKED_LINK);
-
-/** Times are text in an answer. */
-function asAnswered(value: object): object {
-  return JSON.parse(JSON.stringify(value)) as object;
-}
+export const LINKS_EXAMPLE: LinkPageDto = {
+  items: [LINK_EXAMPLE],
+  nextCursor: null,
+  unknown: [
+    {
+      server: 'billing-17',
+      problem: new Problem('SERVER_UNREACHABLE', 'billing-17 refused the connection', {
+        hint: 'Start the server, or correct its host and port.',
+      }).toDocument(),
+    },
+  ],
+};

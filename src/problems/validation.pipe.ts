@@ -14,7 +14,7 @@ export class InputPipe extends ValidationPipe {
       forbidNonWhitelisted: true,
       transform: true,
       validateCustomDecorators: false,
-      validationError: { target: false, value: false },
+      validationError: { target: false, value: true },
       exceptionFactory: (errors) => invalidInput(errors.flatMap((error) => faultsOf(error, []))),
     });
   }
@@ -65,9 +65,15 @@ function faultsOf(error: ValidationError, parents: string[]): InputError[] {
   const typeFault = constraints.find(([rule]) => TYPE_RULES.includes(rule));
   const own = (typeFault ? [typeFault] : constraints).map(([rule, message]) => ({
     pointer: pointerTo(path),
-    detail: PLAIN_WORDS[rule] ?? withoutName(message, error.property),
+    detail: wordsFor(error, rule, message),
   }));
   return [...own, ...(error.children ?? []).flatMap((child) => faultsOf(child, path))];
+}
+
+function wordsFor({ property, value }: ValidationError, rule: string, message: string): string {
+  const words = PLAIN_WORDS[rule] ?? withoutName(message, property);
+  const isAbsent = value === undefined && rule !== 'whitelistValidation';
+  return isAbsent && rule !== 'isDefined' ? `is missing: ${words}` : words;
 }
 
 /** RFC 6901 in its URI fragment form. */

@@ -232,7 +232,9 @@ function filterRefused(error: Problem, tables: NamedTable[]): Problem | null {
   const filtered = tables.filter(({ where, pointer }) => (where ?? null) !== null && pointer !== VIA_ROOT);
   if (filtered.length === 0 || error.code !== 'INVALID_INPUT') return null;
   const errors = filtered.map(({ pointer }) => ({ pointer: `#${pointer}/where`, detail: error.detail }));
-  return refused('filter-expression', 'INVALID_INPUT', errors);
+  // A name that is not there breaks no rule of what an expression may be.
+  const hint = error.options.sqlstate === '42703' ? { hint: 'Name columns of the table, as they are spelled.' } : {};
+  return refused('filter-expression', 'INVALID_INPUT', errors, hint);
 }
 
 function refused(

@@ -111,7 +111,7 @@ export function warningsOf(
   for (const rule of BREAK_RULES) {
     const failing = tables.filter(({ failures }) => failures.some((each) => each.rule === rule));
     if (failing.length === 0) continue;
-    const operations = failing[0]!.failing.join(' and ').toUpperCase();
+    const operations = failing[0]!.failing.map((operation) => operation.toUpperCase()).join(' and ');
     const detail = `${operations} of ${named(failing)} fail on the publisher while they are published`;
     warnings.push(warning(rule, `${detail}. ${COMBINATION_RULES[rule].instead}`, failing));
   }

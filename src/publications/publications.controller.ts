@@ -2,7 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { DryRun } from '../api/dry-run.js';
-import { ExampleBody } from '../api/example-body.js';
+import { ExampleBodies } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, cursorKey, type Page, pageOf, PageQuery } from '../api/page.js';
 import { PlanDto } from '../changes/plan.dto.js';
@@ -14,6 +14,7 @@ import {
   PublicationDto,
   PublicationPlanDto,
 } from './publications.dto.js';
+import * as examples from './publications.examples.js';
 import { targetOf } from './publication-target.js';
 import { PublicationsService } from './publications.service.js';
 
@@ -24,7 +25,7 @@ export class PublicationsController {
 
   @Get()
   @ApiOperation({ summary: 'List publications' })
-  @ApiPage(PublicationDto)
+  @ApiPage(PublicationDto, examples.PUBLICATION)
   async list(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
@@ -41,16 +42,13 @@ export class PublicationsController {
     description:
       'Refused with 409 when a row filter or column list would make every UPDATE and DELETE of its table fail on the publisher. Tables without replica identity are warned of, with the SQL that mends them. A dry run is the same, in a transaction that is rolled back. Which version takes what: docs/options.md.',
   })
-  @ExampleBody(CreatePublicationDto, {
-    name: 'orders_pub',
-    target: { kind: 'tables', tables: [{ schema: 'public', name: 'orders' }] },
-  })
-  @ApiCreatedResponse({ type: PublicationDetailDto })
+  @ExampleBodies(CreatePublicationDto, examples.CREATE_PUBLICATION)
+  @ApiCreatedResponse({ type: PublicationDetailDto, example: examples.PUBLICATION_DETAIL })
   async create(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @Body() body: CreatePublicationDto,
-    @DryRun(PublicationPlanDto) dryRun: boolean,
+    @DryRun(PublicationPlanDto, examples.CREATE_PLAN) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<PublicationDetailDto | PublicationPlanDto> {
     const spec = { ...body, target: targetOf(body.target) };
@@ -62,7 +60,7 @@ export class PublicationsController {
 
   @Get(':publication')
   @ApiOperation({ summary: 'One publication' })
-  @ApiOkResponse({ type: PublicationDetailDto })
+  @ApiOkResponse({ type: PublicationDetailDto, example: examples.PUBLICATION_DETAIL })
   get(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
@@ -77,7 +75,7 @@ export class PublicationsController {
     description:
       'As the server resolves it now: columns, filter, operations, and whether UPDATE or DELETE fails on the publisher, why, and the SQL that mends it.',
   })
-  @ApiPage(EffectiveTableDto)
+  @ApiPage(EffectiveTableDto, ...examples.EFFECTIVE_TABLES)
   async tables(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
@@ -96,18 +94,14 @@ export class PublicationsController {
     description:
       'Everything not named stays, row filters and column lists included. Tables and schemas are added, set and taken out one by one, or `target` replaces the list; either way in one transaction that leaves the others as they are. Never drops and creates anew: what cannot be changed is refused with 409 and the alternative.',
   })
-  @ExampleBody(PatchPublicationDto, {
-    publish: ['insert', 'update', 'delete'],
-    addTables: [{ schema: 'public', name: 'customers' }],
-    removeTables: [{ schema: 'public', name: 'orders' }],
-  })
-  @ApiOkResponse({ type: PublicationDetailDto })
+  @ExampleBodies(PatchPublicationDto, examples.PATCH_PUBLICATION)
+  @ApiOkResponse({ type: PublicationDetailDto, example: examples.PUBLICATION_DETAIL })
   async patch(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('publication') publication: string,
     @Body() body: PatchPublicationDto,
-    @DryRun(PublicationPlanDto) dryRun: boolean,
+    @DryRun(PublicationPlanDto, examples.PATCH_PLAN) dryRun: boolean,
   ): Promise<PublicationDetailDto | PublicationPlanDto> {
     const { target, warnings: _answered, ...rest } = body;
     const patch = { ...rest, ...(target === undefined ? {} : { target: targetOf(target) }) };
@@ -127,7 +121,7 @@ export class PublicationsController {
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('publication') publication: string,
-    @DryRun(PlanDto) dryRun: boolean,
+    @DryRun(PlanDto, examples.DROP_PLAN) dryRun: boolean,
   ): Promise<PlanDto | undefined> {
     const { statements } = await this.publications.drop(server, database, publication, { dryRun });
     return dryRun ? { statements } : undefined;

@@ -251,7 +251,7 @@ export class PublicationWarningDto implements PublicationWarning {
   @ApiProperty({ enum: RULES, example: 'identity-usable', description: 'The rule of docs/options.md it is about.' })
   rule: RuleName;
 
-  @ApiProperty({ example: 'UPDATE AND DELETE of "public"."events" fail on the publisher while they are published.' })
+  @ApiProperty({ example: 'UPDATE and DELETE of "public"."events" fail on the publisher while they are published.' })
   detail: string;
 
   @ApiProperty({ example: 1, description: 'How many tables it is about.' })

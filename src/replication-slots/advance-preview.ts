@@ -42,7 +42,10 @@ export async function previewAdvance(
   lsn: Lsn,
 ): Promise<SkippedChanges> {
   const from = parseLsn((slot.confirmedFlushLsn ?? slot.restartLsn)!);
-  const range = { fromLsn: formatLsn(from), toLsn: formatLsn(lsn), walBytes: Number(lsn - from) };
+  // The server goes no further than the end of its WAL.
+  const walEnd = slot.currentLsn === null ? lsn : parseLsn(slot.currentLsn);
+  const to = lsn < walEnd ? lsn : walEnd;
+  const range = { fromLsn: formatLsn(from), toLsn: formatLsn(to), walBytes: Number(to - from) };
   const unknown = (reason: string, publications: string[] | null = null): SkippedChanges => ({
     ...{ ...range, publications, transactions: null, changes: null, tables: [], truncated: false, reason },
   });

@@ -2,7 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, Post, Query, Res } from '@nest
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { DryRun } from '../api/dry-run.js';
-import { ExampleBody } from '../api/example-body.js';
+import { ExampleBodies } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { pageOfList } from '../changes/list-page.js';
@@ -16,6 +16,7 @@ import {
   DropReplicationSlotQuery,
   ReplicationSlotViewDto,
 } from './replication-slots.dto.js';
+import * as examples from './replication-slots.examples.js';
 import { ReplicationSlotsService } from './replication-slots.service.js';
 import { slotSpecOf } from './slot-spec.js';
 
@@ -26,7 +27,7 @@ export class ReplicationSlotsController {
 
   @Get()
   @ApiOperation({ summary: 'List replication slots' })
-  @ApiPage(ReplicationSlotViewDto)
+  @ApiPage(ReplicationSlotViewDto, examples.SLOT_VIEW)
   async list(@NameParam('server') server: string, @Query() query: PageQuery): Promise<Page<ReplicationSlotViewDto>> {
     return pageOfList(await this.slots.list(server), query, ({ name }) => [name]);
   }
@@ -37,12 +38,12 @@ export class ReplicationSlotsController {
     description:
       'A logical slot waits for every transaction that has written; past the deadline `blockers` names them.',
   })
-  @ExampleBody(CreateReplicationSlotDto, { name: 'orders_watch', kind: 'logical', database: 'orders' })
-  @ApiCreatedResponse({ type: ReplicationSlotViewDto })
+  @ExampleBodies(CreateReplicationSlotDto, examples.CREATE_SLOT)
+  @ApiCreatedResponse({ type: ReplicationSlotViewDto, example: examples.NEW_SLOT_VIEW })
   async create(
     @NameParam('server') server: string,
     @Body() body: CreateReplicationSlotDto,
-    @DryRun(PlanDto) dryRun: boolean,
+    @DryRun(PlanDto, examples.CREATE_PLAN) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<ReplicationSlotViewDto | PlanDto> {
     const options = { dryRun, ...(body.deadlineMs === undefined ? {} : { deadlineMs: body.deadlineMs }) };
@@ -54,7 +55,7 @@ export class ReplicationSlotsController {
 
   @Get(':slot')
   @ApiOperation({ summary: 'One replication slot' })
-  @ApiOkResponse({ type: ReplicationSlotViewDto })
+  @ApiOkResponse({ type: ReplicationSlotViewDto, example: examples.SLOT_VIEW })
   get(@NameParam('server') server: string, @NameParam('slot') slot: string): Promise<ReplicationSlotViewDto> {
     return this.slots.get(server, slot);
   }
@@ -64,13 +65,13 @@ export class ReplicationSlotsController {
     summary: 'Copy a replication slot',
     description: 'A second slot at the same place, for a reader of its own. The copy of a failover slot is none.',
   })
-  @ExampleBody(CopyReplicationSlotDto, { name: 'orders_sub_copy' })
-  @ApiCreatedResponse({ type: ReplicationSlotViewDto })
+  @ExampleBodies(CopyReplicationSlotDto, examples.COPY_SLOT)
+  @ApiCreatedResponse({ type: ReplicationSlotViewDto, example: examples.NEW_SLOT_VIEW })
   async copy(
     @NameParam('server') server: string,
     @NameParam('slot') slot: string,
     @Body() body: CopyReplicationSlotDto,
-    @DryRun(PlanDto) dryRun: boolean,
+    @DryRun(PlanDto, examples.COPY_PLAN) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<ReplicationSlotViewDto | PlanDto> {
     const { statements, result } = await this.slots.copy(server, slot, body, { dryRun });
@@ -87,13 +88,13 @@ export class ReplicationSlotsController {
       'What lies before the LSN will never be sent. A dry run tells what that is: it reads the stream through a ' +
       'temporary copy of the slot. Refused where the slot has an owner that will come back, unless forced.',
   })
-  @ExampleBody(AdvanceReplicationSlotDto, { lsn: '0/1A2B3C4' })
-  @ApiOkResponse({ type: ReplicationSlotViewDto })
+  @ExampleBodies(AdvanceReplicationSlotDto, examples.ADVANCE_SLOT)
+  @ApiOkResponse({ type: ReplicationSlotViewDto, example: examples.NEW_SLOT_VIEW })
   async advance(
     @NameParam('server') server: string,
     @NameParam('slot') slot: string,
     @Body() body: AdvanceReplicationSlotDto,
-    @DryRun(AdvancePlanDto) dryRun: boolean,
+    @DryRun(AdvancePlanDto, examples.ADVANCE_PLAN) dryRun: boolean,
   ): Promise<ReplicationSlotViewDto | AdvancePlanDto> {
     const options = { dryRun, force: body.force ?? false };
     const { statements, result, skips } = await this.slots.advance(server, slot, parseLsn(body.lsn), options);
@@ -111,7 +112,7 @@ export class ReplicationSlotsController {
     @NameParam('server') server: string,
     @NameParam('slot') slot: string,
     @Query() { force }: DropReplicationSlotQuery,
-    @DryRun(PlanDto) dryRun: boolean,
+    @DryRun(PlanDto, examples.DROP_PLAN) dryRun: boolean,
   ): Promise<PlanDto | undefined> {
     const { statements } = await this.slots.drop(server, slot, { dryRun, force });
     return dryRun ? { statements } : undefined;

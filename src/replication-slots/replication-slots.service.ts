@@ -84,7 +84,7 @@ export class ReplicationSlotsService {
       }
       try {
         onMade(null);
-        await carryOut(session, statements);
+        await carryOut(session, statements).catch(refuseUnknownPlugin);
         onMade(true);
       } catch (error) {
         if (isRefusal(error)) onMade(false);
@@ -126,7 +126,7 @@ export class ReplicationSlotsService {
         await requireFree(session, spec.name);
         return { statements: planned, result: null };
       }
-      await carryOut(session, statements);
+      await carryOut(session, statements).catch(refuseUnknownPlugin);
       return { statements: planned, result: await this.get(server, spec.name) };
     });
   }
@@ -277,6 +277,15 @@ function missedBy(name: string, owner: string): Problem {
 async function requireFree(session: Session, name: string): Promise<void> {
   const [existing] = await readReplicationSlots(session, name);
   if (existing) throw new Problem('ALREADY_EXISTS', `there is a replication slot ${JSON.stringify(name)} already`);
+}
+
+/** The library that the server does not find (58P01) is the caller's choice. */
+function refuseUnknownPlugin(error: unknown): never {
+  if (!(error instanceof Problem) || error.options.sqlstate !== '58P01') throw error;
+  throw new Problem('INVALID_INPUT', error.detail, {
+    ...{ sqlstate: '58P01', errors: [{ pointer: '#/plugin', detail: 'is not installed on the server' }] },
+    ...{ hint: 'Install it there, or use pgoutput or test_decoding, which come with the server.', cause: error },
+  });
 }
 
 /** An answer of the server, and not the end of its life. */

@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Post, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { DryRun } from '../api/dry-run.js';
-import { ExampleBody } from '../api/example-body.js';
+import { ExampleBodies } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, pageOf } from '../api/page.js';
 import { pageAfter, pageOfList } from '../changes/list-page.js';
@@ -12,6 +12,7 @@ import {
   SequenceSyncPlanDto,
   SyncSequencesDto,
 } from './link-sequences.dto.js';
+import * as examples from './sequences.examples.js';
 import { LinkSequencesService } from './link-sequences.service.js';
 
 @ApiTags('links')
@@ -25,7 +26,7 @@ export class LinkSequencesController {
     description:
       'All of both databases, side by side, whatever the publications name: logical replication carries no sequence.',
   })
-  @ApiPage(ComparedSequenceDto)
+  @ApiPage(ComparedSequenceDto, ...examples.COMPARED)
   async list(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
@@ -53,14 +54,14 @@ export class LinkSequencesController {
       'Once, now: one that is in use on the publisher moves on. None is set back unless `force` is given, also where ' +
       'the subscriber itself uses it meanwhile. The answer says what moved, and why the rest did not.',
   })
-  @ExampleBody(SyncSequencesDto, { sequences: [{ schema: 'public', name: 'orders_id_seq' }] }, { required: false })
-  @ApiOkResponse({ type: SequenceSyncDto })
+  @ExampleBodies(SyncSequencesDto, examples.SYNC_SEQUENCES, { required: false })
+  @ApiOkResponse({ type: SequenceSyncDto, example: examples.SYNC })
   async sync(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
     @Body() request: SyncSequencesDto,
-    @DryRun(SequenceSyncPlanDto) dryRun: boolean,
+    @DryRun(SequenceSyncPlanDto, examples.SYNC_PLAN) dryRun: boolean,
   ): Promise<SequenceSyncDto | SequenceSyncPlanDto> {
     const link = { server, database, subscription };
     const { statements, result, planned } = await this.sequences.sync(link, request, { dryRun });

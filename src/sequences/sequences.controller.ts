@@ -4,6 +4,7 @@ import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, pageOf, PageQuery } from '../api/page.js';
 import { pageAfter } from '../changes/list-page.js';
 import { SequenceDto } from './sequences.dto.js';
+import { SEQUENCE } from './sequences.examples.js';
 import { SequencesService } from './sequences.service.js';
 
 @ApiTags('tables and sequences')
@@ -13,7 +14,7 @@ export class SequencesController {
 
   @Get()
   @ApiOperation({ summary: 'List sequences', description: 'Where they stand, and how much they have left.' })
-  @ApiPage(SequenceDto)
+  @ApiPage(SequenceDto, SEQUENCE)
   async list(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
@@ -25,7 +26,7 @@ export class SequencesController {
 
   @Get(':schema/:sequence')
   @ApiOperation({ summary: 'One sequence' })
-  @ApiOkResponse({ type: SequenceDto })
+  @ApiOkResponse({ type: SequenceDto, example: SEQUENCE })
   get(
     @NameParam('server') server: string,
     @NameParam('database') database: string,

@@ -1,5 +1,7 @@
 import type { PublicationTables } from '../postgres/catalog/publication-tables.js';
-import type { SubscriptionWarning } from './subscription-warnings.js';
+import { COMBINATION_RULES } from '../postgres/ddl/options/combination-rules.js';
+import { Problem } from '../problems/problem.js';
+import { type SubscriptionWarning, together } from './subscription-warnings.js';
 
 interface TableName {
   schema: string;
@@ -13,6 +15,16 @@ export interface RefreshPreview {
   /** Those of `added` that the subscriber does not have: the server refuses the refresh. */
   absent: TableName[] | null;
   reason: string | null;
+}
+
+export interface Preview {
+  tables: RefreshPreview;
+  warnings: SubscriptionWarning[];
+}
+
+/** What a dry run answers of it, where it was made. */
+export function previewed(preview: Preview | null, warnings: SubscriptionWarning[]) {
+  return preview === null ? { warnings } : { tables: preview.tables, warnings: together(warnings, preview.warnings) };
 }
 
 export function unknownPreview(reason: string): RefreshPreview {
@@ -44,6 +56,15 @@ export function previewWarnings({ absent }: RefreshPreview, { missing }: Publica
     warnings.push({ rule: 'tables-exist', option: null, detail });
   }
   return warnings;
+}
+
+/** Rethrows what a server refused: the table it does not find is not one that the caller has asked for. */
+export function refuseAbsentTable(error: unknown): never {
+  if (!(error instanceof Problem) || error.options.sqlstate !== '42P01') throw error;
+  const { instead } = COMBINATION_RULES['tables-exist'];
+  throw new Problem('PREREQUISITE_FAILED', `a published table is not on the subscriber: ${error.detail}`, {
+    ...{ hint: instead, sqlstate: '42P01', extra: { rule: 'tables-exist' }, cause: error },
+  });
 }
 
 function without(tables: readonly TableName[], others: readonly TableName[]): TableName[] {

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { carryOut, type Change, type ChangeOptions, type Place, plan } from '../changes/change.js';
 import { failpoint } from '../engine/failpoints.js';
 import { registerSecret } from '../observability/redact.js';
-import { readMissingPublications } from '../postgres/catalog/publication-tables.js';
+import { readTableNames } from '../postgres/catalog/subscriber-rows.js';
 import { readSubscriptions } from '../postgres/catalog/subscriptions.js';
 import { ANSWER_GRACE_MS } from '../postgres/connection.js';
 import { parseConninfo } from '../postgres/ddl/conninfo.js';
@@ -16,9 +16,11 @@ import { ReplicationSlotsService } from '../replication-slots/replication-slots.
 import { ServersService } from '../servers/servers.service.js';
 import { slotNameProblem } from '../shared/identifier.js';
 import { LeftSlots } from './left-slots/left-slots.service.js';
+import { copyWarnings, type Offer, readOffer, requireTables } from './creation-checks.js';
 import { explainCreationTimeout } from './creation-timeout.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
+import { refuseAbsentTable } from './refresh-preview.js';
 import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
 
 export interface CreateSubscriptionRequest {
@@ -44,6 +46,8 @@ type ConnectedRequest = CreateSubscriptionRequest & {
   connection: string;
   /** Null: the publisher is not a registered server. */
   publisherVersion: number | null;
+  /** Where it could be asked. */
+  offer?: Offer;
 };
 
 interface RunOptions {
@@ -127,16 +131,17 @@ export class SubscriptionCreation {
     publisher: { server: string; database: string },
     { dryRun = false, slotDeadlineMs }: CreateSubscriptionOptions,
   ): Promise<Creation> {
-    const publisherVersion = await this.checkPublisher(publisher, request);
+    const offer = await this.offerOf(publisher, request.publications, server);
+    const publisherVersion = offer.versionNum;
     const connection = publisherConninfo(await this.servers.advertisedTarget(publisher.server, publisher.database));
     const given = request.options ?? {};
     if (given.createSlot === false || given.slotName === null) {
-      return this.runCreate(server, database, { ...request, connection, publisherVersion }, { dryRun });
+      return this.runCreate(server, database, { ...request, connection, publisherVersion, offer }, { dryRun });
     }
     const slotName = requireSlotName(request);
     const slot = { name: slotName, kind: 'logical' as const, ...(given.failover ? { failover: true } : {}) };
     const options = { ...given, createSlot: false, slotName };
-    const withoutSlot = { ...request, connection, publisherVersion, options };
+    const withoutSlot = { ...request, connection, publisherVersion, offer, options };
     // What the subscriber would refuse is refused before the slot exists.
     await this.inSubscriber(server, database, (session) => checkCreate(session, withoutSlot));
     await this.slots.requireFree(publisher.server, slotName);
@@ -161,13 +166,17 @@ export class SubscriptionCreation {
     request: ConnectedRequest,
     { dryRun = false, timeoutMs = STATEMENT_TIMEOUT_MS, sending = () => {} }: RunOptions = {},
   ): Promise<Creation> {
-    const warnings = ignoredOptions(request.options ?? {}, request.publisherVersion);
+    const options = request.options ?? {};
+    const warnings = [
+      ...ignoredOptions(options, request.publisherVersion),
+      ...copyWarnings(request.offer?.narrowed ?? [], options),
+    ];
     const create = async (session: Session): Promise<Creation> => {
       const statements = await checkCreate(session, request);
       const planned = plan({ server, database }, statements);
       if (dryRun) return { statements: planned, result: null, warnings };
       sending();
-      await carryOut(session, statements);
+      await carryOut(session, statements).catch(refuseAbsentTable);
       return { statements: planned, result: { name: request.name }, warnings };
     };
     return this.inSubscriber(server, database, create, timeoutMs);
@@ -185,28 +194,11 @@ export class SubscriptionCreation {
     return withSession(target, { purpose: 'create subscription', statementTimeoutMs, answerWithinMs }, work);
   }
 
-  /** What CREATE SUBSCRIPTION only warns of, or finds out when the apply worker fails. Answers the version. */
-  private checkPublisher(
-    publisher: { server: string; database: string },
-    { publications }: CreateSubscriptionRequest,
-  ): Promise<number> {
-    return this.servers.withSession(publisher.server, publisher.database, async (session) => {
-      const missing = await readMissingPublications(session, publications);
-      if (missing.length > 0) {
-        throw new Problem(
-          'PREREQUISITE_FAILED',
-          `the publisher has no publication ${missing.map((name) => JSON.stringify(name)).join(', ')}`,
-          {
-            hint: 'Create the publications first.',
-            errors: missing.map((name) => ({
-              pointer: `#/publications/${publications.indexOf(name)}`,
-              detail: 'does not exist on the publisher',
-            })),
-          },
-        );
-      }
-      return session.versionNum;
-    });
+  private async offerOf(publisher: Place, publications: readonly string[], subscriber: string): Promise<Offer> {
+    const { versionNum } = await this.servers.facts(subscriber);
+    return this.servers.withSession(publisher.server, publisher.database, (session) =>
+      readOffer(session, publications, versionNum),
+    );
   }
 
   /** Creates a slot with its subscription; the slot is recorded before, so that it is known whatever dies meanwhile. */
@@ -277,8 +269,11 @@ function mayBeLeft(error: unknown, publisher: string, slot: string): unknown {
 async function checkCreate(session: Session, request: ConnectedRequest): Promise<Statement[]> {
   const statements = createSubscription(request, session.versionNum, request.publisherVersion ?? undefined);
   const [existing] = await readSubscriptions(session, request.name);
-  if (!existing) return statements;
-  throw new Problem('ALREADY_EXISTS', `there is a subscription ${JSON.stringify(request.name)} in this database`);
+  if (existing) {
+    throw new Problem('ALREADY_EXISTS', `there is a subscription ${JSON.stringify(request.name)} in this database`);
+  }
+  if (request.offer !== undefined) requireTables(request.offer.tables, await readTableNames(session));
+  return statements;
 }
 
 /** A subscription without a slot name of its own takes its own name, which slots allow less for. */
@@ -286,9 +281,11 @@ function requireSlotName({ name, options }: CreateSubscriptionRequest): string {
   const slotName = options?.slotName ?? name;
   const problem = slotNameProblem(slotName);
   if (problem === null) return slotName;
-  throw inputError('/options/slotName', `the slot is named after the subscription, but a slot name ${problem}`);
+  throw inputError('/options/slotName', `the slot is named after the subscription, but a slot name ${problem}`, {
+    hint: 'Give the slot a name of its own: options.slotName.',
+  });
 }
 
-function inputError(pointer: string, detail: string): Problem {
-  return new Problem('INVALID_INPUT', detail, { errors: [{ pointer: `#${pointer}`, detail }] });
+function inputError(pointer: string, detail: string, options: { hint?: string } = {}): Problem {
+  return new Problem('INVALID_INPUT', detail, { ...options, errors: [{ pointer: `#${pointer}`, detail }] });
 }

@@ -42,7 +42,7 @@ describe('the state of a subscription', () => {
     expect([first.state, first.reason]).toEqual(['stalled', expect.stringContaining('not known at the first look')]);
     expect(at(5, failed(5))).toMatchObject({
       state: 'stalled',
-      reason: expect.stringContaining('none of them lately'),
+      reason: expect.stringContaining('none seen since it last went on'),
     });
     const failing = at(10, failed(7));
     expect(failing).toMatchObject({ state: 'failing', reason: expect.stringContaining('2 apply errors were counted') });
@@ -112,6 +112,8 @@ describe('the state of a subscription', () => {
     const none = { workers: [], originLsn: null };
     expect(at(0, none, null).state).toBe('initializing');
     expect(at(11, none, null).state).toBe('stalled');
+    // Its tables were copied: it ran, though nothing was applied since.
+    expect(look()(0, { ...none, tables: [{ ...table('ready'), lsn: '0/8' }] }, null).state).toBe('stalled');
   });
 
   it('is stalled when each worker ends before it has received anything, though nothing is counted', () => {

@@ -76,12 +76,14 @@ export function stateOf(subscription: Subscription, evidence: ApplyEvidence, end
 }
 
 function withoutWorker(
-  { errors, originLsn, settings }: Subscription,
+  { errors, originLsn, settings, tables }: Subscription,
   { absentMs, deafMs, watchedMs, apply }: ApplyEvidence,
   end: ServingEnd,
 ): StateVerdict {
   const young = (deafMs ?? 0) < START_WITHIN_MS;
-  if (young && originLsn === null && end.obstacle === null && (errors === null || errors.apply === 0)) {
+  // A table whose copy has ended shows that it ran once, before anything was applied.
+  const ran = originLsn !== null || tables.some(({ lsn }) => lsn !== null);
+  if (young && !ran && end.obstacle === null && (errors === null || errors.apply === 0)) {
     return { state: 'initializing', reason: 'its apply worker is not running yet' };
   }
   const since = absentMs === null || absentMs === 0 ? '' : ` (for ${seconds(absentMs)}, at least)`;
@@ -97,7 +99,7 @@ function withoutWorker(
 }
 
 function toldBefore(count: number, watchedMs: number): string {
-  const lately = watchedMs === 0 ? 'whether lately is not known at the first look' : 'none of them lately';
+  const lately = watchedMs === 0 ? 'whether lately is not known at the first look' : 'none seen since it last went on';
   return `apply errors counted so far: ${count}, ${lately}`;
 }
 

@@ -3,7 +3,7 @@ import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiPropertyOptional, A
 import { IsIn, IsOptional } from 'class-validator';
 import type { Response } from 'express';
 import { DryRun } from '../api/dry-run.js';
-import { ExampleBody } from '../api/example-body.js';
+import { ExampleBodies } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { pageOfList } from '../changes/list-page.js';
@@ -12,6 +12,7 @@ import type { PlannedStatement } from '../changes/change.js';
 import { SubscriptionPlanDto } from './subscription-plan.dto.js';
 import { DroppedSubscriptionDto, SubscriptionDto } from './subscription.dto.js';
 import { CreateSubscriptionDto, PatchSubscriptionDto, RefreshSubscriptionDto } from './subscriptions.dto.js';
+import * as examples from './subscriptions.examples.js';
 import { SubscriptionsService } from './subscriptions.service.js';
 
 const SLOT_CHOICES = ['drop', 'keep'] as const;
@@ -34,7 +35,7 @@ export class SubscriptionsController {
 
   @Get()
   @ApiOperation({ summary: 'List subscriptions' })
-  @ApiPage(SubscriptionDto)
+  @ApiPage(SubscriptionDto, examples.SUBSCRIPTION)
   async list(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
@@ -49,17 +50,13 @@ export class SubscriptionsController {
     description:
       'With a registered publisher the slot is created first, with a deadline; without one, by the subscriber.',
   })
-  @ExampleBody(CreateSubscriptionDto, {
-    name: 'orders_sub',
-    publisher: { server: 'orders-14', database: 'orders' },
-    publications: ['orders_pub'],
-  })
-  @ApiCreatedResponse({ type: SubscriptionDto })
+  @ExampleBodies(CreateSubscriptionDto, examples.CREATE_SUBSCRIPTION)
+  @ApiCreatedResponse({ type: SubscriptionDto, example: examples.NEW_SUBSCRIPTION })
   async create(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @Body() body: CreateSubscriptionDto,
-    @DryRun(SubscriptionPlanDto) dryRun: boolean,
+    @DryRun(SubscriptionPlanDto, examples.CREATE_PLAN) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<SubscriptionDto | SubscriptionPlanDto> {
     const { slotDeadlineMs, ...request } = body;
@@ -72,7 +69,7 @@ export class SubscriptionsController {
 
   @Get(':subscription')
   @ApiOperation({ summary: 'One subscription', description: 'As both ends see it now.' })
-  @ApiOkResponse({ type: SubscriptionDto })
+  @ApiOkResponse({ type: SubscriptionDto, example: examples.SUBSCRIPTION })
   get(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
@@ -83,14 +80,14 @@ export class SubscriptionsController {
 
   @Patch(':subscription')
   @ApiOperation({ summary: 'Change a subscription', description: 'Everything not named stays.' })
-  @ExampleBody(PatchSubscriptionDto, { options: { synchronousCommit: 'off' } })
-  @ApiOkResponse({ type: SubscriptionDto })
+  @ExampleBodies(PatchSubscriptionDto, examples.PATCH_SUBSCRIPTION)
+  @ApiOkResponse({ type: SubscriptionDto, example: examples.SUBSCRIPTION })
   async patch(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
     @Body() body: PatchSubscriptionDto,
-    @DryRun(SubscriptionPlanDto) dryRun: boolean,
+    @DryRun(SubscriptionPlanDto, examples.PATCH_PLAN) dryRun: boolean,
   ): Promise<SubscriptionDto | SubscriptionPlanDto> {
     return fullAnswer(await this.subscriptions.patch(server, database, subscription, body, { dryRun }));
   }
@@ -98,12 +95,12 @@ export class SubscriptionsController {
   @Post(':subscription/enable')
   @HttpCode(200)
   @ApiOperation({ summary: 'Enable a subscription' })
-  @ApiOkResponse({ type: SubscriptionDto })
+  @ApiOkResponse({ type: SubscriptionDto, example: examples.SUBSCRIPTION })
   async enable(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
-    @DryRun(PlanDto) dryRun: boolean,
+    @DryRun(PlanDto, examples.ENABLE_PLAN) dryRun: boolean,
   ): Promise<SubscriptionDto | PlanDto> {
     return answer(await this.subscriptions.enable(server, database, subscription, { dryRun }));
   }
@@ -111,12 +108,12 @@ export class SubscriptionsController {
   @Post(':subscription/disable')
   @HttpCode(200)
   @ApiOperation({ summary: 'Disable a subscription', description: 'Waits, up to 10 s, until its workers have ended.' })
-  @ApiOkResponse({ type: SubscriptionDto })
+  @ApiOkResponse({ type: SubscriptionDto, example: examples.DISABLED_SUBSCRIPTION })
   async disable(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
-    @DryRun(PlanDto) dryRun: boolean,
+    @DryRun(PlanDto, examples.DISABLE_PLAN) dryRun: boolean,
   ): Promise<SubscriptionDto | PlanDto> {
     return answer(await this.subscriptions.disable(server, database, subscription, { dryRun }));
   }
@@ -127,14 +124,14 @@ export class SubscriptionsController {
     summary: "Take up the publications' current tables",
     description: 'Needs an enabled subscription. A dry run tells which tables come and which go.',
   })
-  @ExampleBody(RefreshSubscriptionDto, { copyData: true }, { required: false })
-  @ApiOkResponse({ type: SubscriptionDto })
+  @ExampleBodies(RefreshSubscriptionDto, examples.REFRESH_SUBSCRIPTION, { required: false })
+  @ApiOkResponse({ type: SubscriptionDto, example: examples.NEW_SUBSCRIPTION })
   async refresh(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
     @Body() body: RefreshSubscriptionDto,
-    @DryRun(SubscriptionPlanDto) dryRun: boolean,
+    @DryRun(SubscriptionPlanDto, examples.REFRESH_PLAN) dryRun: boolean,
   ): Promise<SubscriptionDto | SubscriptionPlanDto> {
     const options = { dryRun, ...(body.copyData === undefined ? {} : { copyData: body.copyData }) };
     return fullAnswer(await this.subscriptions.refresh(server, database, subscription, options));
@@ -148,13 +145,13 @@ export class SubscriptionsController {
       '`?slot=keep` the subscription is disabled, parted from its slot and dropped; the slot that stays is recorded ' +
       'and listed at `/v1/orphaned-slots`.',
   })
-  @ApiOkResponse({ type: DroppedSubscriptionDto })
+  @ApiOkResponse({ type: DroppedSubscriptionDto, example: examples.DROPPED })
   async drop(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
     @Query() { slot }: DropSubscriptionQuery,
-    @DryRun(SubscriptionPlanDto) dryRun: boolean,
+    @DryRun(SubscriptionPlanDto, examples.DROP_PLAN) dryRun: boolean,
   ): Promise<DroppedSubscriptionDto | SubscriptionPlanDto> {
     return fullAnswer(await this.subscriptions.drop(server, database, subscription, slot, { dryRun }));
   }

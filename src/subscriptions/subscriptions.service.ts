@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
-import { carryOut, type Change, type ChangeOptions, plan } from '../changes/change.js';
+import { carryOut, type Change, type ChangeOptions, type Place, plan } from '../changes/change.js';
 import { failpoint } from '../engine/failpoints.js';
 import {
   readSubscriptionConnections,
@@ -24,7 +24,15 @@ import {
 import { readPublicationTables } from '../postgres/catalog/publication-tables.js';
 import { readTableNames } from '../postgres/catalog/subscriber-rows.js';
 import { LeftSlots } from './left-slots/left-slots.service.js';
-import { previewRefresh, previewWarnings, type RefreshPreview, unknownPreview } from './refresh-preview.js';
+import {
+  type Preview,
+  previewed,
+  previewRefresh,
+  previewWarnings,
+  refuseAbsentTable,
+  type RefreshPreview,
+  unknownPreview,
+} from './refresh-preview.js';
 import {
   type DroppedSubscription,
   dropStatements,
@@ -51,11 +59,6 @@ export interface SubscriptionChange<T> extends Change<T> {
 }
 
 type LeftBehind = Omit<DroppedSubscription, 'name'>;
-
-interface PublisherPlace {
-  server: string;
-  database: string;
-}
 
 /** Subscriptions of any database of any registered server. */
 @Injectable()
@@ -94,7 +97,7 @@ export class SubscriptionsService {
     server: string,
     database: string,
     name: string,
-    { publisher, ...rest }: SubscriptionPatch & { publisher?: PublisherPlace },
+    { publisher, ...rest }: SubscriptionPatch & { publisher?: Place },
     options: ChangeOptions = {},
   ): Promise<SubscriptionChange<SubscriptionView>> {
     if (publisher !== undefined && rest.connection !== undefined) {
@@ -216,7 +219,7 @@ export class SubscriptionsService {
    */
   private async dropUnheard(
     session: Session,
-    place: PublisherPlace,
+    place: Place,
     view: SubscriptionView,
     [lock, ...rest]: Statement[],
     slotIsGone = false,
@@ -286,7 +289,7 @@ export class SubscriptionsService {
     database: string,
     name: string,
     connection?: string,
-  ): Promise<PublisherPlace | null> {
+  ): Promise<Place | null> {
     const conninfo =
       connection ??
       (await this.servers.withSession(server, database, (session) => readSubscriptionConnections(session, name)))?.get(
@@ -299,7 +302,7 @@ export class SubscriptionsService {
     session: Session,
     { tables }: Subscription,
     publications: string[],
-    publisher: PublisherPlace | null,
+    publisher: Place | null,
   ): Promise<Preview> {
     const unknown = (reason: string) => ({ tables: unknownPreview(reason), warnings: [] });
     if (publisher === null) {
@@ -352,20 +355,11 @@ export class SubscriptionsService {
     const statements = await withSession(target, sessionLimits('subscription'), async (session) => {
       const composed = await compose(session, await requireSubscription(session, name));
       const planned = plan({ server, database }, composed);
-      if (!dryRun) await carryOut(session, composed);
+      if (!dryRun) await carryOut(session, composed).catch(refuseAbsentTable);
       return planned;
     });
     return { statements, result: dryRun ? null : await this.get(server, database, newName) };
   }
-}
-
-interface Preview {
-  tables: RefreshPreview;
-  warnings: SubscriptionWarning[];
-}
-
-function previewed(preview: Preview | null, warnings: SubscriptionWarning[]) {
-  return preview === null ? { warnings } : { tables: preview.tables, warnings: together(warnings, preview.warnings) };
 }
 
 function withWarnings(view: SubscriptionView, warnings: SubscriptionWarning[]): SubscriptionView {

@@ -1,13 +1,14 @@
 import { Body, Controller, Get, Put, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { DryRun } from '../api/dry-run.js';
-import { ExampleBody } from '../api/example-body.js';
+import { ExampleBodies } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, pageOf } from '../api/page.js';
 import { pageAfter } from '../changes/list-page.js';
 import { PlanDto } from '../changes/plan.dto.js';
 import { Problem } from '../problems/problem.js';
 import { SetReplicaIdentityDto, TableDto, TableQuery, TablesQuery } from './tables.dto.js';
+import * as examples from './tables.examples.js';
 import { TablesService } from './tables.service.js';
 
 @ApiTags('tables and sequences')
@@ -22,7 +23,7 @@ export class TablesController {
       'What can be replicated, what is in the way, and which indexes would identify rows; sizes, and what is written. ' +
       'With `rateSeconds` the answer takes so long.',
   })
-  @ApiPage(TableDto)
+  @ApiPage(TableDto, examples.KEYLESS_TABLE, examples.TABLE)
   async list(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
@@ -34,7 +35,7 @@ export class TablesController {
 
   @Get(':schema/:table')
   @ApiOperation({ summary: 'One table', description: 'With `rateSeconds` the answer takes so long.' })
-  @ApiOkResponse({ type: TableDto })
+  @ApiOkResponse({ type: TableDto, example: examples.TABLE })
   get(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
@@ -52,15 +53,15 @@ export class TablesController {
       'Of this table alone, not of its partitions. An index that cannot identify rows is refused (409) with the ' +
       'reason; `replicaIdentity.indexes` of the table tells beforehand. Nothing is run when it is so already.',
   })
-  @ExampleBody(SetReplicaIdentityDto, { kind: 'full' })
-  @ApiOkResponse({ type: TableDto })
+  @ExampleBodies(SetReplicaIdentityDto, examples.SET_IDENTITY)
+  @ApiOkResponse({ type: TableDto, example: examples.TABLE })
   async setReplicaIdentity(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('schema') schema: string,
     @NameParam('table') table: string,
     @Body() body: SetReplicaIdentityDto,
-    @DryRun(PlanDto) dryRun: boolean,
+    @DryRun(PlanDto, examples.SET_IDENTITY_PLAN) dryRun: boolean,
   ): Promise<TableDto | PlanDto> {
     const name = { schema, name: table };
     const { statements, result } = await this.tables.setReplicaIdentity(server, database, name, identityOf(body), {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { againstSchema, type Schema } from '../support/against-schema.js';
 import { Lockstep } from '../support/lockstep.js';
 
 interface Parameter {
@@ -12,10 +13,14 @@ interface Parameter {
 interface Operation {
   summary?: string;
   parameters?: Parameter[];
-  responses: Record<string, { content?: Record<string, { schema?: unknown }> }>;
-  requestBody?: { content: Record<string, { examples?: Record<string, { value: object }> }> };
+  responses: Record<string, { content?: Record<string, Shown> }>;
+  requestBody?: { content: Record<string, Shown> };
 }
-type Schema = Record<string, unknown> & { properties?: Record<string, Record<string, unknown>> };
+interface Shown {
+  schema?: Schema;
+  example?: object;
+  examples?: Record<string, { value: object }>;
+}
 interface Document {
   paths: Record<string, Record<string, Operation>>;
   components: { schemas: Record<string, Schema> };
@@ -25,6 +30,8 @@ interface Body {
   detail?: string;
 }
 
+/** Rooms whose answers are shown whole. */
+const SHOWN = /^\/v1\/(links|orphaned-slots|servers\/none\/(replication-slots|databases\/none\/))/;
 const NOWHERE = '00000000-0000-4000-8000-000000000000';
 
 /** Rules that hold for every route there is, by the document that describes them: a new route cannot forget one. */
@@ -149,19 +156,47 @@ describe('every route', () => {
     expect(parameters).toEqual([]);
   });
 
-  it('that takes a body shows one that is taken as it is', async () => {
+  it('that takes a body shows some that are taken as they are', async () => {
     const taking = routes.filter(({ operation }) => operation.requestBody !== undefined);
     expect(taking.length).toBeGreaterThan(10);
     for (const { name, method, path, operation } of taking) {
-      const example = operation.requestBody!.content['application/json']!.examples?.example;
-      expect([name, example]).toEqual([name, { value: expect.any(Object) }]);
-      const { body } = await lockstep.request<Body>(method, `${path}?dryRun=true`, example!.value);
-      // Nothing of those names is there, but nothing is wrong with the body.
-      expect([name, ['INVALID_INPUT', 'NOT_AVAILABLE'].includes(body.code ?? '') ? body : 'taken']).toEqual([
-        name,
-        'taken',
-      ]);
+      const examples = Object.entries(operation.requestBody!.content['application/json']!.examples ?? {});
+      expect([name, examples.length > 0]).toEqual([name, true]);
+      for (const [example, { value }] of examples) {
+        const { body } = await lockstep.request<Body>(method, `${path}?dryRun=true`, value);
+        // Nothing of those names is there, but nothing is wrong with the body.
+        const refused = ['INVALID_INPUT', 'NOT_AVAILABLE'].includes(body.code ?? '');
+        expect([name, example, refused ? body : 'taken']).toEqual([name, example, 'taken']);
+      }
     }
+  });
+
+  it('shows its answer whole, and as the schema of the answer says, where it shows one', () => {
+    const answers = routes.flatMap(({ name, path, operation }) =>
+      Object.entries(operation.responses)
+        .filter(([status, { content }]) => status.startsWith('2') && content?.['application/json'] !== undefined)
+        .map(([status, { content }]) => ({ name: `${name} ${status}`, path, shown: content!['application/json']! })),
+    );
+    const examples = ({ example, examples = {} }: Shown) => [
+      ...(example === undefined ? [] : [example]),
+      ...Object.values(examples).map(({ value }) => value),
+    ];
+    for (const { name, shown } of answers) {
+      for (const example of examples(shown)) {
+        const wrong = againstSchema(example, shown.schema ?? {}, document.components.schemas);
+        expect([name, wrong]).toEqual([name, []]);
+      }
+    }
+    const rooms = answers.filter(({ path }) => SHOWN.test(path));
+    expect(rooms.length).toBeGreaterThan(35);
+    // Of an answer that may be one of two things, each is shown.
+    const silent = rooms.filter(({ shown }) =>
+      (shown.schema?.oneOf ?? [shown.schema ?? {}]).some(
+        (schema) =>
+          !examples(shown).some((each) => againstSchema(each, schema, document.components.schemas).length === 0),
+      ),
+    );
+    expect(silent.map(({ name }) => name)).toEqual([]);
   });
 
   it('has schemas of its own: no two classes share a name, or one would be shown for the other', () => {
@@ -175,11 +210,7 @@ describe('every route', () => {
 });
 
 /** By words, an example, its values, its format, or another schema that does. */
-function explains(field: Record<string, unknown>): boolean {
+function explains(field: Schema): boolean {
   const ways = ['description', 'example', 'enum', 'format', '$ref', 'allOf', 'oneOf'];
-  return ways.some((way) => field[way] !== undefined) || explainsItems(field.items);
-}
-
-function explainsItems(items: unknown): boolean {
-  return typeof items === 'object' && items !== null && explains(items as Record<string, unknown>);
+  return ways.some((way) => way in field) || (field.items !== undefined && explains(field.items));
 }

@@ -89,6 +89,11 @@ describe('bad and odd input', () => {
   it('says in plain words what is expected', async () => {
     const answer = await api.post('/v1/servers', registration({ tls: 'disable' }));
     expect(answer.body.errors).toEqual([{ pointer: '#/tls', detail: 'must be an object' }]);
+    const without = await api.post('/v1/servers', registration({ name: undefined, port: '5432' }));
+    expect(without.body.errors).toEqual([
+      { pointer: '#/name', detail: expect.stringMatching(/^is missing: /) },
+      { pointer: '#/port', detail: expect.not.stringContaining('missing') },
+    ]);
   });
 
   it.each(TOO_LONG_NAMES)('refuses an over-long name', async (name) => {

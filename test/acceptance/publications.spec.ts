@@ -77,7 +77,7 @@ describe.each([14, 15, 18])('publications over HTTP on PostgreSQL %i', (major) =
     expect(planned).toMatchObject({ status: 200, body: { statements: [{ server: 'one', transactional: true }] } });
     expect(rules(planned.body)).toEqual(['identity-usable', 'wal-level']);
     expect(planned.body.warnings[0]).toMatchObject({
-      detail: expect.stringContaining('UPDATE AND DELETE'),
+      detail: expect.stringContaining('UPDATE and DELETE'),
       tableCount: 2,
       tables: [{ schema: ODD, name: ODD }, keyless],
       fix: [
@@ -228,6 +228,10 @@ describe.each([14, 15, 18])('publications over HTTP on PostgreSQL %i', (major) =
     await refused(
       { target: tables({ ...orders, where: 'random() > 0.5' }) },
       { status: 400, rule: 'filter-expression', errors: [{ pointer: '#/target/tables/0/where' }] },
+    );
+    await refused(
+      { target: tables({ ...orders, where: 'no_such_column > 0' }) },
+      { status: 400, rule: 'filter-expression', hint: expect.stringContaining('columns of the table') },
     );
     if (major < 18) {
       await refused(

@@ -102,6 +102,11 @@ describe.each([
     expect(copy.ownerReason).toContain('not registered');
     const again = await lockstep.request<{ code: string }>('POST', `${SLOTS}/read_by_odd/copy`, { name: 'watched' });
     expect(again).toMatchObject({ status: 409, body: { code: 'ALREADY_EXISTS' } });
+    const foreign = { name: 'foreign', plugin: 'no_such_plugin' };
+    const unknown = { status: 400, body: { code: 'INVALID_INPUT', errors: [{ pointer: '#/plugin' }] } };
+    expect(await lockstep.request('POST', `${SLOTS}/read_by_odd/copy`, foreign)).toMatchObject(unknown);
+    const created = { ...foreign, kind: 'logical', database: DATABASE };
+    expect(await lockstep.request('POST', SLOTS, created)).toMatchObject(unknown);
 
     // One megabyte less than it keeps by now is over the budget at once; a gigabyte is some way off.
     await lockstep.ok('PATCH', '/v1/servers/old', { walBudgetBytes: 1_000_000_000 });

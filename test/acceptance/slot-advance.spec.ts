@@ -99,6 +99,9 @@ describe.each([
     expect(nothing.body.skips).toMatchObject({ transactions: 0, changes: 0, tables: [] });
     const rest = await api.post(`${slot}/advance?dryRun=true`, { lsn: await walEnd() });
     expect(rest.body.skips).toMatchObject({ transactions: 1, changes: 1 });
+    // The server goes no further than it has written.
+    const far = await api.post(`${slot}/advance?dryRun=true`, { lsn: 'FFFF/0' });
+    expect(far.body.skips).toMatchObject({ transactions: 1, toLsn: expect.stringMatching(/^0\//) });
   }, 60_000);
 
   it('reads one of another plugin by the publications, and tells of a physical one the bytes only', async () => {

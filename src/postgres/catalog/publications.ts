@@ -88,6 +88,8 @@ function decodePublication(row: PublicationRow): Publication {
 
 function decodeTarget(row: PublicationRow): PublicationTarget {
   if (row.all_tables) return { kind: 'allTables' };
-  if (row.schemas.length > 0) return { kind: 'schemas', schemas: row.schemas, tables: row.tables };
-  return { kind: 'tables', tables: row.tables };
+  // jsonb has an order of its own.
+  const tables = row.tables.map(({ schema, name, columns, where }) => ({ schema, name, columns, where }));
+  if (row.schemas.length > 0) return { kind: 'schemas', schemas: row.schemas, tables };
+  return { kind: 'tables', tables };
 }

@@ -7,7 +7,7 @@ export const WAL_SENDERS: readonly Variant[] = [
     since: PG13,
     sql: `
       select r.pid as pid, r.usename::text as user, r.application_name::text as application_name,
-             r.client_addr::text as client_addr, r.client_port as client_port, r.backend_start as backend_start,
+             pg_catalog.host(r.client_addr) as client_addr, r.client_port as client_port, r.backend_start as backend_start,
              r.state::text as state, r.sync_state::text as sync_state,
              r.sent_lsn::text as sent_lsn, r.write_lsn::text as write_lsn,
              r.flush_lsn::text as flush_lsn, r.replay_lsn::text as replay_lsn,

@@ -147,28 +147,25 @@ function alterTarget(subject: string, current: PublicationTarget, wanted: Public
   const schemasJoining = schemasAfter.filter((schema) => !schemasBefore.includes(schema));
   const dropped = leaving.map((table) => `only ${identifier(table.schema, table.name)}`).join(', ');
   // Leaving goes first: a column list and a schema must not meet in one publication, not even for a moment.
-  const lost = 'are not sent any more; subscribers keep their rows, and are rid of them when refreshed';
-  const gained = 'are sent to subscribers once these are refreshed';
+  const lost = (what: string) =>
+    `No longer sent: ${what}; subscribers keep their rows, and are rid of them when refreshed.`;
+  const gained = (what: string) => `Sent to subscribers once these are refreshed: ${what}.`;
   return [
-    ...(leaving.length > 0
-      ? [[`${subject} drop table ${dropped}`, `${count(leaving, 'table')} ${lost}.`] as const]
-      : []),
+    ...(leaving.length > 0 ? [[`${subject} drop table ${dropped}`, lost(count(leaving, 'table'))] as const] : []),
     ...(schemasLeaving.length > 0
       ? [
           [
             `${subject} drop ${schemaList(schemasLeaving)}`,
-            `The tables of ${count(schemasLeaving, 'schema')} ${lost}.`,
+            lost(`the tables of ${count(schemasLeaving, 'schema')}`),
           ] as const,
         ]
       : []),
-    ...(joining.length > 0
-      ? [[`${subject} add ${tableList(joining)}`, `${count(joining, 'table')} ${gained}.`] as const]
-      : []),
+    ...(joining.length > 0 ? [[`${subject} add ${tableList(joining)}`, gained(count(joining, 'table'))] as const] : []),
     ...(schemasJoining.length > 0
       ? [
           [
             `${subject} add ${schemaList(schemasJoining)}`,
-            `The tables of ${count(schemasJoining, 'schema')} ${gained}.`,
+            gained(`the tables of ${count(schemasJoining, 'schema')}`),
           ] as const,
         ]
       : []),

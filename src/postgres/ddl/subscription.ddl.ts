@@ -179,7 +179,11 @@ const NOWHERE = { host: 'localhost', port: '0', password: 'none' };
  */
 export function dropSubscriptionUnheard(name: string, versionNum: number): Statement[] {
   const [disable, ...parted] = dropSubscriptionKeepingSlot(name);
-  return [disable!, ...(versionNum < PG14 ? [] : setSubscriptionConnection(name, buildConninfo(NOWHERE))), ...parted];
+  const away = setSubscriptionConnection(name, buildConninfo(NOWHERE)).map((each) => ({
+    ...each,
+    effect: 'Leads nowhere, so that the drop does not wait for the publisher.',
+  }));
+  return [disable!, ...(versionNum < PG14 ? [] : away), ...parted];
 }
 
 /**

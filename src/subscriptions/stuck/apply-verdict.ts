@@ -26,13 +26,13 @@ export function judgeApply(
   }
   if (failedBetween(first, last)) {
     const count = last.errors!.apply - first.errors!.apply;
-    return { verdict: 'failing', reason: `${count} apply errors were counted within ${seconds} s` };
+    return { verdict: 'failing', reason: `${times(count, 'apply error')} counted within ${seconds} s` };
   }
   if (movedBetween(first, last)) return { verdict: 'applying', reason: `its position moved within ${seconds} s` };
   if (workers.length > 1) {
     return {
       verdict: 'failing',
-      reason: `its apply worker was started anew ${workers.length - 1} times in ${seconds} s`,
+      reason: `its apply worker was started anew ${workers.length === 2 ? 'once' : `${workers.length - 1} times`} in ${seconds} s`,
     };
   }
   if (last.workerPid === null || last.workerPid !== first.workerPid) return withoutWorker(last, workers, seconds);
@@ -43,7 +43,7 @@ export function judgeApply(
   if (last.unready > 0 && !last.synchronizing && last.errors !== null && last.errors.sync > 0) {
     return {
       verdict: 'failing',
-      reason: `${last.errors.sync} table synchronization errors were counted and ${last.unready} tables wait for a worker`,
+      reason: `${times(last.errors.sync, 'table synchronization error')} counted and ${last.unready} tables wait for a worker`,
     };
   }
   if (unapplied === false) return { verdict: 'idle', reason: 'nothing is left to apply' };
@@ -63,9 +63,13 @@ function withoutWorker(last: ApplyLook, workers: number[], seconds: string): { v
     return { verdict, reason: `${missing}; this version counts no errors, see the subscriber's log` };
   }
   if (last.errors.apply > 0)
-    return { verdict: 'failing', reason: `${missing}, and ${last.errors.apply} apply errors were counted` };
+    return { verdict: 'failing', reason: `${missing}, and ${times(last.errors.apply, 'apply error')} counted` };
   return {
     verdict: 'stalled',
     reason: `${missing}, and no error was counted; see max_logical_replication_workers and the log`,
   };
+}
+
+function times(count: number, noun: string): string {
+  return count === 1 ? `1 ${noun} was` : `${count} ${noun}s were`;
 }

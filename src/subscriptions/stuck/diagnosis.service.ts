@@ -186,7 +186,7 @@ function appliedMeanwhile({ transaction }: Unapplied): Unapplied {
   return unknown(`the transaction at ${transaction!.finishLsn} was applied while it was looked at`);
 }
 
-function copyStatement(slotName: string) {
+export function copyStatement(slotName: string) {
   return statement(copySlotSql(slotName, 'lockstep_p_…'), 'none; the slot ends with the session that reads it', {
     transactional: false,
   });

@@ -1,12 +1,13 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { DryRun } from '../../api/dry-run.js';
-import { ExampleBody } from '../../api/example-body.js';
+import { ExampleBodies } from '../../api/example-body.js';
 import { NameParam } from '../../api/name-param.js';
 import { PlanDto } from '../../changes/plan.dto.js';
 import { parseLsn } from '../../shared/lsn.js';
 import { DiagnosisService } from './diagnosis.service.js';
 import { SkipService } from './skip.service.js';
+import * as examples from './stuck.examples.js';
 import { DiagnosisDto, SkippedSubscriptionDto, SkipPlanDto, SkipTransactionDto } from './stuck.dto.js';
 
 @ApiTags('subscriptions')
@@ -26,12 +27,12 @@ export class StuckController {
       'its slot (`lockstep_p_…`) that ends with the session: it needs REPLICATION, a free replication slot and a ' +
       'walsender for that time. Nothing else is changed, and nothing is left.',
   })
-  @ApiOkResponse({ type: DiagnosisDto })
+  @ApiOkResponse({ type: DiagnosisDto, example: examples.DIAGNOSIS })
   async diagnose(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
-    @DryRun(PlanDto) dryRun: boolean,
+    @DryRun(PlanDto, examples.DIAGNOSIS_PLAN) dryRun: boolean,
   ): Promise<DiagnosisDto | PlanDto> {
     if (!dryRun) return (await this.diagnosis.diagnose(server, database, subscription)).diagnosis;
     const does = 'Watches the subscription and reads the stream of its publisher.';
@@ -47,14 +48,14 @@ export class StuckController {
       'Refused for any other transaction unless `force` is given. Its tables need a verification afterwards. Reads ' +
       'the publisher as a diagnosis does, also in a dry run.',
   })
-  @ExampleBody(SkipTransactionDto, { lsn: '0/1A2B3C4' })
-  @ApiOkResponse({ type: SkippedSubscriptionDto })
+  @ExampleBodies(SkipTransactionDto, examples.SKIP)
+  @ApiOkResponse({ type: SkippedSubscriptionDto, example: examples.SKIPPED })
   async skip(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
     @Body() { lsn, force = false }: SkipTransactionDto,
-    @DryRun(SkipPlanDto) dryRun: boolean,
+    @DryRun(SkipPlanDto, examples.SKIP_PLAN) dryRun: boolean,
   ): Promise<SkippedSubscriptionDto | SkipPlanDto> {
     const request = { lsn: lsn === null ? null : parseLsn(lsn), force };
     const { statements, result, ...loss } = await this.skips.skip(server, database, subscription, request, { dryRun });

@@ -5,6 +5,7 @@ import { DryRun } from '../../api/dry-run.js';
 import { NameParam } from '../../api/name-param.js';
 import { PlanDto } from '../../changes/plan.dto.js';
 import { OperationDto } from '../../operations/operation.dto.js';
+import { OPERATION, RESYNC_PLAN } from './resync.examples.js';
 import { ResyncService } from './resync.service.js';
 
 @ApiTags('subscriptions')
@@ -24,14 +25,14 @@ export class ResyncController {
       'stuck or two-phase; a table whose rows others write, or that is published on, or with columns of its own. The ' +
       'result is an operation with `rows`, `removed`, `rolledForward` and `appliedLsn`.',
   })
-  @ApiAcceptedResponse({ type: OperationDto })
+  @ApiAcceptedResponse({ type: OperationDto, example: OPERATION })
   async resync(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
     @NameParam('schema') schema: string,
     @NameParam('table') name: string,
-    @DryRun(PlanDto) dryRun: boolean,
+    @DryRun(PlanDto, RESYNC_PLAN) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<OperationDto | PlanDto> {
     const [subscriber, table] = [

@@ -1,22 +1,18 @@
 import { Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
-import { type Place, plan } from '../../changes/change.js';
+import type { Place } from '../../changes/change.js';
 import type { PlanDto } from '../../changes/plan.dto.js';
 import { Engine } from '../../engine/engine.js';
 import { OperationDto } from '../../operations/operation.dto.js';
 import { OperationsService } from '../../operations/operations.service.js';
-import { dropReplicationSlot } from '../../postgres/ddl/replication-slot.ddl.js';
-import { statement } from '../../postgres/ddl/statement.js';
 import { withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import { ServerUsage } from '../../servers/server-usage.js';
 import { ServersService } from '../../servers/servers.service.js';
 import { LinksService } from '../../links/links.service.js';
-import { tableId, type TableName } from '../at-rest/table-shape.js';
-import { publisherSlotName } from '../link/link-objects.js';
-import { createSlotStatement } from '../link/link-plan.js';
+import type { TableName } from '../at-rest/table-shape.js';
 import { checkResync, type ResyncSubject } from './resync-check.js';
-import { copyInSql, copyOutSql, emptySql } from './resync-sql.js';
+import { planResync } from './resync-plan.js';
 import { ResyncRepository } from './resync.repository.js';
 import { ResyncWorkflow } from './resync.workflow.js';
 
@@ -61,30 +57,7 @@ export class ResyncService {
 
   async plan(subscriber: Place, subscription: string, table: TableName): Promise<PlanDto> {
     const publisher = await this.publisherOf(subscriber, subscription);
-    const { shape, quiet } = await this.check(publisher, subscriber, subscription, table);
-    const slot = publisherSlotName('…');
-    const id = tableId(table);
-    const hold = `SHARE ROW EXCLUSIVE on ${id} until the commit: it is read, not written; applying waits at the next transaction that touches it`;
-    const held = [
-      `lock table ${id} in share row exclusive mode`,
-      ...(quiet ? ['set local session_replication_role = replica'] : []),
-      emptySql(shape),
-      copyInSql(shape),
-    ];
-    return {
-      does:
-        `Copies about ${Math.round(shape.estimatedRows)} rows in one transaction, with the changes that were applied ` +
-        'since the copied snapshot. Its old rows are left to VACUUM. Where the position does not tell what was applied, the apply worker is ended once; it starts again by itself.',
-      statements: [
-        ...plan(publisher, [createSlotStatement(slot)]),
-        ...plan(publisher, [statement(copyOutSql(shape), `ACCESS SHARE on ${id}`)]),
-        ...plan(
-          subscriber,
-          held.map((sql) => statement(sql, hold)),
-        ),
-        ...plan(publisher, dropReplicationSlot(slot)),
-      ],
-    };
+    return planResync(publisher, subscriber, await this.check(publisher, subscriber, subscription, table));
   }
 
   private async check(publisher: Place, subscriber: Place, name: string, table: TableName): Promise<ResyncSubject> {

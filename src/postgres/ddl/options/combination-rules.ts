@@ -211,6 +211,12 @@ export const COMBINATION_RULES = {
     instead: 'Create the tables first.',
     seen: 'server',
   },
+  'copy-heeds-filters': {
+    on: 'subscription',
+    says: 'A subscriber below 15 copies every row and column of a table: row filters and column lists of a newer publisher hold for later changes only.',
+    instead: 'Delete on the subscriber what the filter leaves out, or copy the rows yourself and give copyData false.',
+    seen: 'note',
+  },
   'drop-needs-publisher': {
     on: 'subscription',
     says: 'A subscription with a slot is dropped only while its publisher answers, for the slot goes with it.',

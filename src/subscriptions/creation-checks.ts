@@ -1,0 +1,71 @@
+import { readMissingPublications, readPublicationTables } from '../postgres/catalog/publication-tables.js';
+import { readPublications } from '../postgres/catalog/publications.js';
+import { COMBINATION_RULES, refusal } from '../postgres/ddl/options/combination-rules.js';
+import type { SubscriptionOptions } from '../postgres/ddl/subscription-options.js';
+import { identifier } from '../postgres/quoting.js';
+import type { Session } from '../postgres/session.js';
+import { Problem } from '../problems/problem.js';
+import { PG15 } from '../shared/server-version.js';
+import type { SubscriptionWarning } from './subscription-warnings.js';
+
+interface TableName {
+  schema: string;
+  name: string;
+}
+
+/** What a publisher has for a subscription that is about to be made. */
+export interface Offer {
+  versionNum: number;
+  tables: TableName[];
+  /** Those of which it publishes some rows or columns only. */
+  narrowed: TableName[];
+}
+
+const MOST_NAMED = 100;
+
+/** What CREATE SUBSCRIPTION only warns of, or finds out when the apply worker fails, is refused (PREREQUISITE_FAILED). */
+export async function readOffer(
+  publisher: Session,
+  publications: readonly string[],
+  subscriberVersion: number,
+): Promise<Offer> {
+  const missing = await readMissingPublications(publisher, publications);
+  if (missing.length > 0) {
+    const detail = `the publisher has no publication ${missing.map((name) => JSON.stringify(name)).join(', ')}`;
+    throw new Problem('PREREQUISITE_FAILED', detail, {
+      hint: 'Create the publications first.',
+      errors: missing.map((name) => ({
+        pointer: `#/publications/${publications.indexOf(name)}`,
+        detail: 'does not exist on the publisher',
+      })),
+    });
+  }
+  const { tables } = await readPublicationTables(publisher, publications, subscriberVersion);
+  const narrowed: TableName[] = [];
+  for (const publication of subscriberVersion < PG15 ? publications : []) {
+    const [definition] = await readPublications(publisher, publication);
+    const listed = definition === undefined || definition.target.kind === 'allTables' ? [] : definition.target.tables;
+    narrowed.push(...listed.filter(({ columns, where }) => columns !== null || where !== null));
+  }
+  return { versionNum: publisher.versionNum, tables, narrowed };
+}
+
+/** Throws PREREQUISITE_FAILED for tables that the subscriber lacks: it takes up all of its publications or none. */
+export function requireTables(tables: readonly TableName[], existing: readonly TableName[]): void {
+  const here = new Set(existing.map(({ schema, name }) => identifier(schema, name)));
+  const absent = tables.filter(({ schema, name }) => !here.has(identifier(schema, name)));
+  if (absent.length === 0) return;
+  const more = absent.length > 1 ? ` and ${absent.length - 1} more that are published` : ', which is published';
+  const detail = `the subscriber has no table ${identifier(absent[0]!.schema, absent[0]!.name)}${more}`;
+  const shown = absent.slice(0, MOST_NAMED).map(({ schema, name }) => ({ schema, name }));
+  throw refusal('tables-exist', 'PREREQUISITE_FAILED', detail, [], { extra: { absent: shown } });
+}
+
+/** Copying from a newer publisher, a subscriber below 15 does not know of row filters and column lists. */
+export function copyWarnings(narrowed: readonly TableName[], { copyData }: SubscriptionOptions): SubscriptionWarning[] {
+  const [first] = narrowed;
+  if (first === undefined || copyData === false) return [];
+  const more = narrowed.length > 1 ? ` and ${narrowed.length - 1} more` : '';
+  const detail = `every row and column of ${identifier(first.schema, first.name)}${more} is copied: below 15 a subscriber heeds row filters and column lists for later changes only. ${COMBINATION_RULES['copy-heeds-filters'].instead}`;
+  return [{ rule: 'copy-heeds-filters', option: 'copyData', detail }];
+}
