@@ -10,16 +10,17 @@ export const FACTS = {
     verifiedLsn: 'verifiedLsn',
     verdict: 'verdict',
     storage: 'verifiedStorage',
-    fence: 'sourceFence',
   },
   back: {
     opened: 'backReadersOpened',
     verifiedLsn: 'backVerifiedLsn',
     verdict: 'backVerdict',
     storage: 'backVerifiedStorage',
-    fence: 'rollbackFence',
   },
 } as const;
+
+/** The record of the fence on each link's publisher, while there is one. */
+export const FENCE = { forward: 'sourceFence', back: 'rollbackFence' } as const;
 
 export function publisherOf(direction: Direction): Side {
   return direction === 'forward' ? 'source' : 'target';

@@ -2,7 +2,7 @@ import { readReplicationSlots } from '../../postgres/catalog/replication-slots.j
 import { endStreamOf } from '../../postgres/replication/logical-slot.js';
 import { Problem } from '../../problems/problem.js';
 import { dropLinkObjects, publisherSlotName, subscriberSlotName } from '../../verification/link/link-objects.js';
-import { type Direction, FACTS, publisherOf, type Side, subscriberOf } from './direction.js';
+import { type Direction, FACTS, FENCE, publisherOf, type Side, subscriberOf } from './direction.js';
 import type { StepContext } from './step.js';
 
 export function readerId({ names }: StepContext, direction: Direction): string {
@@ -40,7 +40,7 @@ export async function forgetVerificationWithoutSlot(context: StepContext, direct
   await context.event('verification-lost', { reason });
   // Forgotten before the slots are made again: after a crash in between, slots that are there would speak for it.
   await context.forget(FACTS[direction].verifiedLsn, FACTS[direction].verdict);
-  if (context.facts[FACTS[direction].fence] !== undefined) {
+  if (context.facts[FENCE[direction]] !== undefined) {
     throw new Problem('CONFLICT', `${reason}: nothing shows any more what was written since the fence`, {
       hint: 'Try again: it begins with another verification then.',
     });
