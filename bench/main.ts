@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { benchAtRest } from './at-rest.js';
+import { benchPages } from './pages.js';
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -13,8 +14,14 @@ const { positionals, values } = parseArgs({
 
 const options = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Number(value)]));
 const { rows, rounds, from, to } = options as Record<keyof typeof values, number>;
-if (positionals.join() !== 'at-rest' || Object.values(options).some((value) => !Number.isInteger(value) || value < 1)) {
+const benches: Record<string, () => Promise<void>> = {
+  'at-rest': () => benchAtRest({ rows, rounds, from, to }),
+  pages: () => benchPages({ rounds, to }),
+};
+const chosen = benches[positionals.join()];
+if (!chosen || Object.values(options).some((value) => !Number.isInteger(value) || value < 1)) {
   console.error('usage: npm run bench -- at-rest [--rows=1000000] [--rounds=7] [--from=14] [--to=18]');
+  console.error('       npm run bench -- pages [--rounds=7] [--to=18]');
   process.exit(2);
 }
-await benchAtRest({ rows, rounds, from, to });
+await chosen();

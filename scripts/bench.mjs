@@ -1,4 +1,4 @@
-// `npm run bench -- at-rest`: builds when needed, then measures. Each figure is a ratio within the same run.
+// `npm run bench -- at-rest` or `pages`: builds when needed, then measures. Each figure is a ratio within the same run.
 import { ensureBuild } from './ensure-build.mjs';
 
 ensureBuild();

@@ -11,6 +11,7 @@ import {
   readTablesFingerprint,
   type TableDefinition,
 } from '../postgres/catalog/table-definitions.js';
+import { readRulesFingerprint } from '../postgres/catalog/table-rules.js';
 import type { TableName } from '../postgres/catalog/tables.js';
 import { readWalSenders, type WalSender } from '../postgres/catalog/wal-senders.js';
 import { Problem } from '../problems/problem.js';
@@ -22,7 +23,7 @@ import { typesToLookUp } from './drift/new-column.js';
 import { detailOf, type LinkTarget, LinkTargets } from './link-target.js';
 
 /** Changed when the same catalogs are to be judged otherwise: what was found before is then looked at afresh. */
-const COMPARISON = 2;
+const COMPARISON = 3;
 
 /** A subscription, named from its subscriber. */
 export interface LinkName extends Place {
@@ -99,14 +100,15 @@ export class LinkLooks {
     const there = await this.servers.withSession(publisher.server, publisher.database, (session) =>
       readSentFingerprint(session, view.publications, versionNum, subscribed),
     );
-    const here = await this.servers.withSession(look.server, look.database, (session) =>
-      readTablesFingerprint(session, there.names),
-    );
+    const here = await this.servers.withSession(look.server, look.database, async (session) => ({
+      definitions: await readTablesFingerprint(session, there.names),
+      rules: await readRulesFingerprint(session, there.names),
+    }));
     const basis = [COMPARISON, publisher, view.oid, view.publications, view.enabled, view.options.binary, subscribed];
-    const text = JSON.stringify([...basis, there.sent, there.definitions, here]);
+    const text = JSON.stringify([...basis, there.sent, there.definitions, there.rules, here]);
     return {
       publisher: there.definitions,
-      subscriber: here,
+      subscriber: here.definitions,
       basis: createHash('sha256').update(text).digest('hex'),
     };
   }
@@ -140,7 +142,7 @@ export class LinkLooks {
     });
   }
 
-  private async schema(look: SubscriberLook, { sent, tables }: PublisherLook): Promise<LinkSchema> {
+  private async schema(look: SubscriberLook, { sent, tables, versionNum }: PublisherLook): Promise<LinkSchema> {
     const { view, server, database } = look;
     const types = typesToLookUp(tables.flatMap(({ columns }) => columns));
     const schemas = [...new Set(tables.map(({ schema }) => schema))];
@@ -151,6 +153,7 @@ export class LinkLooks {
     return {
       ...{ subscription: view.name, binary: view.options.binary === true, enabled: view.enabled },
       ...{ sent, onPublisher: tables, onSubscriber, known, subscribed: view.tables.map(nameOf) },
+      versions: { publisher: versionNum, subscriber: look.versionNum },
     };
   }
 }

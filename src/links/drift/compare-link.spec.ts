@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { SentTable } from '../../postgres/catalog/sent-tables.js';
 import type { ColumnDefinition, TableDefinition } from '../../postgres/catalog/table-definitions.js';
+import { noRules } from '../../postgres/catalog/table-rules.js';
 import { compareLink, type LinkSchema } from './compare-link.js';
 import { arrange } from './mending.js';
 
@@ -25,6 +26,7 @@ function table(name: string, columns: ColumnDefinition[], more: Partial<TableDef
   return {
     ...{ schema: 'public', name, kind: 'r', replicaIdentity: 'default' as const, root: null, columns },
     keys: [{ name: `${name}_pkey`, columns: ['id'], ...key }],
+    rules: noRules(),
     ...more,
   };
 }
@@ -44,6 +46,7 @@ function schema(ours: TableDefinition[], theirs: TableDefinition[], more: Partia
     },
     ...{ onPublisher: ours, onSubscriber: theirs, subscribed: theirs },
     known: { types: new Set(), schemas: new Set(['public']) },
+    versions: { publisher: 160000, subscriber: 160000 },
     ...more,
   };
 }

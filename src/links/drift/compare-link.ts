@@ -4,10 +4,14 @@ import type { TableName } from '../../postgres/catalog/tables.js';
 import { COMBINATION_RULES } from '../../postgres/ddl/options/combination-rules.js';
 import { refreshSubscription } from '../../postgres/ddl/subscription.ddl.js';
 import * as ddl from '../../postgres/ddl/table-change.ddl.js';
+import { checkDrift, domainDrift } from './check-drift.js';
 import { columnDrift } from './column-drift.js';
-import { type Finding, type Mend, onSubscriber, PHASES, type TablePair } from './finding.js';
+import { type Finding, type Mend, onSubscriber, PHASES, type Side, type TablePair } from './finding.js';
+import { generatedDrift } from './generated-drift.js';
 import { identityDrift, uniqueDrift } from './identity-drift.js';
+import { indexDrift } from './index-drift.js';
 import { newColumn, typeObstacle, withItsType } from './new-column.js';
+import { triggerDrift } from './trigger-drift.js';
 
 /** Everything of both ends that is compared. */
 export interface LinkSchema {
@@ -22,6 +26,8 @@ export interface LinkSchema {
   subscribed: readonly TableName[];
   /** Types and schemas of those the publisher uses that the subscriber has. */
   known: { types: ReadonlySet<string>; schemas: ReadonlySet<string> };
+  /** `server_version_num` of both sides. */
+  versions: Record<Side, number>;
 }
 
 /** All differences between both ends, table by table. */
@@ -62,9 +68,12 @@ function tableDrift(schema: LinkSchema, sent: SentTable, ours: TableDefinition, 
   const columns = ours.columns.filter(({ name }) => sent.columns.includes(name)).map(({ name }) => name);
   const pair: TablePair = {
     ...{ publisher: ours, subscriber: theirs, sent: columns },
-    ...{ binary: schema.binary, knownTypes: schema.known.types },
+    ...{ binary: schema.binary, knownTypes: schema.known.types, versions: schema.versions },
   };
-  return [...unlikeLists(sent), ...columnDrift(pair), ...identityDrift(pair, sent), ...uniqueDrift(pair)];
+  return [
+    ...[...unlikeLists(sent), ...columnDrift(pair), ...identityDrift(pair, sent), ...uniqueDrift(pair)],
+    ...[...checkDrift(pair), ...domainDrift(pair), ...indexDrift(pair), ...generatedDrift(pair), ...triggerDrift(pair)],
+  ];
 }
 
 /**

@@ -1,6 +1,7 @@
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Config } from '../../config/config.js';
+import { failpoint } from '../../engine/failpoints.js';
 import { Problem } from '../../problems/problem.js';
 import { SessionLock } from '../../storage/session-lock.js';
 import { StateDatabase } from '../../storage/state-database.js';
@@ -60,7 +61,7 @@ export class DriftWatch implements OnApplicationBootstrap, BeforeApplicationShut
       const lock = await SessionLock.tryTake(this.state.url, 'schema drift');
       if (lock === null) return;
       try {
-        await this.lookAtAll();
+        await this.lookAtAll(lock);
       } finally {
         await lock.release();
       }
@@ -70,7 +71,7 @@ export class DriftWatch implements OnApplicationBootstrap, BeforeApplicationShut
     }
   }
 
-  private async lookAtAll(): Promise<void> {
+  private async lookAtAll(lock: SessionLock): Promise<void> {
     const { links, unknown } = await this.links.list();
     const silent = new Map(unknown.map(({ server, problem }) => [server, problem.detail]));
     const there = new Set(links.map(({ subscriber }) => keyOf(subscriber)));
@@ -82,13 +83,18 @@ export class DriftWatch implements OnApplicationBootstrap, BeforeApplicationShut
     const recent = new Set((await this.looks.recent(this.everySeconds * 0.9)).map(keyOf));
     const due = links.map(({ subscriber }) => subscriber).filter((link) => !recent.has(keyOf(link)));
     const next = async () => {
-      for (let link = due.shift(); link && !this.stopping.signal.aborted; link = due.shift()) await this.lookAt(link);
+      while (lock.held && !this.stopping.signal.aborted) {
+        const link = due.shift();
+        if (!link) return;
+        await this.lookAt(link);
+      }
     };
     await Promise.all(Array.from({ length: LINKS_AT_ONCE }, next));
   }
 
   private async lookAt(link: LinkName): Promise<void> {
     try {
+      await failpoint('links.look');
       await this.within(this.drift.glance(link));
     } catch (error) {
       if (this.stopping.signal.aborted) return;

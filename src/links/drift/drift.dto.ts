@@ -80,8 +80,8 @@ class DriftFindingDto implements DriftFinding {
     example: 'stops-apply',
     description:
       '`stops-apply`: the next change of the table does. `may-stop-apply`: some do. `fails-writes`: UPDATE and DELETE ' +
-      'fail on the publisher. `may-differ`: all is applied, and the sides need not hold or compare the same. `none`: ' +
-      'legal and without effect, and not counted as drift.',
+      'fail on the publisher. `may-differ`: all is applied, and the sides need not hold or compare the same. `unknown`: ' +
+      'whether there is a difference cannot be told. `none`: legal and without effect. The last two are no drift.',
   })
   impact: Impact;
 

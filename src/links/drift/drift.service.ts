@@ -85,8 +85,9 @@ export class DriftService {
     findings: readonly Finding[] | null,
     fingerprints: Fingerprints | null,
   ): Promise<SchemaDrift> {
-    const counted = findings?.filter(({ impact }) => impact !== 'none') ?? [];
-    const unseen = unseenOf(seen);
+    const counted = findings?.filter(({ impact }) => impact !== 'none' && impact !== 'unknown') ?? [];
+    const undecided = summaryOf(findings?.filter(({ impact }) => impact === 'unknown') ?? []);
+    const unseen = unseenOf(seen) ?? (undecided === null ? null : `not comparable: ${undecided}`);
     const state = counted.length > 0 ? 'drifted' : unseen === null ? 'none' : 'unknown';
     const reason = summaryOf(counted) ?? unseen;
     const known = state === 'unknown' ? null : fingerprints;

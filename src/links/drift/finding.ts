@@ -21,15 +21,22 @@ export const DRIFT_KINDS = [
   'type-attributes',
   'replica-identity',
   'unique-key',
+  'check-constraint',
+  'domain-constraint',
+  'unique-index',
+  'exclusion-constraint',
+  'generated-expression',
+  'trigger',
 ] as const;
 export type DriftKind = (typeof DRIFT_KINDS)[number];
 
 /**
  * What a difference does. `stops-apply`: the next change of the table does; `may-stop-apply`: some changes do;
  * `fails-writes`: UPDATE and DELETE fail on the publisher; `may-differ`: all is applied, yet the sides need not hold or
- * compare the same; `none`: it is legal and without effect, and not counted as drift.
+ * compare the same; `unknown`: whether there is a difference cannot be told; `none`: it is legal and without effect.
+ * The last two are not counted as drift.
  */
-export const IMPACTS = ['stops-apply', 'may-stop-apply', 'fails-writes', 'may-differ', 'none'] as const;
+export const IMPACTS = ['stops-apply', 'may-stop-apply', 'fails-writes', 'may-differ', 'unknown', 'none'] as const;
 export type Impact = (typeof IMPACTS)[number];
 
 /**
@@ -84,6 +91,8 @@ export interface TablePair {
   binary: boolean;
   /** Types that the subscriber has, of those that `typesToLookUp` names. */
   knownTypes: ReadonlySet<string>;
+  /** `server_version_num` of both sides. */
+  versions: Record<Side, number>;
 }
 
 export function onSubscriber(phase: number, ...statements: Statement[]): Mend[] {

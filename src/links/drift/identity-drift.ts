@@ -96,12 +96,19 @@ function identify(subscriber: TableDefinition, columns: readonly string[], hasKe
   );
 }
 
-/** Keys of the subscriber that the publisher does not hold its rows to. */
+/**
+ * Keys of the subscriber that the publisher does not hold its rows to, or only at the end of a transaction. A deferrable
+ * one is not looked at in apply; one that excludes, or takes NULLs for alike, is among the rules of the table.
+ */
 export function uniqueDrift({ publisher, subscriber, sent }: TablePair): Finding[] {
   const implied = (columns: string[]) =>
-    publisher.keys.some((key) => key.columns.every((column) => columns.includes(column)));
+    publisher.keys.some((key) => key.immediate && key.columns.every((column) => columns.includes(column)));
+  const { uniques, exclusions } = subscriber.rules;
+  const stricter = new Set([...uniques, ...exclusions].map(({ index }) => index));
   return subscriber.keys
-    .filter(({ columns }) => columns.every((column) => sent.includes(column)) && !implied(columns))
+    .filter(({ name, immediate, columns }) => {
+      return immediate && !stricter.has(name) && columns.every((column) => sent.includes(column)) && !implied(columns);
+    })
     .map((key) => {
       const identifies = key.primary || key.identity;
       return {

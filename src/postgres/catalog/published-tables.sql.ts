@@ -140,19 +140,26 @@ select pg_catalog.pg_encoding_to_char(d.encoding)::text as encoding,
  */
 export function replicaIdentityUsableSql(): string {
   return `
-select n.nspname::text as schema, c.relname::text as name, c.relkind = 'p' as partitioned,
-       pg_catalog.bool_and(
-         l.relreplident = 'f'
-         or (l.relreplident in ('d', 'i') and exists (
-               select from pg_catalog.pg_index i
-                where i.indrelid = l.oid and i.indisvalid and i.indimmediate
-                  and case l.relreplident when 'd' then i.indisprimary else i.indisreplident end))) as usable
-  from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) w(schema, name)
-  join pg_catalog.pg_namespace n on n.nspname = w.schema
-  join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.name
-  join pg_catalog.pg_class l on l.oid = c.oid
-       or l.oid in (select t.relid from pg_catalog.pg_partition_tree(c.oid) t)
- where c.relkind in ('r', 'p')
+with named as materialized (
+  select n.nspname::text as schema, c.relname::text as name, c.oid, c.relkind
+    from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) w(schema, name)
+    join pg_catalog.pg_namespace n on n.nspname = w.schema
+    join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.name
+   where c.relkind in ('r', 'p')
+), bearers as (
+  select named.schema, named.name, named.relkind, named.oid from named
+   union all
+  select named.schema, named.name, named.relkind, t.relid
+    from named cross join lateral pg_catalog.pg_partition_tree(named.oid) t
+   where named.relkind = 'p' and t.level > 0
+)
+select b.schema, b.name, b.relkind = 'p' as partitioned,
+       pg_catalog.bool_and(l.relreplident = 'f' or i.indexrelid is not null) as usable
+  from bearers b
+  join pg_catalog.pg_class l on l.oid = b.oid
+  left join pg_catalog.pg_index i
+    on i.indrelid = l.oid and i.indisvalid and i.indimmediate
+   and case l.relreplident when 'd' then i.indisprimary when 'i' then i.indisreplident else false end
  group by 1, 2, 3
  order by 1, 2`;
 }

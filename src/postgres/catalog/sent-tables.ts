@@ -3,6 +3,7 @@ import { readPublicationTables } from './publication-tables.js';
 import { readPublications } from './publications.js';
 import { type BrokenIdentity, readPublishedTables } from './published-tables.js';
 import { readTablesFingerprint } from './table-definitions.js';
+import { readRulesFingerprint } from './table-rules.js';
 import type { TableName } from './tables.js';
 
 /** A table that a publisher sends a subscription, by all publications that name it together. */
@@ -68,6 +69,8 @@ export interface SentFingerprint {
   names: TableName[];
   /** Null: none of them is there. */
   definitions: string | null;
+  /** Over what else holds or changes their rows. Null: nothing does. */
+  rules: string | null;
 }
 
 /** All that a comparison goes by on the publisher, without reading the definitions here. */
@@ -80,7 +83,8 @@ export async function readSentFingerprint(
   const sent = await readSentTables(session, publications, subscriberVersion);
   const both = [...sent.tables, ...subscribed].map(({ schema, name }) => ({ schema, name }));
   const names = [...new Map(both.map((table) => [keyOf(table), table])).values()];
-  return { sent, names, definitions: await readTablesFingerprint(session, names) };
+  const definitions = await readTablesFingerprint(session, names);
+  return { sent, names, definitions, rules: await readRulesFingerprint(session, names) };
 }
 
 function keyOf({ schema, name }: TableName): string {

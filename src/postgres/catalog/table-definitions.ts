@@ -1,6 +1,7 @@
 import type { Session } from '../session.js';
 import { decodeReplicaIdentity, type ReplicaIdentityKind } from './replica-identity.js';
 import { KNOWN_NAMES, TABLE_DEFINITIONS, TABLES_FINGERPRINT } from './table-definitions.sql.js';
+import { noRules, readTableRules, type TableRules } from './table-rules.js';
 import type { TableName } from './tables.js';
 import { variantFor } from './variant.js';
 
@@ -62,6 +63,7 @@ export interface TableDefinition extends TableName {
   root: TableName | null;
   columns: ColumnDefinition[];
   keys: KeyDefinition[];
+  rules: TableRules;
 }
 
 interface DefinitionRow {
@@ -79,10 +81,12 @@ interface DefinitionRow {
 export async function readTableDefinitions(session: Session, names: readonly TableName[]): Promise<TableDefinition[]> {
   const sql = variantFor(TABLE_DEFINITIONS, session.versionNum);
   const rows = await session.rows<DefinitionRow>(sql, pairs(names));
+  const rules = await readTableRules(session, names);
   return rows.map(({ schema, name, kind, replica_identity, root_schema, root_name, columns, keys }) => ({
     ...{ schema, name, kind, columns, keys },
     replicaIdentity: decodeReplicaIdentity(replica_identity),
     root: root_schema === null ? null : { schema: root_schema, name: root_name! },
+    rules: rules.get(JSON.stringify([schema, name])) ?? noRules(),
   }));
 }
 

@@ -23,6 +23,7 @@ const INSTANT = 'ACCESS EXCLUSIVE on the table, for an instant: waits for, and m
 const REWRITE = 'ACCESS EXCLUSIVE on the table, as long as its rows are checked or rewritten: blocks reads and writes';
 const SCAN = 'ACCESS EXCLUSIVE on the table while its rows are read: blocks reads and writes';
 const BUILD = 'ACCESS EXCLUSIVE on the table while the index is built: blocks reads and writes';
+const TRIGGER = 'SHARE ROW EXCLUSIVE on the table, for an instant: waits for, and meanwhile blocks, writes';
 const OF_TYPE = 'ACCESS EXCLUSIVE on the type; no table lock';
 const NONE = 'none on existing tables';
 
@@ -127,6 +128,49 @@ export function identifyBy(table: QualifiedName, index: string, columns: readonl
 export function dropKey(table: QualifiedName, key: { name: string; constraint: boolean }): Statement {
   if (key.constraint) return change(table, `drop constraint ${identifier(key.name)}`, INSTANT);
   return statement(`drop index ${identifier(table.schema, key.name)}`, INSTANT);
+}
+
+export function dropConstraint(table: QualifiedName, constraint: string): Statement {
+  return change(table, `drop constraint ${identifier(constraint)}`, INSTANT);
+}
+
+/** New rows are held to it from then on; those there are not looked at. @param expression as a server prints it */
+export function addCheck(table: QualifiedName, constraint: string, expression: string): Statement {
+  return change(table, `add constraint ${identifier(constraint)} check (${expression}) not valid`, INSTANT);
+}
+
+/** @param definition as a server prints it */
+export function addConstraint(table: QualifiedName, constraint: string, definition: string): Statement {
+  return change(table, `add constraint ${identifier(constraint)} ${definition}`, BUILD);
+}
+
+/** @param definition the whole statement, as a server prints it */
+export function createIndex(definition: string): Statement {
+  return statement(definition, 'SHARE on the table while the index is built: blocks writes');
+}
+
+export function dropDomainConstraint(domain: QualifiedName, constraint: string | null): Statement {
+  const what = constraint === null ? 'not null' : `constraint ${identifier(constraint)}`;
+  return statement(`alter domain ${named(domain)} drop ${what}`, OF_TYPE);
+}
+
+/** It fires for the writes of this server's own clients from then on, and not while changes are applied. */
+export function fireForOwnWrites(table: QualifiedName, trigger: string): Statement {
+  return change(table, `enable trigger ${identifier(trigger)}`, TRIGGER);
+}
+
+export function disableTrigger(table: QualifiedName, trigger: string): Statement {
+  return change(table, `disable trigger ${identifier(trigger)}`, TRIGGER);
+}
+
+/** From 17. @param expression as a server prints it */
+export function setExpression(table: QualifiedName, column: string, expression: string): Statement {
+  return change(table, `alter column ${identifier(column)} set expression as (${expression})`, REWRITE);
+}
+
+/** @param expression as a server prints it */
+export function addGenerated(table: QualifiedName, column: NewColumn, expression: string): Statement {
+  return change(table, `add column ${columnDefinition(column)} generated always as (${expression}) stored`, REWRITE);
 }
 
 /** Makes UPDATE and DELETE of a published table work again; empty where no replica identity would do. */

@@ -3,14 +3,27 @@ import { endStreamOf } from '../../postgres/replication/logical-slot.js';
 import { Problem } from '../../problems/problem.js';
 import { dropLinkObjects, publisherSlotName, subscriberSlotName } from '../../verification/link/link-objects.js';
 import { type Direction, FACTS, FENCE, publisherOf, type Side, subscriberOf } from './direction.js';
-import type { StepContext } from './step.js';
+import type { ConnectionTarget } from '../../postgres/connection.js';
+import type { Session } from '../../postgres/session.js';
+import type { PassingFact, UpgradeFacts } from '../facts.js';
+import type { ObjectNames } from '../object-names.js';
 
-export function readerId({ names }: StepContext, direction: Direction): string {
+/** Of a step's context, what its readers' slots are looked after with. */
+interface SlotsContext {
+  readonly names: ObjectNames;
+  readonly facts: UpgradeFacts;
+  act(side: Side): Promise<Session>;
+  connection(side: Side): Promise<ConnectionTarget>;
+  forget(...facts: PassingFact[]): Promise<void>;
+  event(type: string, data: Record<string, unknown>): Promise<void>;
+}
+
+export function readerId({ names }: SlotsContext, direction: Direction): string {
   return direction === 'forward' ? names.readers : names.backReaders;
 }
 
 /** How the readers of the link reach both servers, and what their objects are called. */
-export async function endsOf(context: StepContext, direction: Direction) {
+export async function endsOf(context: SlotsContext, direction: Direction) {
   return {
     readerId: readerId(context, direction),
     publisher: await context.connection(publisherOf(direction)),
@@ -23,7 +36,7 @@ export async function endsOf(context: StepContext, direction: Direction) {
  * the subscriber: then only a new verification counts. Inside a fence that is its end: a slot made now has seen nothing
  * of what passed since, and would show that nothing did.
  */
-export async function forgetVerificationWithoutSlot(context: StepContext, direction: Direction): Promise<void> {
+export async function forgetVerificationWithoutSlot(context: SlotsContext, direction: Direction): Promise<void> {
   const id = readerId(context, direction);
   const lost: Side[] = [];
   for (const [side, name] of [
