@@ -143,13 +143,13 @@ describe('an upgrade through an outage', () => {
     );
     const drain = await held(marker.name);
     await approve();
-    await eventually(async () => (await stateOf('drain')) === 'running', { within: 60_000 });
+    const isMarked = (side: 'source' | 'target') =>
+      scene[side].withSession(DATABASE, async (s) => (await s.rows(`select from ${marker.name}`)).length > 0);
+    // Written on the source: from here the step asks the servers only.
+    await eventually(() => isMarked('source'), { within: 60_000 });
     await away();
     await drain.close();
-    await eventually(
-      () => scene.target.withSession(DATABASE, async (s) => (await s.rows(`select from ${marker.name}`)).length > 0),
-      { within: 20_000 },
-    );
+    await eventually(() => isMarked('target'), { within: 20_000 });
     await back();
 
     const { operationId, switchover } = await upgradeIn(lockstep, NAME, ['switched']);
