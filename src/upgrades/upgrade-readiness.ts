@@ -4,6 +4,8 @@ import { Operations } from '../operations/operations.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
 import { retireForwardStep } from './steps/open-target.step.js';
+import { openSourceStep, turnStep } from './steps/rollback.steps.js';
+import type { FenceRecord } from './traffic/fence-record.js';
 import { proveBar } from './traffic/prove-bar.js';
 import type { UpgradeEntity } from './upgrade.entity.js';
 import { UpgradeRepository } from './upgrade.repository.js';
@@ -57,21 +59,51 @@ export class UpgradeReadiness {
     return upgrade;
   }
 
-  /**
-   * Whether an opening that failed has let nobody in on the target. Only where it does not answer is the caller's word,
-   * that it is lost, taken for that: a target that lives and is open must not be left with the source opened as well.
-   */
+  /** Whether an opening that failed has let nobody in on the target. */
   private async isBarred({ operationId, facts, request }: UpgradeEntity, leave: Side | null): Promise<boolean> {
     if (facts.switchover?.openedAt || !facts.targetBar) return false;
     if (!(await this.operations.hasEnded(operationId))) return false;
-    const { server, database } = request.target;
+    return await this.isShut(request.target, facts.targetBar, leave === 'target');
+  }
+
+  /**
+   * Whether nobody of the record can log in there. Only where the server does not answer is the caller's word, that it is
+   * `lost`, taken for that: one that lives and is open must not be left with the other side opened as well.
+   */
+  private async isShut(
+    { server, database }: UpgradeEntity['request'][Side],
+    record: FenceRecord,
+    lost: boolean,
+  ): Promise<boolean> {
     try {
-      return (await proveBar(await this.servers.target(server, database), facts.targetBar)).held;
+      return (await proveBar(await this.servers.target(server, database), record)).held;
     } catch (error) {
       const away = error instanceof Problem && ['SERVER_UNREACHABLE', 'SERVER_TIMEOUT'].includes(error.code);
-      if (away && leave === 'target') return true;
+      if (away && lost) return true;
       throw error;
     }
+  }
+
+  /**
+   * A rollback that has turned both links and has not opened the source; also one that still tries to. Nothing was
+   * written on the source since then, so the target may be opened again.
+   */
+  async readyToLeaveSource(name: string): Promise<UpgradeEntity> {
+    const upgrade = await this.get(name);
+    const { phase, facts, request } = upgrade;
+    const isDone = await this.stepIs(name, 'done');
+    const opened = isDone(openSourceStep.name) || facts.rollback?.openedAt !== undefined;
+    if (phase !== 'rolling-back' || !isDone(turnStep.name) || opened) {
+      throw new Problem('WRONG_STATE', 'there is no rollback that waits for the source to be opened', {
+        hint: opened
+          ? 'The source is open: POST …/rollback, without "leave", goes on from there.'
+          : 'Before both links are turned, a rollback that fails opens the target again by itself.',
+      });
+    }
+    if (facts.sourceFence && (await this.isShut(request.source, facts.sourceFence, true))) return upgrade;
+    throw new Problem('WRONG_STATE', 'the source answers, and is open to its writers', {
+      hint: 'POST …/rollback, without "leave", goes on from there: with the target opened too, rows would be written on both sides.',
+    });
   }
 
   async readyForRollback(name: string): Promise<UpgradeEntity> {

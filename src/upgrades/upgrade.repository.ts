@@ -311,6 +311,18 @@ export class UpgradeRepository {
     );
   }
 
+  /**
+   * Makes a rollback's steps due again after it was given up with its source left as it is. Those that did anything count
+   * as failed half way: should the source come back, the next rollback takes back there what they did before it begins.
+   */
+  async leaveRollback(upgrade: string, steps: string[]): Promise<void> {
+    await this.dataSource.query(
+      `update lockstep.upgrade_step set state = 'failed', detail = '{"left": "source"}'
+        where upgrade = $1 and name = any ($2) and state <> 'pending'`,
+      [upgrade, steps],
+    );
+  }
+
   /** Records a step's state and the event that tells of it. */
   async setStep(
     upgrade: string,

@@ -144,6 +144,9 @@ export class UpgradesController {
     @DryRun(UpgradePlanDto) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<UpgradeDto | UpgradePlanDto> {
+    if (body?.leave === 'source') {
+      return dryRun ? this.upgrades.planLeaveSource(name) : this.started(response, this.upgrades.leaveSource(name));
+    }
     const verification = body?.verification ?? 'before';
     return dryRun
       ? this.upgrades.planRollback(name, verification)

@@ -255,4 +255,13 @@ export class RollbackDto {
   @IsOptional()
   @IsIn(ROLLBACK_VERIFICATIONS)
   verification?: RollbackVerification;
+
+  @ApiPropertyOptional({
+    enum: ['source'],
+    description:
+      'For a source that is lost when it was to be opened, with nobody able to write on either side: the target is opened again and nothing is done on the source; the phase is `switched`. Also takes the place of a rollback that still waits for the source. Should it come back, `rollback` brings everything written since; else `finalize`.',
+  })
+  @IsOptional()
+  @IsIn(['source'])
+  leave?: 'source';
 }

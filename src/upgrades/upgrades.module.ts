@@ -11,6 +11,7 @@ import { UpgradesService } from './upgrades.service.js';
 import { AbortWorkflow } from './workflow/abort.workflow.js';
 import { FinalizeWorkflow } from './workflow/finalize.workflow.js';
 import { ForwardWorkflow } from './workflow/forward.workflow.js';
+import { LeaveSourceWorkflow } from './workflow/leave-source.workflow.js';
 import { RollbackWorkflow } from './workflow/rollback.workflow.js';
 import { UpgradeRuns } from './workflow/upgrade-runs.js';
 
@@ -25,6 +26,7 @@ import { UpgradeRuns } from './workflow/upgrade-runs.js';
     ForwardWorkflow,
     AbortWorkflow,
     RollbackWorkflow,
+    LeaveSourceWorkflow,
     FinalizeWorkflow,
     UpgradesService,
   ],

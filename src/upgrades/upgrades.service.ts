@@ -23,6 +23,7 @@ import {
   abortPlan,
   approvalPlan,
   finalizePlan,
+  leaveSourcePlan,
   type PlannedStep,
   retryPlan,
   rollbackPlan,
@@ -36,6 +37,7 @@ import type { Gate, UpgradePhase, UpgradeRequest } from './upgrade-request.js';
 import { AbortWorkflow } from './workflow/abort.workflow.js';
 import { FinalizeWorkflow } from './workflow/finalize.workflow.js';
 import { ForwardWorkflow } from './workflow/forward.workflow.js';
+import { LeaveSourceWorkflow } from './workflow/leave-source.workflow.js';
 import { RollbackWorkflow } from './workflow/rollback.workflow.js';
 import type { Side } from './workflow/step.js';
 
@@ -57,6 +59,7 @@ export class UpgradesService {
     private readonly forward: ForwardWorkflow,
     private readonly aborting: AbortWorkflow,
     private readonly rollingBack: RollbackWorkflow,
+    private readonly leavingSource: LeaveSourceWorkflow,
     private readonly finalizing: FinalizeWorkflow,
     usage: ServerUsage,
   ) {
@@ -195,6 +198,22 @@ export class UpgradesService {
     const facts = { ...upgrade.facts, rollbackVerification: verification };
     const known = await this.known({ ...upgrade, facts });
     return await rollbackPlan(known, turning, await this.readiness.stepIs(name, 'done', 'skipped'));
+  }
+
+  /** The way out of a rollback whose source is lost before it could be opened; also while one waits for it. */
+  async leaveSource(name: string): Promise<UpgradeEntity> {
+    const upgrade = await this.readiness.readyToLeaveSource(name);
+    const { operationId: rollbackId } = upgrade;
+    // First: were it left at work by a crash in between, it could open the source after the target.
+    await this.engine.cancel(rollbackId);
+    await this.begin(upgrade, 'upgrade-rollback', 'rolling-back', { continues: true }, (operationId) =>
+      this.engine.start(this.leavingSource, operationId, { name, rollbackId }),
+    );
+    return await this.get(name);
+  }
+
+  async planLeaveSource(name: string): Promise<UpgradePlan> {
+    return await leaveSourcePlan(await this.known(await this.readiness.readyToLeaveSource(name)));
   }
 
   async finalize(name: string): Promise<UpgradeEntity> {

@@ -126,6 +126,7 @@ describe('ways out of an upgrade', () => {
     await operationEnds(lockstep, retried.operationId);
     expect(await view()).toMatchObject({ phase: 'switched', writeTo: 'target', problem: null });
     expect(await refused('retry')).toBeUndefined();
+    expect(await refused('rollback', { leave: 'source' })).toContain('by itself');
 
     // A fence that an earlier rollback could not lower is lowered by the next one first, whatever becomes of it.
     failAt('upgrade.rollback-drain.begin', 'upgrade.undo-rollback-fence.begin');
@@ -158,8 +159,38 @@ describe('ways out of an upgrade', () => {
     const stateOf = ({ steps }: UpgradeView, step: string) => steps.find(({ name }) => name === step)!.state;
     expect(stateOf(turned, 'rollback-verification')).toBe('skipped');
 
+    // Its source is lost before it was opened: the target is opened again, also in the place of a rollback that waits.
+    await scene.source.crash();
+    failAt();
+    const waiting = await act('rollback');
+    const plan = await lockstep.ok<{ steps: { step: string; sides: string[] }[] }>(
+      'POST',
+      `${PATH}/rollback?dryRun=true`,
+      { leave: 'source' },
+    );
+    expect(plan.steps).toMatchObject([
+      { step: 'rollback-fence', sides: ['target'] },
+      { step: 'rollback-verification', sides: ['target'] },
+    ]);
+    await operationEnds(lockstep, (await act('rollback', { leave: 'source' })).operationId);
+    expect((await operation(waiting.operationId)).state).toBe('cancelled');
+    expect(await view()).toMatchObject({ phase: 'switched', writeTo: 'target', problem: null });
+    expect(await writes('target')).toBe(true);
+
+    // It comes back after all: what was written meanwhile is brought back, from the beginning.
+    await scene.target.run(DATABASE, `insert into app.account values (888888, 1)`);
+    await scene.source.restart();
+    failAt('upgrade.rollback-open.begin');
+    await ended((await act('rollback', { verification: 'after' })).operationId, 'failed');
+    expect(await view()).toMatchObject({ phase: 'rolling-back', writeTo: null });
+    const brought = await scene.source.withSession(DATABASE, (session) =>
+      session.rows('select 1 from app.account where id = 888888'),
+    );
+    expect(brought).toHaveLength(1);
+
     failAt('upgrade.rollback-forward.begin');
     await ended((await act('rollback')).operationId, 'failed');
+    expect(await refused('rollback', { leave: 'source' })).toContain('without "leave"');
     const opened = await view();
     expect(opened).toMatchObject({ phase: 'rolling-back', writeTo: 'source' });
     expect(stateOf(opened, 'rollback-verification')).toBe('skipped');

@@ -88,6 +88,19 @@ export const ROLLBACK_DESCRIPTIONS: Record<string, Describe> = {
     ),
 };
 
+/** What is undone on the target where the source is left as it is, by the step's name. */
+export const LEFT_SOURCE_DESCRIPTIONS: Record<string, Describe> = {
+  'rollback-fence': async (known) => {
+    const bar = await known.lowered('target', known.facts.rollbackFence, 'recorded');
+    return barDescribed('target', bar, 'Lets the writers in on the target again, exactly as before the rollback.');
+  },
+  'rollback-verification': ({ names }) => ({
+    does: 'Removes the change stream of the verification from the target.',
+    sides: ['target'],
+    statements: [['target', dropOnPublisher(names.backReaders)]],
+  }),
+};
+
 /** Those of the way back read the target and, as its subscriber, the source. */
 function readersGone({ names }: Known): [Side, Statement[]][] {
   return [

@@ -11,10 +11,10 @@ import {
   VERIFY_STEPS,
 } from '../steps/index.js';
 import { preSwitchoverStep } from '../steps/pre-switchover.step.js';
-import { ROLLBACK_STEPS } from '../steps/rollback.steps.js';
+import { LEFT_SOURCE_STEPS, ROLLBACK_STEPS } from '../steps/rollback.steps.js';
 import type { Gate } from '../upgrade-request.js';
 import type { Side, UpgradeStep } from '../workflow/step.js';
-import { FINALIZE_DESCRIPTIONS, ROLLBACK_DESCRIPTIONS } from './back.descriptions.js';
+import { FINALIZE_DESCRIPTIONS, LEFT_SOURCE_DESCRIPTIONS, ROLLBACK_DESCRIPTIONS } from './back.descriptions.js';
 import type { Describe, IsDone } from './described.js';
 import { FORWARD_DESCRIPTIONS } from './forward.descriptions.js';
 import type { Known } from './known.js';
@@ -98,6 +98,14 @@ export async function rollbackPlan(known: Known, turning: boolean, isDone: IsDon
     does: 'Brings traffic back to the source with every write made on the target. A failure before the source is opened opens the target again.',
     steps: await describeSteps(known, steps, ROLLBACK_DESCRIPTIONS, isDone),
     then: 'rests: retry switches over once more, abort puts the target back',
+  };
+}
+
+export async function leaveSourcePlan(known: Known): Promise<UpgradePlan> {
+  return {
+    does: 'Gives the rollback up with the source left as it is: ends it where it is still at work, and opens the target again.',
+    steps: await describeSteps(known, LEFT_SOURCE_STEPS, LEFT_SOURCE_DESCRIPTIONS, () => false, 'rolling-back'),
+    then: 'is switched: rollback, should the source come back, or finalize',
   };
 }
 

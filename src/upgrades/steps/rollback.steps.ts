@@ -5,7 +5,7 @@ import { Problem } from '../../problems/problem.js';
 import { refuseAdmitted } from '../traffic/admitted.js';
 import { proveBar } from '../traffic/prove-bar.js';
 import { lowerFence, raiseFence, refuseUncommitted } from '../traffic/sql-fence.js';
-import { mergeRecords } from '../traffic/fence-record.js';
+import { type FenceRecord, mergeRecords } from '../traffic/fence-record.js';
 import { findWriterRoles } from '../traffic/writers.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
@@ -214,7 +214,7 @@ const finalCheckBackStep: UpgradeStep = {
 };
 
 /** Reverse first away and its worker gone, then the forward slot, while nobody writes on either side. */
-const turnStep: UpgradeStep = {
+export const turnStep: UpgradeStep = {
   name: 'rollback-turn',
   phase: 'rolling-back',
   retryForMs: 0,
@@ -248,7 +248,7 @@ const turnStep: UpgradeStep = {
 };
 
 /** Lets the writers in on the source, exactly as they were before the switchover. */
-const openSourceStep: UpgradeStep = {
+export const openSourceStep: UpgradeStep = {
   name: 'rollback-open',
   phase: 'rolling-back',
   retryForMs: 600_000,
@@ -256,7 +256,7 @@ const openSourceStep: UpgradeStep = {
   async run(context) {
     const record = context.facts.sourceFence;
     if (!record) throw new Problem('CONFLICT', 'the record of the source’s roles is gone');
-    await lowerFence(await context.act('source'), record);
+    await letIn(context, record);
     const openedAt = new Date().toISOString();
     const { verifiedLsn, ...rollback } = context.facts.rollback!;
     const writePauseMs = Date.parse(openedAt) - Date.parse(rollback.startedAt);
@@ -268,6 +268,18 @@ const openSourceStep: UpgradeStep = {
     return { openedAt, writePauseMs };
   },
 };
+
+async function letIn(context: StepContext, record: FenceRecord): Promise<void> {
+  try {
+    await lowerFence(await context.act('source'), record);
+  } catch (error) {
+    if (!(error instanceof Problem) || !['SERVER_UNREACHABLE', 'SERVER_TIMEOUT'].includes(error.code)) throw error;
+    throw new Problem(error.code, error.detail, {
+      ...error.options,
+      hint: 'POST …/rollback goes on once the source answers. Where it is lost, POST …/rollback with {"leave": "source"} opens the target again.',
+    });
+  }
+}
 
 /** The forward link again, so that both sides stay equal and a second attempt needs no copy. */
 const forwardAgainStep: UpgradeStep = {
@@ -324,3 +336,5 @@ export const ROLLBACK_FENCED_STEPS: readonly UpgradeStep[] = [
 ];
 export const ROLLBACK_OPEN_STEPS: readonly UpgradeStep[] = [openSourceStep, forwardAgainStep, verifyAfterStep];
 export const ROLLBACK_STEPS: readonly UpgradeStep[] = [...ROLLBACK_FENCED_STEPS, ...ROLLBACK_OPEN_STEPS];
+/** Undone where a source that is lost is left as it is before it was opened; as far as they concern the target. */
+export const LEFT_SOURCE_STEPS: readonly UpgradeStep[] = [fenceTargetStep, verifyBackStep];

@@ -5,6 +5,7 @@ import { Problem } from '../../problems/problem.js';
 import { Operations } from '../../operations/operations.js';
 import { ABORT_ORDER } from '../steps/index.js';
 import { UpgradeRepository } from '../upgrade.repository.js';
+import { earlierEnded } from './earlier-operation.js';
 import { leftBehind } from './left-behind.js';
 import type { Side } from './step.js';
 import { StepRunner } from './step-runner.js';
@@ -21,7 +22,6 @@ export interface AbortInput {
   leave?: Side;
 }
 
-const EARLIER_ENDS_WITHIN_SECONDS = 600;
 /** After one undo has waited long for a server, the others do not wait for it as long again. */
 const BRIEFLY_MS = 5_000;
 
@@ -101,16 +101,7 @@ export class AbortWorkflow implements Workflow<AbortInput> {
     await this.operations.succeed(context.operationId, { name: run.name, phase: 'aborted', leftovers });
   }
 
-  /** It was cancelled; its instance may still have to notice, or be taken over first. */
   private async ended(context: WorkflowContext, what: string, operationId: string): Promise<void> {
-    for (let look = 1; look <= EARLIER_ENDS_WITHIN_SECONDS; look++) {
-      const ended = await context.step(`${what}.${look}`, () => this.operations.hasEnded(operationId));
-      if (ended) return;
-      await context.receive(1);
-    }
-    throw new Problem('CONFLICT', 'the upgrade that is to be aborted does not stop', {
-      hint: 'Another instance may still be carrying it; see GET /v1/operations. Then abort again.',
-      retryable: true,
-    });
+    await earlierEnded(context, this.operations, what, operationId);
   }
 }
