@@ -115,7 +115,7 @@ export class UpgradesController {
   @ApiOperation({
     summary: 'Abort before the target is open',
     description:
-      'Puts the source back exactly as recorded and drops on the target only what the upgrade created. What cannot be undone keeps nothing else back. The body may be left out.',
+      'Puts the source back exactly as recorded and drops on the target only what the upgrade created. What cannot be undone keeps nothing else back. With `leave` "source" the target keeps its tables, rows and roles. The body may be left out.',
   })
   @ExampleBody(AbortDto, {}, { required: false })
   @ApiAcceptedResponse({ type: UpgradeDto })

@@ -238,7 +238,7 @@ export class AbortDto {
   @ApiPropertyOptional({
     enum: ['source', 'target'],
     description:
-      'A side that is lost or stays out of reach: nothing is done there, and the result names what was left. The other side is put back as usual. Also takes the place of an abort that waits for that side.',
+      'A side that is lost or stays out of reach: nothing is done there, and the result names what was left. The other side is put back as usual; but without its source the target keeps the tables, rows and roles that it was given, since they may be the only copy, and its writers may log in. Also takes the place of an abort that waits for that side.',
   })
   @IsOptional()
   @IsIn(['source', 'target'])

@@ -265,15 +265,33 @@ describe('ways out of an upgrade', () => {
     expect(await view()).toMatchObject({ writeTo: 'target', problem: null });
   }, 180_000);
 
-  it('a source that is lost is left as it is: the target is cleaned, and nobody is said to be written to', async () => {
+  it('a source that is lost inside the fence is left as it is: the target, the only copy, keeps its rows and is usable', async () => {
+    failAt('upgrade.sequences.begin', 'upgrade.undo-fence.begin');
     await scene.begin(lockstep, NAME);
-    await upgradeIn(lockstep, NAME, ['awaiting-approval']);
+    await approve('switchover');
+    expect(await upgradeIn(lockstep, NAME, ['failed'])).toMatchObject({ writeTo: null });
+    failAt();
     await scene.source.crash();
+    const plan = await lockstep.ok<{ does: string; steps: { step: string; sides: string[] }[] }>(
+      'POST',
+      `${PATH}/abort?dryRun=true`,
+      { leave: 'source' },
+    );
+    expect(plan.does).toContain('the only copy');
+    expect(plan.steps.flatMap(({ sides }) => sides)).not.toContain('source');
+    expect(plan.steps.map(({ step }) => step)).toEqual(['catch-up', 'subscription', 'roles']);
     const { operationId } = await act('abort', { leave: 'source' });
     const { result } = await ended(operationId, 'succeeded');
     expect(await view()).toMatchObject({ phase: 'aborted', writeTo: null, problem: null });
-    expect(await ours(scene.target)).toEqual([]);
-    expect(await catalogsOf(scene.target)).toEqual(before.target);
-    expect(result!.leftovers.join(' ')).toMatch(/source, database orders .* replication slots lockstep_\w+/);
+    // Nothing that keeps WAL or waits for the source; the rest is the caller's now.
+    expect(await ours(scene.target)).toEqual(['schema lockstep']);
+    const { rows } = await scene.target.withSession(DATABASE, (session) =>
+      session.row<{ rows: number }>('select count(*)::int as rows from app.account'),
+    );
+    expect(rows).toBeGreaterThan(0);
+    expect(await writes('target')).toBe(true);
+    const left = result!.leftovers.join(' ');
+    expect(left).toMatch(/source, database orders .* replication slots lockstep_\w+/);
+    expect(left).toMatch(/the only copy.* committed on the source before the fence at \d/);
   }, 180_000);
 });

@@ -6,6 +6,7 @@ import {
   type Describe,
   dropMarkerStatements,
   dropSlotStatements,
+  readsOnly,
   unpublishStatements,
   unsubscribeStatements,
 } from './described.js';
@@ -73,6 +74,18 @@ export const UNDO_DESCRIPTIONS: Record<string, Describe> = {
   roles: async (known) => {
     const bar = await known.lowered('target', known.facts.targetBar, 'recorded');
     const does = 'Takes the bar off the target’s roles as recorded, and drops the roles that were created there.';
+    return barDescribed('target', bar, does);
+  },
+};
+
+/** The same where the source is left as it is: the target may be the only copy. */
+export const UNDO_WITHOUT_SOURCE: Record<string, Describe> = {
+  ...UNDO_DESCRIPTIONS,
+  'marker-table': () => readsOnly('Stays.'),
+  'schema-pre-data': () => readsOnly('Stays: what was restored and copied on the target may be the only copy.'),
+  roles: async (known) => {
+    const bar = await known.lowered('target', known.facts.targetBar, 'open');
+    const does = 'Lets the writer roles log in on the target, as its opening would have done. The roles stay.';
     return barDescribed('target', bar, does);
   },
 };

@@ -18,7 +18,7 @@ import { FINALIZE_DESCRIPTIONS, LEFT_SOURCE_DESCRIPTIONS, ROLLBACK_DESCRIPTIONS 
 import type { Describe, IsDone } from './described.js';
 import { FORWARD_DESCRIPTIONS } from './forward.descriptions.js';
 import type { Known } from './known.js';
-import { UNDO_DESCRIPTIONS } from './undo.descriptions.js';
+import { UNDO_DESCRIPTIONS, UNDO_WITHOUT_SOURCE } from './undo.descriptions.js';
 
 export interface PlannedStep {
   step: string;
@@ -79,13 +79,16 @@ export async function abortPlan(
   leave: Side | null,
 ): Promise<UpgradePlan> {
   const undone = ABORT_ORDER.filter((step) => step.undo && begun(step.name));
-  const steps = (await describeSteps(known, undone, UNDO_DESCRIPTIONS, () => false, 'aborting')).map((step) => ({
+  const descriptions = leave === 'source' ? UNDO_WITHOUT_SOURCE : UNDO_DESCRIPTIONS;
+  const steps = (await describeSteps(known, undone, descriptions, () => false, 'aborting')).map((step) => ({
     ...step,
     sides: step.sides.filter((side) => side !== leave),
     statements: step.statements.filter(({ server }) => leave === null || server !== known.request[leave].server),
   }));
   return {
-    does: 'Stops what is at work, then undoes every step that was begun, the fence first. What is not there is passed over.',
+    does:
+      'Stops what is at work, then undoes every step that was begun, the fence first. What is not there is passed over.' +
+      (leave === 'source' ? ' What was restored and copied on the target stays: it may be the only copy.' : ''),
     steps: steps.filter(({ sides }) => leave === null || sides.length > 0),
     then: null,
   };

@@ -8,6 +8,7 @@ import { statement, type Statement } from '../../postgres/ddl/statement.js';
 import { Problem } from '../../problems/problem.js';
 import type { TableName } from '../facts.js';
 import { LOCKSTEP_SCHEMA } from '../object-names.js';
+import { STAYS } from '../workflow/left-behind.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 
 /** The marker table on both sides, the subscriber's first: written only once the subscription carries it. */
@@ -23,6 +24,7 @@ export const markerTableStep: UpgradeStep = {
   },
 
   async undo(context) {
+    if (context.isLeft('source')) return STAYS;
     for (const side of ['source', 'target'] as const) {
       if (!context.isLeft(side)) await removeMarkerTable(context, side);
     }

@@ -7,8 +7,9 @@ import { knownWriters } from '../facts.js';
 import { barredElsewhere } from '../traffic/bar.js';
 import { extendRecord, type FenceRecord, mergeRecords } from '../traffic/fence-record.js';
 import { planFence } from '../traffic/plan-fence.js';
-import { barRoles, lowerFence } from '../traffic/sql-fence.js';
+import { barRoles, lowerFence, openRoles } from '../traffic/sql-fence.js';
 import { findWriterRoles, type Writers } from '../traffic/writers.js';
+import { STAYS } from '../workflow/left-behind.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 import { excludedRoles } from './fence.step.js';
 
@@ -35,8 +36,11 @@ export const rolesStep: UpgradeStep = {
     // A rollback that was not ended may have barred more roles than the first fence did.
     const record = targetBar && rollbackFence ? mergeRecords(targetBar, rollbackFence) : (targetBar ?? rollbackFence);
     const inUse = await rolesUsedElsewhere(target);
-    if (record) await lowerFence(target, withLogin(record, inUse));
+    // The target may be the only copy: whoever was to be let in at the opening gets in, and the roles stay.
+    const kept = context.isLeft('source');
+    if (record) await (kept ? openRoles : lowerFence)(target, withLogin(record, inUse));
     await context.forget('targetBar', 'rollbackFence');
+    if (kept) return STAYS;
     const report = await dropCreatedRoles(target, inUse);
     if (report.left.length > 0) await context.event('left-behind', { side: 'target', roles: report.left });
     return { ...report };

@@ -8,6 +8,7 @@ import { splitPostData } from '../../postgres/schema/restore-plan.js';
 import { refreshMaterializedViews } from '../../postgres/schema/refresh.js';
 import { Problem } from '../../problems/problem.js';
 import type { TableName } from '../facts.js';
+import { STAYS } from '../workflow/left-behind.js';
 import { followSchema } from './schema-drift.js';
 import { replicaIdentityStep } from './tables.step.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
@@ -46,6 +47,7 @@ export const schemaPreDataStep: UpgradeStep = {
   },
 
   async undo(context) {
+    if (context.isLeft('source')) return STAYS;
     const report = await dropCreated(await context.act('target'));
     if (report.left.length > 0) {
       await context.event('left-behind', { side: 'target', objects: report.left.slice(0, 100) });

@@ -48,9 +48,21 @@ export const subscriptionStep: UpgradeStep = {
   },
 
   async undo(context) {
+    if (context.isLeft('source')) await tellUnfinished(context);
     return await removeSubscription(context, 'target', context.names.subscription);
   },
 };
+
+/** Which tables a target that stays without its source has not got whole; afterwards nothing would tell. */
+async function tellUnfinished(context: StepContext): Promise<void> {
+  const [link] = await readSubscriptions(await context.act('target'), context.names.subscription);
+  const unfinished = (link?.tables ?? []).filter(({ state }) => state !== 'ready');
+  if (unfinished.length === 0) return;
+  const names = unfinished.map(({ schema, name }) => `${schema}.${name}`).join(', ');
+  await context.record({
+    leftovers: [...(context.facts.leftovers ?? []), `Not copied to the end, so not whole on the target: ${names}.`],
+  });
+}
 
 export async function ensureSlot(context: StepContext, side: Side, slot: string, deadlineMs: number) {
   // First the session that shows us to be the one who may act: a slot that is being created is taken from its creator.

@@ -86,7 +86,8 @@ export class AbortWorkflow implements Workflow<AbortInput> {
         ? {
             hint:
               'Everything else was undone. Abort again once the server answers; or, where it is lost, with ' +
-              '{"leave": "target"} (or "source"): nothing is done there then, and what stays is named.',
+              '{"leave": "target"} (or "source"): nothing is done there then, and what stays is named. With "source" the ' +
+              'target’s rows and roles stay, too: they may be the only copy.',
           }
         : {}),
     });
