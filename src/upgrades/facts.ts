@@ -53,11 +53,14 @@ export interface UpgradeFacts {
   verdict?: string;
   /** ROW_STORAGE of both sides before it began: what changes without a trace in the streams shows against it. */
   verifiedStorage?: string;
+  /** Timelines of both servers then: on another one the same LSNs are of other changes. */
+  verifiedTimelines?: string;
   /** As those above, for the link of the way back while it is rolled back; the LSN is the target's. */
   backReadersOpened?: boolean;
   backVerifiedLsn?: string;
   backVerdict?: string;
   backVerifiedStorage?: string;
+  backVerifiedTimelines?: string;
   /** When a rollback proves both sides equal: before it fences (default), or after it has opened the source. */
   rollbackVerification?: RollbackVerification;
   sequences?: { total: number; moved: number };

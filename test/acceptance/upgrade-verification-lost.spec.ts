@@ -59,8 +59,28 @@ describe('an upgrade whose verification is overtaken while it waits', () => {
     await switchesVerifiedAnew(name, before);
   }, 240_000);
 
-  it('a write on the target that is undone before anybody looked does not stand in the way', async () => {
-    const { name, before } = await waiting('undone-write');
+  it('a source on another timeline is verified anew; a write on the target that is undone stands in nobody’s way', async () => {
+    const { name, before: first } = await waiting('undone-write');
+    await scene.source.toNextTimeline();
+    lockstep.arm('upgrade.fence.begin=throw');
+    await lockstep.ok('POST', `/v1/upgrades/${name}/approve`, { gate: 'switchover' });
+    const before = await eventually(
+      async () => {
+        const view = await lockstep.ok<UpgradeView>('GET', `/v1/upgrades/${name}`);
+        expect(view).toMatchObject({ awaiting: 'switchover', writeTo: 'source' });
+        expect(view.problem!.detail).toContain('failpoint upgrade.fence.begin');
+        return view;
+      },
+      { within: 90_000 },
+    );
+    lockstep.arm();
+    expect(before.verification).toMatchObject({ verdict: 'equal' });
+    expect(before.verification!.id).not.toBe(first.verification!.id);
+    const events = await streamedEvents(lockstep, `/v1/upgrades/${name}/events`, {
+      enough: (seen) => seen.some(({ type }) => type === 'verification-lost'),
+    });
+    expect(events.find(({ type }) => type === 'verification-lost')!.data.reason).toContain('timeline');
+
     await scene.target.run(DATABASE, SPOIL);
     await scene.target.run(DATABASE, MEND);
     await switchesVerifiedAnew(name, before);

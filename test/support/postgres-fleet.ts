@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectionTarget } from '../../src/postgres/connection.js';
@@ -116,6 +116,14 @@ export class TestServer {
   async restart(): Promise<void> {
     await this.cluster?.stop();
     await this.cluster?.start({ port: this.port, diesWithParent: true });
+  }
+
+  /** As after a failover to a standby that lacked nothing: a restart that goes on on the next timeline. */
+  async toNextTimeline(): Promise<void> {
+    await this.cluster!.stop();
+    writeFileSync(join(this.folder!, 'pg', 'standby.signal'), '');
+    await this.cluster!.start({ port: this.port, diesWithParent: true });
+    await this.run('postgres', 'select pg_promote()');
   }
 
   /** Stops a server of the test's own; a shared one is left to the run. */

@@ -137,3 +137,9 @@ export const ROW_STORAGE = `
           union all
           select pg_catalog.concat_ws(':', 'published', r.oid, r.prrelid) from pg_catalog.pg_publication_rel as r
             join pg_catalog.pg_publication as p on p.oid = r.prpubid where p.pubname::text = $1) as row`;
+
+/** From the name of the current WAL file: the control file still shows the old one after a promotion. Empty on a standby. */
+export const TIMELINE = `
+  select case when pg_catalog.pg_is_in_recovery() then ''
+              else pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8)
+         end as timeline`;

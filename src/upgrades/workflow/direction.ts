@@ -10,12 +10,14 @@ export const FACTS = {
     verifiedLsn: 'verifiedLsn',
     verdict: 'verdict',
     storage: 'verifiedStorage',
+    timelines: 'verifiedTimelines',
   },
   back: {
     opened: 'backReadersOpened',
     verifiedLsn: 'backVerifiedLsn',
     verdict: 'backVerdict',
     storage: 'backVerifiedStorage',
+    timelines: 'backVerifiedTimelines',
   },
 } as const;
 

@@ -45,8 +45,8 @@ export class GateWatch {
 
   /** Answers whether all is well. */
   private async care(signal: AbortSignal): Promise<boolean> {
-    const readers = await this.run.readers('forward');
-    await readers.forgetIfRewritten();
+    let readers = await this.run.readers('forward');
+    if ((await readers.forgetIfRewritten()) && readers.failed) readers = await this.run.readers('forward');
     const wal = await readers.walSinceVerified();
     const much = readers.isFarBehind || (wal !== null && wal > MUCH_WAL_BYTES);
     if (readers.isAccepted) {

@@ -1,9 +1,23 @@
+import type { StreamedTransaction } from '../../postgres/replication/streamed-transaction.js';
+import { formatLsn } from '../../shared/lsn.js';
+
 /** A change seen where only the upgrade's own were to be. */
 export interface ForeignChange {
   /** Both null: of a transaction too large to be kept. */
   schema: string | null;
   table: string | null;
   lsn: string;
+}
+
+/** The tables that a transaction changed. */
+export function changesOf({ changes, endLsn }: StreamedTransaction): ForeignChange[] {
+  const lsn = formatLsn(endLsn);
+  const tables = new Map<number, ForeignChange>();
+  for (const change of changes) {
+    const relations = change.kind === 'truncate' ? change.relations : [change.relation];
+    for (const { oid, schema, name } of relations) tables.set(oid, { schema, table: name, lsn });
+  }
+  return [...tables.values()];
 }
 
 export function describeChange({ schema, table, lsn }: ForeignChange): string {

@@ -14,10 +14,11 @@ import { dropLinkObjects, publisherSlotName } from '../../verification/link/link
 import { LinkReaders } from '../../verification/link/link-readers.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
 import { type Direction, FACTS, publisherOf, type Side, subscriberOf } from './direction.js';
-import { type ForeignChange, LocalWrites } from './local-writes.js';
+import { changesOf, type ForeignChange, LocalWrites } from './local-writes.js';
 import { differing, notEqual, presented, REWRITTEN, rewrittenSince, writtenLocally } from './reader-problems.js';
 import { endsOf, forgetVerificationWithoutSlot, readerId } from './reader-slots.js';
 import { rowStorage } from './row-storage.js';
+import { leaveOtherTimeline, onlyVerifiedAnew, onOtherTimeline, timelines } from './timelines.js';
 import type { StepContext } from './step.js';
 
 /** More touched keys than this make the final check slow: they are compared before the fence instead. */
@@ -40,7 +41,7 @@ interface Obstacle {
  * never stop: after a crash the slots give everything since the last verified LSN again.
  */
 export class Readers {
-  private readonly recent: { endLsn: Lsn; tables: { schema: string; name: string }[]; overflow: boolean }[] = [];
+  private readonly recent: { endLsn: Lsn; changes: ForeignChange[]; overflow: boolean }[] = [];
   private readonly localWrites = new LocalWrites();
 
   private constructor(
@@ -51,11 +52,13 @@ export class Readers {
   ) {}
 
   private link!: LinkReaders;
+  private overtaken: Problem | null = null;
 
   static async open(context: StepContext, direction: Direction, signal: AbortSignal): Promise<Readers> {
     const ends = await endsOf(context, direction);
     const subscriptionName = direction === 'forward' ? context.names.subscription : context.names.backSubscription;
     await forgetVerificationWithoutSlot(context, direction);
+    await leaveOtherTimeline(context, direction, ends);
     const { shapes, oid } = await withSession(ends.publisher, { purpose: 'upgrade' }, (publisher) =>
       withSession(ends.subscriber, { purpose: 'upgrade' }, async (subscriber) => {
         const subscription = await readSubscription(subscriber, subscriptionName);
@@ -98,7 +101,7 @@ export class Readers {
 
   /** Why a stream ended for good; null while both live. */
   get failed(): Problem | null {
-    return this.link.failed;
+    return this.link.failed ?? this.overtaken;
   }
 
   /** Whether nothing can be built on the last verification, so that everything has to be compared again. */
@@ -156,8 +159,10 @@ export class Readers {
     const id = randomUUID();
     const started = Date.now();
     let firstBound: BoundPair | null = null as BoundPair | null;
+    if (this.overtaken) throw this.overtaken;
     // Before the snapshots: what is rewritten from here on shows, whether they see it or not.
     const storage = await rowStorage(this.context, this.direction);
+    const onTimelines = await timelines(this.context);
     await context.beginVerification(id, this.direction);
     await failpoint('upgrade.verifying');
     const result = await verifyLink({
@@ -185,6 +190,7 @@ export class Readers {
       rows,
       [facts.verdict]: result.verdict,
       [facts.storage]: storage,
+      [facts.timelines]: onTimelines,
       // Only equality is something a later check may build on.
       ...(verifiedLsn !== null && result.verdict === 'equal' ? { [facts.verifiedLsn]: verifiedLsn } : {}),
     });
@@ -208,12 +214,15 @@ export class Readers {
    * changes are in no stream. Answers whether it did.
    */
   async forgetIfRewritten(): Promise<boolean> {
-    if (
-      this.verdict !== 'equal' ||
-      (await rowStorage(this.context, this.direction)) === this.context.facts[FACTS[this.direction].storage]
-    )
-      return false;
-    await this.context.event('verification-lost', { reason: REWRITTEN });
+    if (this.verdict !== 'equal') return false;
+    if (await onOtherTimeline(this.context, this.direction)) {
+      // What these streams gave, and skipped, may be of the one that was left: others take their place, and tell of it.
+      this.overtaken = onlyVerifiedAnew();
+    } else {
+      if ((await rowStorage(this.context, this.direction)) === this.context.facts[FACTS[this.direction].storage])
+        return false;
+      await this.context.event('verification-lost', { reason: REWRITTEN });
+    }
     await this.context.forget(FACTS[this.direction].verdict);
     return true;
   }
@@ -296,11 +305,9 @@ export class Readers {
     await this.link.waitForPublisher(upTo, { timeoutMs, signal: this.context.signal });
     return this.recent
       .filter(({ endLsn }) => endLsn > fence)
-      .flatMap(({ endLsn, tables, overflow }) => {
-        const lsn = formatLsn(endLsn);
-        const known = tables.map(({ schema, name }) => ({ schema, table: name, lsn }));
-        return overflow ? [...known, { schema: null, table: null, lsn }] : known;
-      });
+      .flatMap(({ endLsn, changes, overflow }) =>
+        overflow ? [...changes, { schema: null, table: null, lsn: formatLsn(endLsn) }] : changes,
+      );
   }
 
   /** Compares what was touched since the verified LSN; with the verification before, that proves both sides equal. */
@@ -316,7 +323,7 @@ export class Readers {
     const isLocal = this.localWrites.size > 0;
     if (isLocal || result.verdict !== 'equal') await this.context.forget(FACTS[this.direction].verdict);
     if (isLocal) throw writtenLocally(subscriberOf(this.direction), this.localWrites.changes());
-    if (rewritten) throw rewrittenSince();
+    if (rewritten) throw this.overtaken ?? rewrittenSince();
     if (result.verdict === 'different')
       return { keys: result.keys, verifiedLsn: '', differences: result.differences.map(presented) };
     if (result.verdict !== 'equal' || result.verifiedLsn === null) {
@@ -350,12 +357,9 @@ export class Readers {
 
   private published(transaction: StreamedTransaction): void {
     this.touched.record(transaction);
-    const tables = transaction.changes.flatMap((change) =>
-      change.kind === 'truncate' ? change.relations : [change.relation],
-    );
-    if (tables.length === 0 && !transaction.overflow) return;
-    const distinct = [...new Map(tables.map((table) => [table.oid, table])).values()];
-    this.recent.push({ endLsn: transaction.endLsn, tables: distinct, overflow: transaction.overflow });
+    const changes = changesOf(transaction);
+    if (changes.length === 0 && !transaction.overflow) return;
+    this.recent.push({ endLsn: transaction.endLsn, changes, overflow: transaction.overflow });
     if (this.recent.length > REMEMBERED) this.recent.shift();
   }
 
@@ -364,12 +368,7 @@ export class Readers {
     const origin = transaction.origin?.name ?? null;
     // Tablesync workers have origins of their own, `pg_<subscription>_<table>`.
     if (origin === this.origin || origin?.startsWith(`${this.origin}_`)) return;
-    const lsn = formatLsn(transaction.endLsn);
-    const tables = new Map<number, ForeignChange>();
-    for (const change of transaction.changes) {
-      const relations = change.kind === 'truncate' ? change.relations : [change.relation];
-      for (const { oid, schema, name } of relations) tables.set(oid, { schema, table: name, lsn });
-    }
-    if (tables.size > 0 || transaction.overflow) this.localWrites.add(transaction.xid, [...tables.values()]);
+    const changes = changesOf(transaction);
+    if (changes.length > 0 || transaction.overflow) this.localWrites.add(transaction.xid, changes);
   }
 }
