@@ -98,6 +98,15 @@ describe('dry runs of every action on an upgrade', () => {
     expect(missing).toEqual([]);
   }
 
+  /** Publishing waits for whoever holds a table, so inside a fence it finds nothing to do. */
+  async function publishedAhead(inside: string, before?: string): Promise<void> {
+    const published = (await audit())
+      .filter(({ sql }) => sql.some((text) => /\b(create publication|alter publication \S+ add) /.test(text)))
+      .map(({ action }) => action);
+    expect(published).not.toContain(`upgrades.${inside}`);
+    if (before !== undefined) expect(published).toContain(`upgrades.${before}`);
+  }
+
   /** An action that does not fit is refused by the dry run with the words of the real one. */
   async function refusedAlike(...requests: [string, string, unknown?][]): Promise<void> {
     for (const [method, path, body] of requests) {
@@ -137,6 +146,7 @@ describe('dry runs of every action on an upgrade', () => {
     await really('approve', { gate: 'switchover' });
     await operationEnds(lockstep, (await upgradeIn(lockstep, NAME, ['switched'])).operationId);
     await wasRun(switchover);
+    await publishedAhead('way-back', 'pre-switchover');
     await refusedAlike(
       ['POST', '/abort'],
       ['POST', '/retry'],
@@ -153,6 +163,7 @@ describe('dry runs of every action on an upgrade', () => {
     await really('rollback');
     await operationEnds(lockstep, (await upgradeIn(lockstep, NAME, ['rolled-back'])).operationId);
     await wasRun(rollback);
+    await publishedAhead('rollback-turn');
 
     const retry = await dryRun('retry');
     // The copy was approved and made; nobody is asked for it again.

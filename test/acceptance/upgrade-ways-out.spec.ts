@@ -113,8 +113,25 @@ describe('ways out of an upgrade', () => {
     const verification = await lockstep.ok<{ method: string }>('GET', `/v1/verifications/${at.verification!.id}`);
     expect(verification.method).toBe('own-slot');
 
-    // An opening that fails is gone on with by retry.
+    // What holds a table on the target, as VACUUM does, is waited for before any writer is stopped.
+    const vacuum = await scene.target.open(DATABASE);
+    await vacuum.execute('begin; lock table app.account in share update exclusive mode');
     await lockstep.ok('POST', `${PATH}/approve`, { gate: 'switchover' });
+    await eventually(
+      () =>
+        scene.target.withSession(DATABASE, async (session) => {
+          const waiting = await session.rows(
+            `select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like 'create publication "lockstep\\_%'`,
+          );
+          expect(waiting).toHaveLength(1);
+          return true;
+        }),
+      { within: 60_000 },
+    );
+    expect((await view()).writeTo).toBe('source');
+    await vacuum.close();
+
+    // An opening that fails is gone on with by retry.
     const { operationId } = await upgradeIn(lockstep, NAME, ['switched']);
     await ended(operationId, 'failed');
     expect(await view()).toMatchObject({ phase: 'switched', writeTo: null });
@@ -279,7 +296,7 @@ describe('ways out of an upgrade', () => {
     );
     expect(plan.does).toContain('the only copy');
     expect(plan.steps.flatMap(({ sides }) => sides)).not.toContain('source');
-    expect(plan.steps.map(({ step }) => step)).toEqual(['catch-up', 'subscription', 'roles']);
+    expect(plan.steps.map(({ step }) => step)).toEqual(['catch-up', 'subscription', 'publication', 'roles']);
     const { operationId } = await act('abort', { leave: 'source' });
     const { result } = await ended(operationId, 'succeeded');
     expect(await view()).toMatchObject({ phase: 'aborted', writeTo: null, problem: null });

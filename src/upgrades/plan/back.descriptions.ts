@@ -10,7 +10,6 @@ import {
   dropMarkerStatements,
   dropSlotStatements,
   forwardLinkStatements,
-  publishStatements,
   readsOnly,
   slotStatements,
   unpublishStatements,
@@ -34,7 +33,7 @@ export const ROLLBACK_DESCRIPTIONS: Record<string, Describe> = {
           statements: [['target', createOnPublisher(names.backReaders)]],
         },
   'rollback-ahead': () => ({
-    does: 'Waits for transactions on the source that the slot of the forward link would wait for; sets the source’s sequences ahead, waits until the lag is small.',
+    does: 'Publishes on the source what the publication of the forward link lacks; waits for transactions there that the slot of the forward link would wait for; sets the source’s sequences ahead, waits until the lag is small.',
     sides: ['source'],
   }),
   'rollback-fence': async (known) => {
@@ -54,13 +53,9 @@ export const ROLLBACK_DESCRIPTIONS: Record<string, Describe> = {
         : 'Compares every key written on the target since it was verified.',
     ),
   'rollback-turn': (known) => ({
-    does: 'Stops the way back and waits until its worker is gone; creates publication and slot of the forward link.',
+    does: 'Stops the way back and waits until its worker is gone; creates the slot of the forward link.',
     sides: ['source'],
-    statements: [
-      disableStatements('source', known.names.backSubscription),
-      publishStatements(known, 'source', known.names.publication),
-      slotStatements('source', known.names.slot),
-    ],
+    statements: [disableStatements('source', known.names.backSubscription), slotStatements('source', known.names.slot)],
   }),
   'rollback-open': async (known) => {
     const bar = await known.lowered('source', known.facts.sourceFence, 'recorded');

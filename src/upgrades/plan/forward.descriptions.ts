@@ -11,7 +11,6 @@ import {
   publishStatements,
   readsOnly,
   slotStatements,
-  unpublishStatements,
   unsubscribeStatements,
 } from './described.js';
 
@@ -76,9 +75,10 @@ export const FORWARD_DESCRIPTIONS: Record<string, Describe> = {
         ? 'Proves both sides equal at an LSN, under writes; anything else stops the upgrade.'
         : 'Compares both sides at an LSN, under writes; a difference is reported and does not stop the upgrade.',
     ),
-  'pre-switchover': () => ({
-    does: 'Carries the roles once more, as they are now on the source (CREATE ROLE, ALTER ROLE, GRANT), barred; refuses settings on the target that would keep writers from writing. Looks whether the target followed what changed in the source’s schema since it was copied, and copies new partitions (ALTER SUBSCRIPTION … REFRESH PUBLICATION); verifies again what the last verification does not cover; waits for transactions on the target that the slot of the way back would wait for; sets the target’s sequences ahead, waits until the lag is small.',
+  'pre-switchover': (known) => ({
+    does: 'Carries the roles once more, as they are now on the source (CREATE ROLE, ALTER ROLE, GRANT), barred; refuses settings on the target that would keep writers from writing. Looks whether the target followed what changed in the source’s schema since it was copied, and copies new partitions (ALTER SUBSCRIPTION … REFRESH PUBLICATION); creates the publication of the way back, where an earlier attempt has not, and with it waits for VACUUM, ANALYZE and DDL on the target’s tables; verifies again what the last verification does not cover; waits for transactions on the target that the slot of the way back would wait for; sets the target’s sequences ahead, waits until the lag is small.',
     sides: ['target'],
+    statements: [publishStatements(known, 'target', known.names.backPublication)],
   }),
   fence: async (known) => {
     const bar = await known.raised('source', known.facts.sourceFence);
@@ -92,13 +92,9 @@ export const FORWARD_DESCRIPTIONS: Record<string, Describe> = {
   sequences: () => ({ does: 'Sets every sequence that moved since, exactly.', sides: ['target'] }),
   'final-check': () => readsOnly('Compares every key touched since the verified LSN, the sequences and the schema.'),
   'way-back': (known) => ({
-    does: 'Stops the forward subscription; creates publication and slot of the way back before anything is written on the target.',
+    does: 'Stops the forward subscription; creates the slot of the way back before anything is written on the target.',
     sides: ['target'],
-    statements: [
-      disableStatements('target', known.names.subscription),
-      publishStatements(known, 'target', known.names.backPublication),
-      slotStatements('target', known.names.backSlot),
-    ],
+    statements: [disableStatements('target', known.names.subscription), slotStatements('target', known.names.backSlot)],
   }),
   'open-target': async (known) => {
     const bar = await known.lowered('target', known.facts.targetBar, 'open');
@@ -117,11 +113,10 @@ export const FORWARD_DESCRIPTIONS: Record<string, Describe> = {
 };
 
 export const retireForward: Describe = (known) => ({
-  does: 'Removes the change streams of the verification, then the forward subscription, its slot and publication.',
+  does: 'Removes the change streams of the verification, then the forward subscription and its slot. Its publication stays for a rollback.',
   sides: ['source', 'target'],
   statements: [
     unsubscribeStatements('target', known.names.subscription),
     dropSlotStatements('source', known.names.slot),
-    unpublishStatements(known, 'source', known.names.publication),
   ],
 });

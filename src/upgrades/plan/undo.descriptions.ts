@@ -23,11 +23,10 @@ export const UNDO_DESCRIPTIONS: Record<string, Describe> = {
     statements: [unsubscribeStatements('source', names.backSubscription)],
   }),
   'way-back': (known) => ({
-    does: 'Drops slot and publication of the way back, and lets the forward subscription apply again.',
+    does: 'Drops the slot of the way back, and lets the forward subscription apply again.',
     sides: ['target'],
     statements: [
       dropSlotStatements('target', known.names.backSlot),
-      unpublishStatements(known, 'target', known.names.backPublication),
       ['target', enableSubscription(known.names.subscription)],
     ],
   }),
@@ -50,9 +49,12 @@ export const UNDO_DESCRIPTIONS: Record<string, Describe> = {
     statements: [dropSlotStatements('source', names.slot)],
   }),
   publication: (known) => ({
-    does: 'Empties the publication, then drops it.',
-    sides: ['source'],
-    statements: [unpublishStatements(known, 'source', known.names.publication)],
+    does: 'Empties the publication, then drops it; on the target that of the way back, where a switchover was begun.',
+    sides: ['target', 'source'],
+    statements: [
+      unpublishStatements(known, 'target', known.names.backPublication),
+      unpublishStatements(known, 'source', known.names.publication),
+    ],
   }),
   'marker-table': (known) => ({
     does: 'Drops the marker table on both sides, and the schema lockstep where it is empty then.',

@@ -7,7 +7,7 @@ import type { Direction } from '../workflow/direction.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { refuseForeignChanges, refuseUndrained } from './drain.step.js';
 import { whoWrites } from './fence.step.js';
-import { publish, unpublish } from './publication.step.js';
+import { publish } from './publication.step.js';
 import {
   disableAndWait,
   enableAgain,
@@ -32,6 +32,7 @@ export const wayBackStep: UpgradeStep = {
     await disableAndWait(context, 'target', context.names.subscription);
     await refuseUndrained(context, 'forward', context.facts.switchover!);
     await nothingAfterTheFence(context);
+    // It is there since before the fence; only a table made anew since then is published here.
     const tables = await publish(context, 'target', context.names.backPublication);
     const slot = await ensureSlot(context, 'target', context.names.backSlot, IDLE_SLOT_DEADLINE_MS);
     return { publication: context.names.backPublication, tables, ...slot };
@@ -39,9 +40,8 @@ export const wayBackStep: UpgradeStep = {
 
   async undo(context) {
     const slot = await removeSlot(context, 'target', context.names.backSlot);
-    const publication = await unpublish(context, 'target', context.names.backPublication);
     const forward = await enableAgain(context, 'target', context.names.subscription);
-    return slot ?? publication ?? forward;
+    return slot ?? forward;
   },
 };
 
@@ -156,7 +156,10 @@ export const reverseSubscriptionStep: UpgradeStep = {
   },
 };
 
-/** The forward link has done its work: subscription and slots go, so that nothing keeps WAL on the source. */
+/**
+ * The forward link has done its work: subscription and slots go, so that nothing keeps WAL on the source. Its publication
+ * stays for a rollback, whose pause would else wait for the locks on the tables.
+ */
 export const retireForwardStep: UpgradeStep = {
   name: 'retire-forward',
   phase: 'switched',
@@ -165,7 +168,6 @@ export const retireForwardStep: UpgradeStep = {
     await context.dropReaders('forward');
     await removeSubscription(context, 'target', context.names.subscription);
     await removeSlot(context, 'source', context.names.slot);
-    await unpublish(context, 'source', context.names.publication);
-    return { dropped: [context.names.subscription, context.names.slot, context.names.publication] };
+    return { dropped: [context.names.subscription, context.names.slot] };
   },
 };

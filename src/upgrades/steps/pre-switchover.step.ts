@@ -5,6 +5,7 @@ import { pollUntil } from '../workflow/poll.js';
 import type { Readers } from '../workflow/readers.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 import { slotLag } from './initial-copy.step.js';
+import { publishAhead } from './publication.step.js';
 import { followReadOnly, refuseReadOnly } from './read-only.js';
 import { followRolesOfSource } from './roles.step.js';
 import { followSchema } from './schema-drift.js';
@@ -25,6 +26,7 @@ export const preSwitchoverStep: UpgradeStep = {
     await followReadOnly(context, roles.ours);
     await refuseReadOnly(context, roles.writers);
     const followed = await followSchema(context);
+    await publishAhead(context, 'target', context.names.backPublication);
     const readers = await verifiedReaders(context);
     refuseUnsettled(readers);
     await slotIsPossible(context, {
@@ -52,10 +54,12 @@ export const preSwitchoverStep: UpgradeStep = {
 
 /** The forward readers, with a verification to build on: where the last one does not carry any more, after another. */
 export async function verifiedReaders(context: StepContext): Promise<Readers> {
-  const readers = await context.readers('forward');
+  let readers = await context.readers('forward');
   if (readers.failed) throw readers.failed;
   await readers.catchUp(context.request.deadlines.drainMs);
   await readers.forgetIfRewritten();
+  // They may be of a timeline that was left; others are opened then.
+  if (readers.failed) readers = await context.readers('forward');
   if (readers.needsVerification) {
     await context.progress('verifying once more: the last verification does not carry any more');
     await readers.verify(context);

@@ -11,6 +11,8 @@ import { LOCKSTEP_SCHEMA } from '../object-names.js';
 import { STAYS } from '../workflow/left-behind.js';
 import type { Side, StepContext, UpgradeStep } from '../workflow/step.js';
 
+const LOCK_NOT_AVAILABLE = '55P03';
+
 /** The marker table on both sides, the subscriber's first: written only once the subscription carries it. */
 export const markerTableStep: UpgradeStep = {
   name: 'marker-table',
@@ -48,7 +50,9 @@ export const publicationStep: UpgradeStep = {
   },
 
   async undo(context) {
-    return await unpublish(context, 'source', context.names.publication);
+    // Made before the fence, by a step that is done anew with each attempt.
+    const back = context.isLeft('target') ? null : await unpublish(context, 'target', context.names.backPublication);
+    return (await unpublish(context, 'source', context.names.publication)) ?? back;
   },
 };
 
@@ -74,6 +78,22 @@ export async function publish(context: StepContext, side: Side, publication: str
     throw new Problem('CONFLICT', `publication ${publication} holds ${published} tables instead of ${tables.length}`);
   }
   return tables.length;
+}
+
+/**
+ * The same ahead of a fence, inside which it then finds nothing to do: it waits for whoever holds one of the tables, as
+ * VACUUM, ANALYZE and CREATE INDEX CONCURRENTLY do, for hours sometimes.
+ */
+export async function publishAhead(context: StepContext, side: Side, publication: string): Promise<void> {
+  try {
+    await publish(context, side, publication);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.options.sqlstate !== LOCK_NOT_AVAILABLE) throw error;
+    throw new Problem(error.code, `publication ${publication} cannot be made on the ${side} yet: ${error.detail}`, {
+      ...error.options,
+      hint: `No writer was stopped. VACUUM, ANALYZE, CREATE INDEX CONCURRENTLY or DDL holds a table on the ${side}: let it end, or cancel it, then try again.`,
+    });
+  }
 }
 
 /** Every carried table and the marker. */

@@ -14,7 +14,7 @@ import { planFor, refuseIdle, whoWrites } from './fence.step.js';
 import { refuseDifferences, sequenceProblem } from './final-check.step.js';
 import { isLate, retireForwardStep } from './open-target.step.js';
 import { lagIsLittle, refuseUnsettled } from './pre-switchover.step.js';
-import { publish, unpublish } from './publication.step.js';
+import { publish, publishAhead, unpublish } from './publication.step.js';
 import { tellAbsent } from './roles.step.js';
 import { broughtBack, refuseUnequal } from './sequence-readiness.js';
 import { slotIsPossible } from './slot-readiness.js';
@@ -95,6 +95,7 @@ const aheadStep: UpgradeStep = {
   async run(context) {
     const writers = await findWriterRoles(await context.act('target'), await whoWrites(context, 'target'));
     await tellAbsent(context, 'target', writers);
+    await publishAhead(context, 'source', context.names.publication);
     await slotIsPossible(context, {
       side: 'source',
       slot: context.names.slot,
@@ -229,6 +230,7 @@ export const turnStep: UpgradeStep = {
     if (isReadBack(context)) {
       await refuseForeignChanges(context, 'back', context.facts.rollback!, await flushedNow(target));
     }
+    // It is there since before the fence; only a table made anew since then is published here.
     await publish(context, 'source', context.names.publication);
     const slot = await ensureSlot(context, 'source', context.names.slot, IDLE_SLOT_DEADLINE_MS);
     return { ...slot };
@@ -236,7 +238,6 @@ export const turnStep: UpgradeStep = {
 
   async undo(context) {
     const slot = await removeSlot(context, 'source', context.names.slot);
-    await unpublish(context, 'source', context.names.publication);
     await ensureSubscription(context, 'source', {
       name: context.names.backSubscription,
       publication: context.names.backPublication,
