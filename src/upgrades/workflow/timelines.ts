@@ -3,7 +3,7 @@ import { TIMELINE } from '../../postgres/catalog/upgrade.sql.js';
 import type { Session } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import type { UpgradeFacts } from '../facts.js';
-import { type Direction, FACTS, type Side } from './direction.js';
+import { type Direction, FACTS, FENCE, type Side } from './direction.js';
 import type { StepContext } from './step.js';
 
 /** Of a step's context, what is needed here. */
@@ -43,6 +43,8 @@ export async function leaveOtherTimeline(context: StepContext, direction: Direct
   const facts = FACTS[direction];
   await context.event('verification-lost', { reason: OTHER_TIMELINE });
   await context.forget(facts.verifiedLsn, facts.verdict);
+  // Slots made now have seen nothing of what passed since the fence, and would show that nothing did.
+  if (context.facts[FENCE[direction]] !== undefined) throw onlyVerifiedAnew();
   await dropLinkObjects(ends);
   // Last: after a crash in between it is begun anew.
   await context.forget(facts.timelines);
