@@ -2,14 +2,18 @@ import { dropLinkObjects, type LinkEnds } from '../../verification/link/link-obj
 import { TIMELINE } from '../../postgres/catalog/upgrade.sql.js';
 import type { Session } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
-import type { UpgradeFacts } from '../facts.js';
+import type { PassingFact, UpgradeFacts } from '../facts.js';
 import { type Direction, FACTS, FENCE, type Side } from './direction.js';
-import type { StepContext } from './step.js';
 
 /** Of a step's context, what is needed here. */
 interface Upgrade {
   readonly facts: UpgradeFacts;
   act(side: Side): Promise<Session>;
+}
+
+interface Recorded extends Upgrade {
+  forget(...facts: PassingFact[]): Promise<void>;
+  event(type: string, data: Record<string, unknown>): Promise<void>;
 }
 
 const OTHER_TIMELINE =
@@ -38,7 +42,7 @@ export function onlyVerifiedAnew(): Problem {
 }
 
 /** Forgets a verification of another timeline, with slots and publications of the streams; others are made then. */
-export async function leaveOtherTimeline(context: StepContext, direction: Direction, ends: LinkEnds): Promise<void> {
+export async function leaveOtherTimeline(context: Recorded, direction: Direction, ends: LinkEnds): Promise<void> {
   if (!(await onOtherTimeline(context, direction))) return;
   const facts = FACTS[direction];
   await context.event('verification-lost', { reason: OTHER_TIMELINE });
