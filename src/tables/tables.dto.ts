@@ -185,7 +185,7 @@ class IdentityWarningDto implements IdentityWarning {
   @ApiProperty({ enum: RULES, example: 'identity-usable', description: 'The rule of docs/options.md it is about.' })
   rule: RuleName;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'What fails from then on, which publications send it, and what to do instead.' })
   detail: string;
 }
 
