@@ -42,20 +42,44 @@ export function plan(place: Place, statements: readonly Statement[]): PlannedSta
   }));
 }
 
-/** Runs statements composed from a caller's input: what the server says is wrong with them is the caller's mistake. */
+/**
+ * Runs statements composed from a caller's input: what the server says is wrong with them is the caller's mistake. Of
+ * several that cannot run in one transaction the problem says, as `done`, which had taken effect before.
+ */
 export async function carryOut<Row>(
   session: Session,
   statements: readonly Statement[],
   { inTransaction = false }: { inTransaction?: boolean } = {},
 ): Promise<Row[]> {
+  const done: Statement[] = [];
   try {
-    return await (inTransaction ? runOneByOne<Row>(session, statements) : runStatements<Row>(session, statements));
+    return await (inTransaction
+      ? runOneByOne<Row>(session, statements)
+      : runStatements<Row>(session, statements, done));
   } catch (error) {
     // In a transaction that was refused nothing more can be asked: whoever opened it does so afterwards.
     throw inTransaction
       ? asCallersMistake(error)
-      : await explainPrivilege(session, asCallersMistake(error), statements);
+      : saying(done, await explainPrivilege(session, asCallersMistake(error), statements));
   }
+}
+
+/** What was not done can be asked for again with the same request, which leaves out what holds already. */
+function saying(done: readonly Statement[], error: unknown): unknown {
+  if (done.length === 0 || !(error instanceof Problem)) return error;
+  const { hint, extra } = error.options;
+  const stays = 'What is listed as done stays; the same request does the rest once the cause is mended.';
+  return new Problem(error.code, `${error.detail}; ${done.length} statement(s) before it took effect`, {
+    ...error.options,
+    hint: hint === undefined ? stays : `${hint} ${stays}`,
+    extra: { ...extra, done: done.map(({ redactedSql }) => redactedSql) },
+    cause: error,
+  });
+}
+
+/** Whether something had taken effect before it failed. */
+export function isDoneInPart(error: unknown): boolean {
+  return error instanceof Problem && Array.isArray(error.options.extra?.done);
 }
 
 /** SQLSTATE classes for text or values the server does not accept: syntax and names, data, unsupported features. */

@@ -104,7 +104,8 @@ export class LinkLooks {
       definitions: await readTablesFingerprint(session, there.names),
       rules: await readRulesFingerprint(session, there.names),
     }));
-    const basis = [COMPARISON, publisher, view.oid, view.publications, view.enabled, view.options.binary, subscribed];
+    const { oid, publications, enabled, options, twoPhaseState } = view;
+    const basis = [COMPARISON, publisher, oid, publications, enabled, options.binary, twoPhaseState, subscribed];
     const text = JSON.stringify([...basis, there.sent, there.definitions, there.rules, here]);
     return {
       publisher: there.definitions,
@@ -152,6 +153,7 @@ export class LinkLooks {
     ]);
     return {
       ...{ subscription: view.name, binary: view.options.binary === true, enabled: view.enabled },
+      twoPhase: view.twoPhaseState === 'enabled',
       ...{ sent, onPublisher: tables, onSubscriber, known, subscribed: view.tables.map(nameOf) },
       versions: { publisher: versionNum, subscriber: look.versionNum },
     };

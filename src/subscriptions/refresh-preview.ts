@@ -62,8 +62,10 @@ export function previewWarnings({ absent }: RefreshPreview, { missing }: Publica
 export function refuseAbsentTable(error: unknown): never {
   if (!(error instanceof Problem) || error.options.sqlstate !== '42P01') throw error;
   const { instead } = COMBINATION_RULES['tables-exist'];
+  const { hint, extra } = error.options;
   throw new Problem('PREREQUISITE_FAILED', `a published table is not on the subscriber: ${error.detail}`, {
-    ...{ hint: instead, sqlstate: '42P01', extra: { rule: 'tables-exist' }, cause: error },
+    hint: hint === undefined ? instead : `${instead} ${hint}`,
+    ...{ sqlstate: '42P01', extra: { ...extra, rule: 'tables-exist' }, cause: error },
   });
 }
 

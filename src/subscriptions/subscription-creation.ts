@@ -7,7 +7,8 @@ import { readSubscriptions } from '../postgres/catalog/subscriptions.js';
 import { ANSWER_GRACE_MS } from '../postgres/connection.js';
 import { parseConninfo } from '../postgres/ddl/conninfo.js';
 import { createReplicationSlot } from '../postgres/ddl/replication-slot.ddl.js';
-import type { SubscriptionOptions } from '../postgres/ddl/subscription-options.js';
+import { refusal } from '../postgres/ddl/options/combination-rules.js';
+import { checkCreateOptions, type SubscriptionOptions } from '../postgres/ddl/subscription-options.js';
 import { createSubscription } from '../postgres/ddl/subscription.ddl.js';
 import type { Statement } from '../postgres/ddl/statement.js';
 import { type Session, withSession } from '../postgres/session.js';
@@ -21,6 +22,7 @@ import { explainCreationTimeout } from './creation-timeout.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
 import { refuseAbsentTable } from './refresh-preview.js';
+import { lookAtSlot, requireFit } from './slot-to-read.js';
 import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
 
 export interface CreateSubscriptionRequest {
@@ -84,6 +86,8 @@ export class SubscriptionCreation {
     if ((publisher === undefined) === (connection === undefined)) {
       throw inputError('/publisher', 'give either publisher or connection');
     }
+    // What the version does not take is refused before any connection is made.
+    checkCreateOptions(request.options ?? {}, (await this.servers.facts(server)).versionNum);
     return publisher === undefined
       ? this.createUnmanaged(server, database, request, connection!, options)
       : this.createManaged(server, database, request, publisher, options);
@@ -103,6 +107,8 @@ export class SubscriptionCreation {
     const known = await this.ends.publisherBy(connection);
     // As last seen: a publisher that is away, or that only the subscriber reaches, is no reason not to ask the latter.
     const publisherVersion = known === null ? null : (await this.servers.facts(known.server)).versionNum;
+    if (request.options?.createSlot === false) await this.requireSlot(request, known);
+    else if (known !== null) await this.refuseOwnCluster(server, known.server);
     const create = (fate: SlotFate = { made: false }) => {
       const asked = { ...request, connection, publisherVersion };
       // Where the subscriber fails it does not say whether it had made the slot.
@@ -136,6 +142,7 @@ export class SubscriptionCreation {
     const connection = publisherConninfo(await this.servers.advertisedTarget(publisher.server, publisher.database));
     const given = request.options ?? {};
     if (given.createSlot === false || given.slotName === null) {
+      await this.requireSlot(request, publisher);
       return this.runCreate(server, database, { ...request, connection, publisherVersion, offer }, { dryRun });
     }
     const slotName = requireSlotName(request);
@@ -157,6 +164,22 @@ export class SubscriptionCreation {
       await failpoint('subscription.create.slot');
       const change = await this.runCreate(server, database, withoutSlot);
       return { ...change, statements: [...created.statements, ...change.statements] };
+    });
+  }
+
+  /** One that is to be read from and exists already; where it cannot be looked at, or is not read from yet, it is let. */
+  private async requireSlot({ name, options }: CreateSubscriptionRequest, publisher: Place | null): Promise<void> {
+    if (publisher === null || options?.enabled === false || options?.slotName === null) return;
+    const slot = options?.slotName ?? name;
+    requireFit(await lookAtSlot(this.servers, publisher, slot), slot, publisher);
+  }
+
+  private async refuseOwnCluster(server: string, publisher: string): Promise<void> {
+    const [ours, theirs] = await Promise.all([server, publisher].map((each) => this.servers.facts(each)));
+    if (ours!.systemIdentifier !== theirs!.systemIdentifier) return;
+    const detail = `${publisher} is of the same cluster as ${server}: the slot would wait for the creation, which waits for the slot`;
+    throw refusal('slot-of-same-cluster', 'CONFLICT', detail, [{ pointer: '#/connection', detail }], {
+      extra: { publisher },
     });
   }
 

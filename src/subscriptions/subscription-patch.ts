@@ -1,6 +1,7 @@
 import { registerSecret } from '../observability/redact.js';
 import type { Subscription } from '../postgres/catalog/subscriptions.js';
 import { parseConninfo } from '../postgres/ddl/conninfo.js';
+import { refusal } from '../postgres/ddl/options/combination-rules.js';
 import type { Statement } from '../postgres/ddl/statement.js';
 import {
   SUBSCRIPTION_OPTION_RULES,
@@ -76,9 +77,17 @@ function publicationStatements(current: Subscription, patch: SubscriptionPatch, 
   if (publicationsAfter(current, patch) === null) return [];
   // Only an enabled subscription can ask the publisher for its tables; a disabled one is refreshed once enabled.
   const refresh = { refresh: current.enabled, ...(copyData === undefined ? {} : { copyData }) };
+  if (current.enabled) requireCopyAllowed(current, copyData);
   if (publications !== undefined) return setSubscriptionPublications(current.name, publications, refresh);
   const change = { current: current.publications, added, removed };
   return changeSubscriptionPublications(current.name, change, refresh, versionNum);
+}
+
+/** The server refuses it for the request alone, whether there is anything to copy or not. */
+export function requireCopyAllowed({ twoPhaseState }: Subscription, copyData = true): void {
+  if (!copyData || twoPhaseState !== 'enabled') return;
+  const detail = 'two_phase is enabled: tables cannot be taken up with a copy';
+  throw refusal('no-copy-with-two-phase', 'WRONG_STATE', detail, [{ pointer: '#/copyData', detail }]);
 }
 
 function refuseContradictions({ publications, addPublications, removePublications }: SubscriptionPatch): void {
@@ -108,14 +117,10 @@ function requireStateFor(current: Subscription, options: SubscriptionOptions): v
   );
   if (needing.length === 0 || (!current.enabled && current.workers.length === 0)) return;
   const why = current.enabled ? 'it is enabled' : 'its worker has not ended yet';
-  throw new Problem(
-    'WRONG_STATE',
-    `${needing.join(', ')} can be changed only while the subscription is disabled: ${why}`,
-    {
-      hint: current.enabled ? 'Disable it, change it, enable it again.' : 'Try again in a moment.',
-      retryable: !current.enabled,
-    },
-  );
+  const detail = `${needing.join(', ')} can be changed only while the subscription is disabled: ${why}`;
+  const errors = needing.map((option) => ({ pointer: `#/options/${option}`, detail: why }));
+  const retry = current.enabled ? {} : { hint: 'Try again in a moment.', retryable: true };
+  throw refusal('changed-while-disabled', 'WRONG_STATE', detail, errors, retry);
 }
 
 function sameSet(one: string[], other: string[]): boolean {

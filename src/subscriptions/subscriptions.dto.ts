@@ -130,6 +130,15 @@ export class PatchSubscriptionDto {
   @ValidateNested()
   @Type(() => SubscriptionOptionsDto)
   options?: SubscriptionOptionsDto;
+
+  @ApiPropertyOptional({
+    default: false,
+    description:
+      'Take a slot of which it is not known that it goes on where applying ended: the tables then have `needsVerification`.',
+  })
+  @ValidateIf(present)
+  @IsBoolean()
+  force?: boolean;
 }
 
 export class RefreshSubscriptionDto {

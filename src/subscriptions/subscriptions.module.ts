@@ -7,6 +7,8 @@ import { LeftSlotRepository } from './left-slots/left-slot.repository.js';
 import { LeftSlots } from './left-slots/left-slots.service.js';
 import { OrphanedSlotsController } from './left-slots/orphaned-slots.controller.js';
 import { SubscriptionSlotOwners } from './subscription-slot-owners.js';
+import { SlotChanges } from './slot-changes.js';
+import { SubscriptionAlteration } from './subscription-alteration.js';
 import { SubscriptionCreation } from './subscription-creation.js';
 import { SubscriptionsController } from './subscriptions.controller.js';
 import { SubscriptionsService } from './subscriptions.service.js';
@@ -19,7 +21,8 @@ import { TablesNeedingVerification } from './tables-needing-verification.reposit
   imports: [ServersModule, ReplicationSlotsModule, LsnClockModule],
   controllers: [SubscriptionsController, StuckController, OrphanedSlotsController],
   providers: [
-    ...[SubscriptionsService, SubscriptionCreation, PublisherEnds, SubscriptionSlotOwners],
+    ...[SubscriptionsService, SubscriptionCreation, SubscriptionAlteration, SlotChanges],
+    ...[PublisherEnds, SubscriptionSlotOwners],
     ...[LeftSlots, LeftSlotRepository],
     ...[DiagnosisService, SkipService, TablesNeedingVerification],
   ],

@@ -1,38 +1,20 @@
 import { Injectable } from '@nestjs/common';
-import { setTimeout as delay } from 'node:timers/promises';
 import { carryOut, type Change, type ChangeOptions, type Place, plan } from '../changes/change.js';
 import { failpoint } from '../engine/failpoints.js';
-import {
-  readSubscriptionConnections,
-  readSubscriptions,
-  type Subscription,
-} from '../postgres/catalog/subscriptions.js';
+import { readSubscriptions } from '../postgres/catalog/subscriptions.js';
 import { readSynchronizationSlots } from '../postgres/catalog/subscription-slots.js';
-import { ANSWER_GRACE_MS } from '../postgres/connection.js';
 import type { Statement } from '../postgres/ddl/statement.js';
-import { disableSubscription, enableSubscription, refreshSubscription } from '../postgres/ddl/subscription.ddl.js';
 import { type Session, withSession } from '../postgres/session.js';
-import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
-import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
 import {
   type CreateSubscriptionOptions,
   type CreateSubscriptionRequest,
   SubscriptionCreation,
 } from './subscription-creation.js';
-import { readPublicationTables } from '../postgres/catalog/publication-tables.js';
-import { readTableNames } from '../postgres/catalog/subscriber-rows.js';
 import { LeftSlots } from './left-slots/left-slots.service.js';
-import {
-  type Preview,
-  previewed,
-  previewRefresh,
-  previewWarnings,
-  refuseAbsentTable,
-  type RefreshPreview,
-  unknownPreview,
-} from './refresh-preview.js';
+import type { RefreshPreview } from './refresh-preview.js';
+import { type Alteration, type PatchRequest, SubscriptionAlteration } from './subscription-alteration.js';
 import {
   type DroppedSubscription,
   dropStatements,
@@ -40,17 +22,14 @@ import {
   explainDropFailure,
   isDroppedUnheard,
   isFromPublisher,
+  leavingSlot,
   type SlotLeft,
   slotLeftBy,
 } from './subscription-drop.js';
-import { patchStatements, publicationsAfter, type SubscriptionPatch } from './subscription-patch.js';
-import { ignoredOptions, type SubscriptionWarning, together } from './subscription-warnings.js';
+import { requireSubscription, requireUnchanged, sessionLimits, unknownSubscription } from './subscription-session.js';
+import { type SubscriptionWarning, together } from './subscription-warnings.js';
 import type { SubscriptionView } from './subscription-view.js';
 import { TablesNeedingVerification } from './tables-needing-verification.repository.js';
-
-/** Refresh and drop talk to the publisher; a slow one must not be cut off at the pace of a catalog query. */
-const PUBLISHER_TIMEOUT_MS = 60_000;
-const WORKER_EXIT_MS = 10_000;
 
 /** A change, what should be known of it, and, where tables are taken up, which; the latter in dry runs only. */
 export interface SubscriptionChange<T> extends Change<T> {
@@ -69,6 +48,7 @@ export class SubscriptionsService {
     private readonly ends: PublisherEnds,
     private readonly needs: TablesNeedingVerification,
     private readonly left: LeftSlots,
+    private readonly alteration: SubscriptionAlteration,
   ) {}
 
   async list(server: string, database: string): Promise<SubscriptionView[]> {
@@ -93,86 +73,37 @@ export class SubscriptionsService {
     return { statements, warnings, result: withWarnings(await this.get(server, database, result.name), warnings) };
   }
 
+  /** Rejects with CONFLICT for a slot that does not go on where applying ended, unless forced. */
   async patch(
     server: string,
     database: string,
     name: string,
-    { publisher, ...rest }: SubscriptionPatch & { publisher?: Place },
+    patch: PatchRequest,
     options: ChangeOptions = {},
   ): Promise<SubscriptionChange<SubscriptionView>> {
-    if (publisher !== undefined && rest.connection !== undefined) {
-      throw new Problem('INVALID_INPUT', 'give either publisher or connection', {
-        errors: [{ pointer: '#/publisher', detail: 'excludes connection' }],
-      });
-    }
-    const patch = publisher === undefined ? rest : { ...rest, connection: await this.connectionTo(publisher) };
-    const place = publisher ?? (await this.publisherOf(server, database, name, rest.connection));
-    const publisherVersion = place === null ? null : (await this.servers.facts(place.server)).versionNum;
-    let preview: Preview | null = null;
-    const compose = async (session: Session, current: Subscription) => {
-      const statements = patchStatements(current, patch, session.versionNum, publisherVersion);
-      const publications = publicationsAfter(current, patch);
-      if (options.dryRun && current.enabled && publications !== null) {
-        preview = await this.preview(session, current, publications, place);
-      }
-      return statements;
-    };
-    const change = await this.change(server, database, name, compose, options, patch.name);
-    const warnings = ignoredOptions(patch.options ?? {}, publisherVersion);
-    if (change.result !== null) return { ...change, warnings, result: withWarnings(change.result, warnings) };
-    return { ...change, ...previewed(preview, warnings) };
+    const altered = await this.alteration.patch({ server, database }, name, patch, options);
+    return this.withResult(server, database, patch.name ?? name, altered, options);
   }
 
-  enable(server: string, database: string, name: string, options: ChangeOptions = {}) {
-    const compose = (_session: Session, { settings }: Subscription) => {
-      if (settings.slotName !== null) return enableSubscription(name);
-      throw new Problem('WRONG_STATE', 'a subscription without a slot cannot be enabled', {
-        hint: 'Set options.slotName to a slot of the publisher first.',
-      });
-    };
-    return this.change(server, database, name, compose, options);
+  async enable(server: string, database: string, name: string, options: ChangeOptions = {}) {
+    const altered = await this.alteration.enable({ server, database }, name, options);
+    return this.withResult(server, database, name, altered, options);
   }
 
   /** Also waits, up to 10 s, until its workers have ended; `workers` of the result tells whether they have. */
-  async disable(
-    server: string,
-    database: string,
-    name: string,
-    options: ChangeOptions = {},
-  ): Promise<Change<SubscriptionView>> {
-    const change = await this.change(server, database, name, () => disableSubscription(name), options);
-    if (change.result === null) return change;
-    await this.servers.withSession(server, database, (session) => workersGone(session, name));
-    return { ...change, result: await this.get(server, database, name) };
+  async disable(server: string, database: string, name: string, options: ChangeOptions = {}) {
+    const altered = await this.alteration.disable({ server, database }, name, options);
+    return this.withResult(server, database, name, altered, options);
   }
 
-  refresh(
+  async refresh(
     server: string,
     database: string,
     name: string,
-    { copyData, ...options }: ChangeOptions & { copyData?: boolean } = {},
+    options: ChangeOptions & { copyData?: boolean } = {},
   ): Promise<SubscriptionChange<SubscriptionView>> {
-    return this.refreshWith(server, database, name, copyData === undefined ? {} : { copyData }, options);
-  }
-
-  private async refreshWith(
-    server: string,
-    database: string,
-    name: string,
-    settings: { copyData?: boolean },
-    options: ChangeOptions,
-  ): Promise<SubscriptionChange<SubscriptionView>> {
-    const place = options.dryRun ? await this.publisherOf(server, database, name) : null;
-    let preview: Preview | null = null;
-    const compose = async (session: Session, current: Subscription) => {
-      if (!current.enabled) {
-        throw new Problem('WRONG_STATE', 'only an enabled subscription can be refreshed', { hint: 'Enable it first.' });
-      }
-      if (options.dryRun) preview = await this.preview(session, current, current.publications, place);
-      return refreshSubscription(name, settings);
-    };
-    const change = await this.change(server, database, name, compose, options);
-    return { ...change, ...previewed(preview, []) };
+    const altered = await this.alteration.refresh({ server, database }, name, options);
+    return this.withResult(server, database, name, altered, options);
   }
 
   /** `slot`: `drop` has the server drop the slot on the publisher; `keep` needs no publisher and leaves it there. */
@@ -270,55 +201,8 @@ export class SubscriptionsService {
     return same.settings.slotName === slotName ? 'as-before' : 'unknown';
   }
 
-  private recordLeft(
-    server: string,
-    database: string,
-    { name, oid }: SubscriptionView,
-    { name: slot, publisher, host, port, database: publisherDatabase }: SlotLeft,
-  ): Promise<string> {
-    return this.left.record({
-      ...{ slot, publisherServer: publisher?.server ?? null, publisherDatabase: publisherDatabase ?? '' },
-      ...{ host: host ?? '', port: port ?? '' },
-      ...{ subscriberServer: server, subscriberDatabase: database, subscription: name, subscriptionOid: oid },
-    });
-  }
-
-  /** The registered server a connection string leads to, that of the subscription if none is given; null: none. */
-  private async publisherOf(
-    server: string,
-    database: string,
-    name: string,
-    connection?: string,
-  ): Promise<Place | null> {
-    const conninfo =
-      connection ??
-      (await this.servers.withSession(server, database, (session) => readSubscriptionConnections(session, name)))?.get(
-        name,
-      );
-    return conninfo === undefined ? null : this.ends.publisherBy(conninfo);
-  }
-
-  private async preview(
-    session: Session,
-    { tables }: Subscription,
-    publications: string[],
-    publisher: Place | null,
-  ): Promise<Preview> {
-    const unknown = (reason: string) => ({ tables: unknownPreview(reason), warnings: [] });
-    if (publisher === null) {
-      return unknown('the publisher is not a registered server, or the login may not read which it is');
-    }
-    const existing = await readTableNames(session);
-    try {
-      const published = await this.servers.withSession(publisher.server, publisher.database, (there) =>
-        readPublicationTables(there, publications, session.versionNum),
-      );
-      const preview = previewRefresh(published.tables, tables, existing);
-      return { tables: preview, warnings: previewWarnings(preview, published) };
-    } catch (error) {
-      if (!(error instanceof Problem) || error.code === 'INTERNAL') throw error;
-      return unknown(`the publisher ${publisher.server} did not answer: ${error.detail}`);
-    }
+  private recordLeft(server: string, database: string, view: SubscriptionView, slot: SlotLeft): Promise<string> {
+    return this.left.record(leavingSlot({ server, database }, view, slot));
   }
 
   private async withNeeds(server: string, database: string, views: SubscriptionView[]): Promise<SubscriptionView[]> {
@@ -339,56 +223,18 @@ export class SubscriptionsService {
     }));
   }
 
-  private async connectionTo({ server, database }: { server: string; database: string }): Promise<string> {
-    return publisherConninfo(await this.servers.advertisedTarget(server, database));
-  }
-
-  private async change(
+  private async withResult(
     server: string,
     database: string,
     name: string,
-    compose: (session: Session, current: Subscription) => Statement[] | Promise<Statement[]>,
+    altered: Alteration,
     { dryRun = false }: ChangeOptions,
-    newName = name,
-  ): Promise<Change<SubscriptionView>> {
-    const target = await this.servers.target(server, database);
-    const statements = await withSession(target, sessionLimits('subscription'), async (session) => {
-      const composed = await compose(session, await requireSubscription(session, name));
-      const planned = plan({ server, database }, composed);
-      if (!dryRun) await carryOut(session, composed).catch(refuseAbsentTable);
-      return planned;
-    });
-    return { statements, result: dryRun ? null : await this.get(server, database, newName) };
+  ): Promise<SubscriptionChange<SubscriptionView>> {
+    if (dryRun) return { ...altered, result: null };
+    return { ...altered, result: withWarnings(await this.get(server, database, name), altered.warnings) };
   }
 }
 
 function withWarnings(view: SubscriptionView, warnings: SubscriptionWarning[]): SubscriptionView {
   return { ...view, warnings: together(warnings, view.warnings) };
-}
-
-function sessionLimits(purpose: string) {
-  const answerWithinMs = PUBLISHER_TIMEOUT_MS + ANSWER_GRACE_MS;
-  return { purpose, statementTimeoutMs: PUBLISHER_TIMEOUT_MS, answerWithinMs };
-}
-
-function requireUnchanged({ oid, name, settings }: Subscription, view: SubscriptionView): void {
-  if (oid === view.oid && settings.slotName === view.slotName) return;
-  throw new Problem('CONFLICT', `subscription ${JSON.stringify(name)} was changed meanwhile`, { retryable: true });
-}
-
-async function requireSubscription(session: Session, name: string): Promise<Subscription> {
-  const [subscription] = await readSubscriptions(session, name);
-  if (!subscription) throw unknownSubscription(name);
-  return subscription;
-}
-
-function unknownSubscription(name: string): Problem {
-  return new Problem('NOT_FOUND', `there is no subscription ${JSON.stringify(name)} in this database`);
-}
-
-async function workersGone(session: Session, name: string): Promise<void> {
-  for (const deadline = Date.now() + WORKER_EXIT_MS; Date.now() < deadline; await delay(50)) {
-    const [subscription] = await readSubscriptions(session, name);
-    if (!subscription || subscription.enabled || subscription.workers.length === 0) return;
-  }
 }

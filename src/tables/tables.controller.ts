@@ -5,9 +5,15 @@ import { ExampleBodies } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, pageOf } from '../api/page.js';
 import { pageAfter } from '../changes/list-page.js';
-import { PlanDto } from '../changes/plan.dto.js';
 import { Problem } from '../problems/problem.js';
-import { SetReplicaIdentityDto, TableDto, TableQuery, TablesQuery } from './tables.dto.js';
+import {
+  IdentifiedTableDto,
+  IdentityPlanDto,
+  SetReplicaIdentityDto,
+  TableDto,
+  TableQuery,
+  TablesQuery,
+} from './tables.dto.js';
 import * as examples from './tables.examples.js';
 import { TablesService } from './tables.service.js';
 
@@ -51,23 +57,23 @@ export class TablesController {
     summary: 'Set the replica identity of a table',
     description:
       'Of this table alone, not of its partitions. An index that cannot identify rows is refused (409) with the ' +
-      'reason; `replicaIdentity.indexes` of the table tells beforehand. Nothing is run when it is so already.',
+      'reason; `replicaIdentity.indexes` of the table tells beforehand. Nothing is run when it is so already. Where it ' +
+      'makes UPDATEs and DELETEs that are published fail, `warnings` says so.',
   })
   @ExampleBodies(SetReplicaIdentityDto, examples.SET_IDENTITY)
-  @ApiOkResponse({ type: TableDto, example: examples.TABLE })
+  @ApiOkResponse({ type: IdentifiedTableDto, example: examples.IDENTIFIED_TABLE })
   async setReplicaIdentity(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('schema') schema: string,
     @NameParam('table') table: string,
     @Body() body: SetReplicaIdentityDto,
-    @DryRun(PlanDto, examples.SET_IDENTITY_PLAN) dryRun: boolean,
-  ): Promise<TableDto | PlanDto> {
+    @DryRun(IdentityPlanDto, examples.SET_IDENTITY_PLAN) dryRun: boolean,
+  ): Promise<IdentifiedTableDto | IdentityPlanDto> {
     const name = { schema, name: table };
-    const { statements, result } = await this.tables.setReplicaIdentity(server, database, name, identityOf(body), {
-      dryRun,
-    });
-    return result ?? { statements };
+    const change = await this.tables.setReplicaIdentity(server, database, name, identityOf(body), { dryRun });
+    const { statements, result, warnings } = change;
+    return result === null ? { statements, warnings } : { ...result, warnings };
   }
 }
 

@@ -4,8 +4,12 @@ import { IsIn, IsInt, IsOptional, Max, Min, ValidateIf } from 'class-validator';
 import { IsIdentifier } from '../api/name-param.js';
 import { PageQuery } from '../api/page.js';
 import type { IdentityIndex } from '../postgres/catalog/table-indexes.js';
+import { PlanDto } from '../changes/plan.dto.js';
+import { COMBINATION_RULES, type RuleName } from '../postgres/ddl/options/combination-rules.js';
+import type { IdentityWarning } from './tables.service.js';
 import type { TableWrites, WriteRate } from './write-rates.js';
 
+const RULES = Object.keys(COMBINATION_RULES) as RuleName[];
 const IDENTITIES = ['default', 'full', 'index', 'nothing'] as const;
 const TABLE_KINDS = ['table', 'partitioned', 'foreign', 'materialized-view'] as const;
 const PERSISTENCES = ['permanent', 'unlogged'] as const;
@@ -175,4 +179,23 @@ export class TableDto extends TableNameDto {
 
   @ApiProperty({ type: String, nullable: true, description: 'What is in the way of replicating it, or its updates.' })
   reason: string | null;
+}
+
+class IdentityWarningDto implements IdentityWarning {
+  @ApiProperty({ enum: RULES, example: 'identity-usable', description: 'The rule of docs/options.md it is about.' })
+  rule: RuleName;
+
+  @ApiProperty({ description: 'What fails from then on, which publications send it, and what to do instead.' })
+  detail: string;
+}
+
+export class IdentifiedTableDto extends TableDto {
+  @ApiProperty({ type: [IdentityWarningDto], description: 'What should be known; nothing is refused for it.' })
+  warnings: IdentityWarningDto[];
+}
+
+/** The answer to `?dryRun=true`. */
+export class IdentityPlanDto extends PlanDto {
+  @ApiProperty({ type: [IdentityWarningDto], description: 'What should be known; nothing is refused for it.' })
+  warnings: IdentityWarningDto[];
 }

@@ -1,7 +1,6 @@
 import { plan } from '../changes/change.js';
-import type { PlanDto } from '../changes/plan.dto.js';
 import { setReplicaIdentity } from '../postgres/ddl/replica-identity.ddl.js';
-import type { SetReplicaIdentityDto, TableDto } from './tables.dto.js';
+import type { IdentifiedTableDto, IdentityPlanDto, SetReplicaIdentityDto, TableDto } from './tables.dto.js';
 
 export const SET_IDENTITY = {
   'by a unique index': { kind: 'index', index: 'orders_number_key' },
@@ -42,9 +41,12 @@ export const KEYLESS_TABLE: TableDto = {
   reason: 'no primary key, so no replica identity: UPDATE and DELETE fail once they are published',
 };
 
-export const SET_IDENTITY_PLAN: PlanDto = {
+export const IDENTIFIED_TABLE: IdentifiedTableDto = { ...TABLE, warnings: [] };
+
+export const SET_IDENTITY_PLAN: IdentityPlanDto = {
   statements: plan(
     { server: 'orders-14', database: 'orders' },
     setReplicaIdentity('public', 'orders', SET_IDENTITY['by a unique index']),
   ),
+  warnings: [],
 };

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { carryOut, type Change, type ChangeOptions, plan } from '../changes/change.js';
 import { type IdentityIndex, readIdentityIndexes } from '../postgres/catalog/table-indexes.js';
+import { readPublishingChanges } from '../postgres/catalog/publishing.js';
 import { readWriteCounts, type WriteCounts } from '../postgres/catalog/table-writes.js';
 import {
   readTable,
@@ -11,6 +12,7 @@ import {
   type TableName,
   type TablePage,
 } from '../postgres/catalog/tables.js';
+import type { RuleName } from '../postgres/ddl/options/combination-rules.js';
 import { type ReplicaIdentitySpec, setReplicaIdentity } from '../postgres/ddl/replica-identity.ddl.js';
 import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
@@ -21,6 +23,16 @@ import { type TableWrites, writesOf } from './write-rates.js';
 export interface TableView extends Omit<Table, 'oid' | 'replicaIdentity'> {
   replicaIdentity: ReplicaIdentity & { indexes: IdentityIndex[] };
   writes: TableWrites;
+}
+
+/** What should be known of a replica identity; nothing is refused for it. */
+export interface IdentityWarning {
+  rule: RuleName;
+  detail: string;
+}
+
+export interface IdentityChange extends Change<TableView> {
+  warnings: IdentityWarning[];
 }
 
 /** An index that cannot identify rows: not unique, deferrable, partial, over expressions or nullable columns. */
@@ -54,19 +66,20 @@ export class TablesService {
     name: TableName,
     spec: ReplicaIdentitySpec,
     { dryRun = false }: ChangeOptions = {},
-  ): Promise<Change<TableView>> {
+  ): Promise<IdentityChange> {
     const statements = setReplicaIdentity(name.schema, name.name, spec);
-    const planned = await this.servers.withSession(server, database, async (session) => {
+    const change = await this.servers.withSession(server, database, async (session) => {
       const table = await requireTable(session, name);
       const indexes = await readIdentityIndexes(session, [table.oid]);
       refuseUnfit(table, indexes.get(table.oid) ?? [], spec);
+      const warnings = await failingWrites(session, table, indexes.get(table.oid) ?? [], spec);
       // What is so already is not worth waiting for everybody who uses the table.
-      if (isSet(table.replicaIdentity, spec)) return plan({ server, database }, []);
+      if (isSet(table.replicaIdentity, spec)) return { statements: plan({ server, database }, []), warnings };
       const planned = plan({ server, database }, statements);
       if (!dryRun) await carryOut(session, statements).catch(explainFailure);
-      return planned;
+      return { statements: planned, warnings };
     });
-    return { statements: planned, result: dryRun ? null : await this.table(server, database, name) };
+    return { ...change, result: dryRun ? null : await this.table(server, database, name) };
   }
 
   private async views(
@@ -131,6 +144,24 @@ function refuseUnfit(table: Table, indexes: IdentityIndex[], spec: ReplicaIdenti
   throw chosen === undefined
     ? new Problem('NOT_FOUND', `the table has no index ${name}`, { hint })
     : new Problem('CONFLICT', `the index ${name} cannot identify rows: ${chosen.reason}`, { hint });
+}
+
+/** With an identity that is none, the publisher itself refuses what is published. A partitioned table has no rows. */
+async function failingWrites(
+  session: Session,
+  table: Table,
+  indexes: IdentityIndex[],
+  { kind }: ReplicaIdentitySpec,
+): Promise<IdentityWarning[]> {
+  const isNone =
+    kind === 'nothing' || (kind === 'default' && !indexes.some(({ primaryKey, fit }) => primaryKey && fit));
+  if (!isNone || table.kind !== 'table') return [];
+  const publications = await readPublishingChanges(session, table.oid);
+  if (publications.length === 0) return [];
+  const names = publications.map((name) => JSON.stringify(name)).join(', ');
+  const why = kind === 'nothing' ? 'nothing identifies its rows' : 'it has no primary key that identifies its rows';
+  const detail = `every UPDATE and DELETE of the table that is published fails from then on: ${why}, and it is published by ${names}`;
+  return [{ rule: 'identity-usable', detail: `${detail}. Set it to full, or to an index that can identify rows.` }];
 }
 
 function isSet(current: ReplicaIdentity, spec: ReplicaIdentitySpec): boolean {

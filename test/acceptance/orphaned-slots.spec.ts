@@ -185,17 +185,20 @@ describe.each([
     expect(dropped.body.slotLeft).toMatchObject({ publisher: null, port: '1', cleanUp: { method: null, path: null } });
     const listed = await api.get(ORPHANS);
     expect(listed.text).not.toContain('never-shown');
-    const [orphan] = listed.body.items;
+    type Listed = { id: string; publisher: { port: string } };
+    // Beside the one that it read from before.
+    const orphan = (listed.body.items as Listed[]).find(({ publisher }) => publisher.port === '1')!;
     expect(orphan).toMatchObject({
       publisher: { server: null, host: '127.0.0.1', port: '1', database },
       state: 'unknown',
       reason: expect.stringContaining('not a registered server'),
     });
     expect((await api.call('DELETE', `${ORPHANS}/${orphan.id}?dryRun=true`)).status).toBe(200);
-    expect(await orphans()).toHaveLength(1);
+    expect(await orphans()).toHaveLength(2);
     expect((await api.call('DELETE', `${ORPHANS}/${orphan.id}`)).status).toBe(204);
-    expect(await orphans()).toEqual([]);
+    expect(await orphans()).toMatchObject([{ slot: slotName, publisher: { server: 'source' } }]);
     expect((await api.call('DELETE', `${ORPHANS}/${orphan.id}`)).status).toBe(404);
     await eventually(async () => (await api.call('DELETE', `${slots}/${slotName}`)).status === 204, { within: 20_000 });
+    expect(await orphans()).toEqual([]);
   }, 60_000);
 });

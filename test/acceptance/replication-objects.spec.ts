@@ -99,6 +99,20 @@ describe.each([
     });
     expect(await api.call('PUT', path, { kind: 'full', index: 'keyless_x' })).toMatchObject({ status: 400 });
     expect(await api.call('PUT', path, { kind: 'index' })).toMatchObject({ status: 400 });
+    expect((await api.call('PUT', path, { kind: 'nothing' })).body.warnings).toEqual([]);
+    await publisher.run(database, `create publication warned for table keyless with (publish = 'update')`);
+    for (const kind of ['nothing', 'default']) {
+      const failing = [{ rule: 'identity-usable', detail: expect.stringContaining('"warned"') }];
+      expect(await api.call('PUT', path, { kind, dryRun: true })).toMatchObject({
+        status: 200,
+        body: { warnings: failing },
+      });
+      expect(await api.call('PUT', path, { kind })).toMatchObject({ status: 200, body: { warnings: failing } });
+    }
+    await publisher.run(database, `alter publication warned set (publish = 'insert')`);
+    expect((await api.call('PUT', path, { kind: 'nothing' })).body.warnings).toEqual([]);
+    await publisher.run(database, 'drop publication warned');
+    expect((await api.call('PUT', path, { kind: 'index', index: 'keyless_x' })).body.warnings).toEqual([]);
   });
 
   it('creates, reads, edits and lists publications with odd names', async () => {

@@ -8,6 +8,7 @@ import {
 } from '../../src/postgres/catalog/publication-objects.sql.js';
 import { PUBLICATION_OPERATIONS, PUBLICATIONS } from '../../src/postgres/catalog/publications.sql.js';
 import { PUBLISHED_TABLES } from '../../src/postgres/catalog/published-tables-effective.sql.js';
+import { PUBLISHING_CHANGES } from '../../src/postgres/catalog/publishing.sql.js';
 import { REPLICATION_SLOTS, SLOT_CREATION_BLOCKERS } from '../../src/postgres/catalog/replication-slots.sql.js';
 import { SEQUENCES } from '../../src/postgres/catalog/sequences-list.sql.js';
 import {
@@ -47,6 +48,7 @@ const QUERIES: Record<string, { variants: readonly Variant[]; parameters: unknow
   'barred tables': { variants: BARRED_TABLES, parameters: NAME },
   'named relations': { variants: [{ since: 130000, sql: NAMED_RELATIONS }], parameters: [['s'], ['t']] },
   'named schemas': { variants: [{ since: 130000, sql: NAMED_SCHEMAS }], parameters: [['s']] },
+  'publishing changes': { variants: [{ since: 130000, sql: PUBLISHING_CHANGES }], parameters: ['1259'] },
   'replication slots': { variants: REPLICATION_SLOTS, parameters: NAME },
   'slot creation blockers': { variants: SLOT_CREATION_BLOCKERS, parameters: [] },
   sequences: { variants: SEQUENCES, parameters: [null, null, null, null, null] },

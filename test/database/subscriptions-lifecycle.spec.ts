@@ -13,6 +13,8 @@ import { LastLooks } from '../../src/links/drift/last-looks.js';
 import { SchemaLookRepository } from '../../src/links/drift/schema-look.repository.js';
 import { LinksService } from '../../src/links/links.service.js';
 import { PublisherEnds } from '../../src/subscriptions/publisher-ends.js';
+import { SlotChanges } from '../../src/subscriptions/slot-changes.js';
+import { SubscriptionAlteration } from '../../src/subscriptions/subscription-alteration.js';
 import { SubscriptionCreation } from '../../src/subscriptions/subscription-creation.js';
 import type { SubscriptionView } from '../../src/subscriptions/subscription-view.js';
 import { SubscriptionsService } from '../../src/subscriptions/subscriptions.service.js';
@@ -77,6 +79,7 @@ describe.each([
       ends,
       needs,
       left,
+      new SubscriptionAlteration(servers, ends, new SlotChanges(servers, ends, needs, left)),
     );
     const diagnosis = new DiagnosisService(servers, ends);
     skips = new SkipService(servers, subscriptions, diagnosis, needs);
@@ -288,6 +291,7 @@ describe.each([
         skips.skip('sink', database, SUBSCRIPTION, { lsn: 1n as never, force: false }),
       ).rejects.toMatchObject({
         code: 'CONFLICT',
+        options: { extra: { rule: 'skip-forward' } },
       });
       await subscriber.run(database, 'delete from orders where id = 500');
     }

@@ -6,11 +6,14 @@ import { agrees, disagrees, unknown } from './verdict.js';
 import { shownApplicationName } from './worker-name.js';
 
 const PLUGIN = 'pgoutput';
+/** By PATCH with slotName, which looks at where the slot starts. */
+const NOT_SENT =
+  'A slot sends nothing from before its own start: PATCH with slotName refuses one that starts past what is applied; with "force": true it is taken, and the tables are marked as needing verification.';
 
 export function slotExists({ view }: LinkLook, { slot, place }: PublisherLook): Verdict {
   const name = JSON.stringify(view.slotName);
   if (view.slotName === null) {
-    return disagrees('the subscription has no slot', 'Create one, and give it: PATCH the subscription with slotName.');
+    return disagrees('the subscription has no slot', `Create one, and give it. ${NOT_SENT}`);
   }
   if (slot) return agrees(`the slot ${name} exists on ${place.server}`);
   return disagrees(
@@ -33,7 +36,7 @@ export function slotKind(_look: LinkLook, { slot, place }: PublisherLook): Verdi
   if (wrong.length === 0) return agrees(`the slot is logical, of ${PLUGIN}, in ${JSON.stringify(place.database)}`);
   return disagrees(
     `the slot cannot serve the subscription: ${wrong.join(', ')}`,
-    'Give the subscription a slot of its own.',
+    `Give the subscription a slot of its own. ${NOT_SENT}`,
   );
 }
 
@@ -77,7 +80,7 @@ export function slotOurs({ view, conninfo, server }: LinkLook, publisher: Publis
   if (sender.application !== expected) {
     return disagrees(
       `the slot is read by another: ${who}`,
-      'Give the subscription a slot of its own, or end the other.',
+      `End the other, or give the subscription a slot of its own. ${NOT_SENT}`,
     );
   }
   if (!worker) {

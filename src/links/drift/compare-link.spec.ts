@@ -42,6 +42,7 @@ function schema(ours: TableDefinition[], theirs: TableDefinition[], more: Partia
       subscription: 's',
       binary: false,
       enabled: true,
+      twoPhase: false,
       sent: { tables: ours.map((each) => sends(each)), missing: [] },
     },
     ...{ onPublisher: ours, onSubscriber: theirs, subscribed: theirs },
@@ -61,6 +62,17 @@ const sql = (link: LinkSchema) =>
   arrange(compareLink(link), ends).statements.map((each) => `${each.server}: ${each.sql}`);
 
 describe('the schemas of both ends of a link', () => {
+  it('has no refresh that copies once two_phase is enabled', () => {
+    const [t, u] = [table('t', [id]), table('u', [id])];
+    const link = schema([t], [t], { twoPhase: true, subscribed: [] });
+    expect(compareLink(link)).toMatchObject([{ kind: 'table-not-subscribed', mends: [] }]);
+    expect(compareLink(link)[0]!.advice).toContain('two_phase');
+    expect(sql(schema([], [u], { twoPhase: true, subscribed: [u] }))).toEqual([
+      'sink: alter subscription "s" refresh publication with (copy_data = false)',
+    ]);
+    expect(sql(schema([t], [], { twoPhase: true, subscribed: [] }))).toHaveLength(1);
+  });
+
   it('are alike whatever the order of columns, what is not sent, and what the subscriber holds less tightly', () => {
     const ours = table('t', [
       id,

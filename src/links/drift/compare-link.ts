@@ -18,6 +18,8 @@ export interface LinkSchema {
   subscription: string;
   binary: boolean;
   enabled: boolean;
+  /** Whether two_phase is enabled by now: tables are then not taken up with a copy. */
+  twoPhase: boolean;
   sent: SentTables;
   /** Of the tables that are sent, and of those that are subscribed to and not sent. */
   onPublisher: readonly TableDefinition[];
@@ -136,7 +138,7 @@ function missingTable(schema: LinkSchema, sent: SentTable, ours: TableDefinition
     ...(schemas.has(ours.schema) ? [] : onSubscriber(PHASES.namesOnSubscriber, ddl.createSchema(ours.schema))),
     ...columns.flatMap((column) => withItsType(column, types)),
     ...onSubscriber(PHASES.extendSubscriber, ddl.createTable(ours, made, tells ? key : [])),
-    ...refresh(schema),
+    ...(schema.twoPhase ? [] : refresh(schema, true)),
   ];
   return {
     ...{ kind: 'table-missing', table: nameOf(sent), column: null, side: 'subscriber', impact: 'stops-apply' },
@@ -144,6 +146,7 @@ function missingTable(schema: LinkSchema, sent: SentTable, ours: TableDefinition
     advice:
       obstacles[0] ??
       lostPublications(schema) ??
+      uncopied(schema) ??
       'The statement makes columns and primary key only. For indexes, constraints and the rest use pg_dump --schema-only --table.',
     mends: obstacles.length > 0 ? [] : mends,
   };
@@ -161,8 +164,11 @@ function notSubscribed(schema: LinkSchema, table: SentTable): Finding {
   return {
     ...{ kind: 'table-not-subscribed', table: nameOf(table), column: null, side: 'subscriber', impact: 'may-differ' },
     detail: 'it is published, and the subscription has not taken it up: none of its changes is applied',
-    advice: lostPublications(schema) ?? 'Rows that are there already on the subscriber are copied once more.',
-    mends: refresh(schema),
+    advice:
+      lostPublications(schema) ??
+      uncopied(schema) ??
+      'Rows that are there already on the subscriber are copied once more.',
+    mends: schema.twoPhase ? [] : refresh(schema, true),
   };
 }
 
@@ -171,7 +177,7 @@ function notPublished(schema: LinkSchema, table: TableName, onPublisher: boolean
     ...{ kind: 'table-not-published', table: nameOf(table), column: null, side: 'subscriber', impact: 'may-differ' },
     detail: `the subscription still has it, and ${onPublisher ? 'no publication sends it' : 'the publisher has no such table'}`,
     advice: lostPublications(schema) ?? 'A refresh takes it out of the subscription. Its rows stay.',
-    mends: refresh(schema),
+    mends: refresh(schema, !schema.twoPhase),
   };
 }
 
@@ -182,13 +188,19 @@ function lostPublications({ sent: { missing } }: LinkSchema): string | null {
   return `The publisher has no publication ${names}: create it, or take it out of the subscription. A refresh before would give up the tables that only it sent.`;
 }
 
+/** Why a refresh takes up no table with its rows; null: it does. */
+function uncopied({ twoPhase }: LinkSchema): string | null {
+  const { says, instead } = COMBINATION_RULES['no-copy-with-two-phase'];
+  return twoPhase ? `${says} ${instead}` : null;
+}
+
 /**
  * None while a publication is missing: a refresh passes it over and takes its tables out, their changes are skipped from
  * then on, and another refresh copies into tables that are full.
  */
-function refresh({ subscription, enabled, sent }: LinkSchema): Mend[] {
+function refresh({ subscription, enabled, sent }: LinkSchema, copyData: boolean): Mend[] {
   return enabled && sent.missing.length === 0
-    ? onSubscriber(PHASES.refresh, ...refreshSubscription(subscription, { copyData: true }))
+    ? onSubscriber(PHASES.refresh, ...refreshSubscription(subscription, { copyData }))
     : [];
 }
 

@@ -41,13 +41,18 @@ export function givenOptions(options: SubscriptionOptions): SubscriptionOption[]
   return OPTION_NAMES.filter((name) => options[name] !== undefined);
 }
 
+/** Throws OPTION_NOT_SUPPORTED or INVALID_INPUT for what no statement takes on that version. */
+export function checkKnownOptions(options: SubscriptionOptions, versionNum: number): void {
+  checkValues(options, versionNum);
+  for (const name of givenOptions(options)) requireOption(RULES[name], versionNum, `/options/${name}`);
+}
+
 /**
  * Throws OPTION_NOT_SUPPORTED or INVALID_INPUT for what CREATE SUBSCRIPTION would refuse, on the subscriber or, where
  * its version is known, on the publisher.
  */
 export function checkCreateOptions(options: SubscriptionOptions, versionNum: number, publisherVersion?: number): void {
-  checkValues(options, versionNum);
-  for (const name of givenOptions(options)) requireOption(RULES[name], versionNum, `/options/${name}`);
+  checkKnownOptions(options, versionNum);
   if (publisherVersion !== undefined) requirePublisher(options, publisherVersion);
   if (options.slotName !== null) return;
   if (options.enabled !== false) {

@@ -1,5 +1,5 @@
 import { formatLsn, type Lsn } from '../../shared/lsn.js';
-import { PG14 } from '../../shared/server-version.js';
+import { PG14, PG15 } from '../../shared/server-version.js';
 import { identifier, literal } from '../quoting.js';
 import { buildConninfo, parseConninfo, redactConninfo } from './conninfo.js';
 import { refusal } from './options/combination-rules.js';
@@ -95,7 +95,10 @@ export function changeSubscriptionPublications(
   if (asWhole || set.length === 0) return setSubscriptionPublications(name, set, options);
   if (joining.length > 0)
     return alterPublications(name, `add publication ${publicationList(askedFor(joining))}`, options);
-  return alterPublications(name, `drop publication ${publicationList(leaving)}`, { refresh: options.refresh });
+  // A refresh it is too: tables that came to the other publications meanwhile are taken up with it. Before 15 copied.
+  const { refresh, copyData } = options;
+  const settings = copyData === false && versionNum >= PG15 ? { refresh, copyData } : { refresh };
+  return alterPublications(name, `drop publication ${publicationList(leaving)}`, settings);
 }
 
 function alterPublications(name: string, change: string, { refresh, copyData }: RefreshOptions): Statement[] {

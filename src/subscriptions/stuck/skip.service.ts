@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { carryOut, type Change, type ChangeOptions, plan } from '../../changes/change.js';
 import { readSubscriptions } from '../../postgres/catalog/subscriptions.js';
+import { refusal } from '../../postgres/ddl/options/combination-rules.js';
 import { skipTransaction } from '../../postgres/ddl/subscription.ddl.js';
 import type { TransactionSummary } from '../../postgres/replication/transaction-summary.js';
 import { Problem } from '../../problems/problem.js';
@@ -78,8 +79,8 @@ export class SkipService {
     const { originLsn, slot } = await this.subscriptions.get(server, database, name);
     const applied = appliedLsn(originLsn, slot);
     if (applied === null || lsn >= applied) return;
-    const position = formatLsn(applied);
-    throw new Problem('CONFLICT', `everything up to ${position} is applied already; there is nothing to skip there`);
+    const detail = `everything up to ${formatLsn(applied)} is applied already; there is nothing to skip there`;
+    throw refusal('skip-forward', 'CONFLICT', detail, [{ pointer: '#/lsn', detail }]);
   }
 
   /** What is skipped; null when that could not be read, which needs force. */

@@ -20,6 +20,10 @@ interface Obstacles extends Record<string, unknown> {
   mayQuiet: boolean;
 }
 
+/** A refresh alone copies only tables that the subscription does not have. */
+const COPY_BY_REFRESH =
+  'Take away what is in the way; or take the table out of its publications, refresh the subscription, empty the table on the subscriber, publish it again, and refresh once more.';
+
 /**
  * What it takes to copy the table afresh. Rejects with PREREQUISITE_FAILED, and what to do instead, where that would
  * not be right; with NOT_FOUND for an unknown subscription.
@@ -36,13 +40,16 @@ export async function checkResync(
   if (slotName === null) throw refusal('the subscription has no replication slot', 'Give it one and enable it.');
   const [detail] = await readSubscriptions(subscriber, name);
   if (detail?.twoPhaseState === 'enabled') {
-    refuse('two_phase is enabled', 'A table in prepared transactions cannot be held; copy it by a refresh instead.');
+    refuse(
+      'two_phase is enabled',
+      'A table in prepared transactions cannot be held, and a refresh copies none either. Where both sides are 18 or newer, disable the subscription, set twoPhase to false, enable it, and try again; else mend the rows that differ.',
+    );
   }
   const { comparable, notComparable } = await readLinkTables(publisher, subscriber, subscription, [table]);
   const [shape] = comparable;
   if (!shape) {
     const reason = notComparable[0]?.reason ?? 'the subscription does not carry the table';
-    throw refusal(reason, 'Copy it by a refresh of the subscription, or take away what is in the way.');
+    throw refusal(reason, COPY_BY_REFRESH);
   }
   await refuseOwnColumns(subscriber, shape);
   const quiet = await refuseOthers(subscriber, subscription, shape);

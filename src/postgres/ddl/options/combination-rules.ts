@@ -193,6 +193,32 @@ export const COMBINATION_RULES = {
     instead: 'Disable it, change it, enable it again.',
     seen: 'state',
   },
+  'slot-goes-on': {
+    on: 'subscription',
+    says: 'A slot that a subscription is given goes on where applying ended: what lies between that and where the slot starts is never sent, and nothing shows it.',
+    instead:
+      'A copy of the former slot goes on where it does: POST .../replication-slots/{slot}/copy. With "force": true the slot is taken all the same, and the tables are marked as needing verification.',
+    seen: 'state',
+  },
+  'slot-to-read': {
+    on: 'subscription',
+    says: "A slot that a subscription is given, or created with and createSlot false, is there already, logical, of pgoutput and of the publisher's database, not lost, and read by nobody else.",
+    instead: 'Create one there first, or name one that fits.',
+    seen: 'state',
+  },
+  'former-slot-stays': {
+    on: 'subscription',
+    says: 'A subscription that gets another slot, none, or another publisher, leaves its former slot where it is, where it keeps WAL.',
+    instead: 'Drop it there unless somebody needs it; it is listed at /v1/orphaned-slots.',
+    seen: 'note',
+  },
+  'no-copy-with-two-phase': {
+    on: 'subscription',
+    says: 'Once two_phase is enabled, tables are not taken up with a copy: neither by a refresh nor with publications that join or leave, which are one too.',
+    instead:
+      'Give copyData false where no table joins; subscribe to those that do in a second subscription, or verify them. Where both sides are 18 or newer also: disable it, set twoPhase to false, enable and refresh it, then set twoPhase again.',
+    seen: 'state',
+  },
   'enabled-to-refresh': {
     on: 'subscription',
     says: 'Only an enabled subscription can be refreshed, and only one with a slot can be enabled.',
@@ -276,7 +302,12 @@ export function refusal(
   code: ErrorCode,
   detail: string,
   errors: InputError[],
-  { hint = COMBINATION_RULES[rule].instead, extra = {} }: { hint?: string; extra?: Record<string, unknown> } = {},
+  {
+    hint = COMBINATION_RULES[rule].instead,
+    extra = {},
+    ...options
+  }: { hint?: string; extra?: Record<string, unknown>; retryable?: boolean } = {},
 ): Problem {
-  return new Problem(code, detail, { hint, errors, extra: { rule, ...extra } });
+  const located = errors.length > 0 ? { errors } : {};
+  return new Problem(code, detail, { hint, ...located, ...options, extra: { rule, ...extra } });
 }

@@ -1,0 +1,55 @@
+import type { Place } from '../changes/change.js';
+import { readReplicationSlots, type ReplicationSlot } from '../postgres/catalog/replication-slots.js';
+import { refusal } from '../postgres/ddl/options/combination-rules.js';
+import { Problem } from '../problems/problem.js';
+import type { ServersService } from '../servers/servers.service.js';
+
+const LOOK_MS = 8_000;
+const PLUGIN = 'pgoutput';
+
+/** A slot that a subscription is to read from, and did not make. */
+export interface SlotLook {
+  /** Null: there is none, or it was not looked at. */
+  slot: ReplicationSlot | null;
+  /** Why it was not looked at; null: it was. */
+  unknown: string | null;
+}
+
+/** By what the publisher says now; one that is away, or no registered server, is an answer about the slot. */
+export async function lookAtSlot(servers: ServersService, publisher: Place | null, name: string): Promise<SlotLook> {
+  if (publisher === null) {
+    return { slot: null, unknown: 'the publisher is not a registered server, or the login may not read which it is' };
+  }
+  try {
+    const [slot] = await servers.look(publisher.server, undefined, LOOK_MS, (there) =>
+      readReplicationSlots(there, name),
+    );
+    return { slot: slot ?? null, unknown: null };
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code === 'INTERNAL') throw error;
+    return { slot: null, unknown: `the publisher ${publisher.server} did not answer: ${error.detail}` };
+  }
+}
+
+/** Rejects with PREREQUISITE_FAILED or SLOT_ACTIVE for one that is known not to serve a subscription. */
+export function requireFit({ slot, unknown }: SlotLook, name: string, { server, database }: Place): void {
+  if (unknown !== null) return;
+  const refuse = (code: 'PREREQUISITE_FAILED' | 'SLOT_ACTIVE', detail: string) =>
+    refusal('slot-to-read', code, detail, [{ pointer: '#/options/slotName', detail }]);
+  if (slot === null) throw refuse('PREREQUISITE_FAILED', `${server} has no slot ${JSON.stringify(name)}`);
+  const wrong = [
+    ...(slot.kind === 'logical' ? [] : [`it is ${slot.kind}`]),
+    ...(slot.kind !== 'logical' || slot.plugin === PLUGIN ? [] : [`its plugin is ${slot.plugin}`]),
+    ...(slot.kind !== 'logical' || slot.database === database
+      ? []
+      : [`it is of the database ${JSON.stringify(slot.database)}, not ${JSON.stringify(database)}`]),
+    ...(slot.walStatus === 'lost' || slot.invalidationReason !== null || slot.conflicting === true
+      ? ['it is lost']
+      : []),
+  ];
+  if (wrong.length > 0) {
+    throw refuse('PREREQUISITE_FAILED', `the slot ${name} cannot serve a subscription: ${wrong.join(', ')}`);
+  }
+  if (!slot.active) return;
+  throw refuse('SLOT_ACTIVE', `the slot ${name} is read by another: process ${slot.activePid ?? 'unknown'}`);
+}

@@ -1,0 +1,198 @@
+import { Injectable } from '@nestjs/common';
+import { setTimeout as delay } from 'node:timers/promises';
+import { carryOut, type ChangeOptions, type Place, plan, type PlannedStatement } from '../changes/change.js';
+import { readPublicationTables } from '../postgres/catalog/publication-tables.js';
+import { readTableNames } from '../postgres/catalog/subscriber-rows.js';
+import {
+  readSubscriptionConnections,
+  readSubscriptions,
+  type Subscription,
+} from '../postgres/catalog/subscriptions.js';
+import { refusal } from '../postgres/ddl/options/combination-rules.js';
+import type { Statement } from '../postgres/ddl/statement.js';
+import { checkKnownOptions } from '../postgres/ddl/subscription-options.js';
+import { disableSubscription, enableSubscription, refreshSubscription } from '../postgres/ddl/subscription.ddl.js';
+import type { Session } from '../postgres/session.js';
+import { Problem } from '../problems/problem.js';
+import { ServersService } from '../servers/servers.service.js';
+import { publisherConninfo } from './publisher-connection.js';
+import { PublisherEnds } from './publisher-ends.js';
+import {
+  type Preview,
+  previewed,
+  previewRefresh,
+  previewWarnings,
+  refuseAbsentTable,
+  type RefreshPreview,
+  unknownPreview,
+} from './refresh-preview.js';
+import { SlotChanges } from './slot-changes.js';
+import {
+  patchStatements,
+  publicationsAfter,
+  requireCopyAllowed,
+  type SubscriptionPatch,
+} from './subscription-patch.js';
+import { changing } from './subscription-session.js';
+import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
+
+const WORKER_EXIT_MS = 10_000;
+
+export type PatchRequest = SubscriptionPatch & {
+  /** A registered server; else `connection`. */
+  publisher?: Place;
+  /** Take a slot that does not go on where applying ended: the tables are marked as needing verification. */
+  force?: boolean;
+};
+
+/** What was changed of a subscription, or in a dry run would be; `tables` in dry runs only. */
+export interface Alteration {
+  statements: PlannedStatement[];
+  warnings: SubscriptionWarning[];
+  tables?: RefreshPreview;
+}
+
+/** Changes subscriptions that exist, one change of a subscription after the other. */
+@Injectable()
+export class SubscriptionAlteration {
+  constructor(
+    private readonly servers: ServersService,
+    private readonly ends: PublisherEnds,
+    private readonly slots: SlotChanges,
+  ) {}
+
+  async patch(
+    subscriber: Place,
+    name: string,
+    { publisher, force = false, ...rest }: PatchRequest,
+    { dryRun = false }: ChangeOptions,
+  ): Promise<Alteration> {
+    if (publisher !== undefined && rest.connection !== undefined) {
+      throw new Problem('INVALID_INPUT', 'give either publisher or connection', {
+        errors: [{ pointer: '#/publisher', detail: 'excludes connection' }],
+      });
+    }
+    // What the version does not know is refused before any connection is made.
+    checkKnownOptions(rest.options ?? {}, (await this.servers.facts(subscriber.server)).versionNum);
+    const patch = publisher === undefined ? rest : { ...rest, connection: await this.connectionTo(publisher) };
+    const place = publisher ?? (await this.publisherOf(subscriber, name, rest.connection));
+    const publisherVersion = place === null ? null : (await this.servers.facts(place.server)).versionNum;
+    return this.changing(subscriber, name, async (session, current) => {
+      const statements = patchStatements(current, patch, session.versionNum, publisherVersion);
+      const slots = await this.slots.of(subscriber, current, patch, place, force);
+      const publications = publicationsAfter(current, patch);
+      const previews = dryRun && current.enabled && publications !== null;
+      const preview = previews ? await this.preview(session, current, publications, place) : null;
+      const warnings = [...ignoredOptions(patch.options ?? {}, publisherVersion), ...slots.warnings];
+      const planned = plan(subscriber, statements);
+      if (!dryRun)
+        await this.slots.track(subscriber, current, slots, () =>
+          carryOut(session, statements).catch(refuseAbsentTable),
+        );
+      return { statements: planned, ...previewed(preview, warnings) };
+    });
+  }
+
+  enable(subscriber: Place, name: string, options: ChangeOptions): Promise<Alteration> {
+    return this.run(subscriber, name, options, ({ settings }) => {
+      if (settings.slotName !== null) return enableSubscription(name);
+      throw refusal('enabled-to-refresh', 'WRONG_STATE', 'a subscription without a slot cannot be enabled', [], {
+        hint: 'Set options.slotName to a slot of the publisher first.',
+      });
+    });
+  }
+
+  /** Also waits, up to 10 s, until its workers have ended. */
+  async disable(subscriber: Place, name: string, options: ChangeOptions): Promise<Alteration> {
+    const altered = await this.run(subscriber, name, options, () => disableSubscription(name));
+    const { server, database } = subscriber;
+    if (!options.dryRun) await this.servers.withSession(server, database, (session) => workersGone(session, name));
+    return altered;
+  }
+
+  async refresh(
+    subscriber: Place,
+    name: string,
+    { copyData, dryRun = false }: ChangeOptions & { copyData?: boolean },
+  ): Promise<Alteration> {
+    const place = dryRun ? await this.publisherOf(subscriber, name) : null;
+    return this.changing(subscriber, name, async (session, current) => {
+      if (!current.enabled) {
+        const detail = 'only an enabled subscription can be refreshed';
+        throw refusal('enabled-to-refresh', 'WRONG_STATE', detail, [], { hint: 'Enable it first.' });
+      }
+      requireCopyAllowed(current, copyData);
+      const preview = dryRun ? await this.preview(session, current, current.publications, place) : null;
+      const statements = refreshSubscription(name, copyData === undefined ? {} : { copyData });
+      const planned = plan(subscriber, statements);
+      if (!dryRun) await carryOut(session, statements).catch(refuseAbsentTable);
+      return { statements: planned, ...previewed(preview, []) };
+    });
+  }
+
+  private run(
+    subscriber: Place,
+    name: string,
+    { dryRun = false }: ChangeOptions,
+    compose: (current: Subscription) => Statement[],
+  ): Promise<Alteration> {
+    return this.changing(subscriber, name, async (session, current) => {
+      const statements = compose(current);
+      const planned = plan(subscriber, statements);
+      if (!dryRun) await carryOut(session, statements);
+      return { statements: planned, warnings: [] };
+    });
+  }
+
+  private async changing<T>(
+    { server, database }: Place,
+    name: string,
+    work: (session: Session, current: Subscription) => Promise<T>,
+  ): Promise<T> {
+    return changing(await this.servers.target(server, database), name, work);
+  }
+
+  /** The registered server a connection string leads to, that of the subscription if none is given; null: none. */
+  private async publisherOf({ server, database }: Place, name: string, connection?: string): Promise<Place | null> {
+    const conninfo =
+      connection ??
+      (await this.servers.withSession(server, database, (session) => readSubscriptionConnections(session, name)))?.get(
+        name,
+      );
+    return conninfo === undefined ? null : this.ends.publisherBy(conninfo);
+  }
+
+  private async connectionTo({ server, database }: Place): Promise<string> {
+    return publisherConninfo(await this.servers.advertisedTarget(server, database));
+  }
+
+  private async preview(
+    session: Session,
+    { tables }: Subscription,
+    publications: string[],
+    publisher: Place | null,
+  ): Promise<Preview> {
+    const unknown = (reason: string) => ({ tables: unknownPreview(reason), warnings: [] });
+    if (publisher === null) {
+      return unknown('the publisher is not a registered server, or the login may not read which it is');
+    }
+    const existing = await readTableNames(session);
+    try {
+      const published = await this.servers.withSession(publisher.server, publisher.database, (there) =>
+        readPublicationTables(there, publications, session.versionNum),
+      );
+      const preview = previewRefresh(published.tables, tables, existing);
+      return { tables: preview, warnings: previewWarnings(preview, published) };
+    } catch (error) {
+      if (!(error instanceof Problem) || error.code === 'INTERNAL') throw error;
+      return unknown(`the publisher ${publisher.server} did not answer: ${error.detail}`);
+    }
+  }
+}
+
+async function workersGone(session: Session, name: string): Promise<void> {
+  for (const deadline = Date.now() + WORKER_EXIT_MS; Date.now() < deadline; await delay(50)) {
+    const [subscription] = await readSubscriptions(session, name);
+    if (!subscription || subscription.enabled || subscription.workers.length === 0) return;
+  }
+}
