@@ -63,7 +63,9 @@ export class ReplicationSlotsController {
   @Post(':slot/copy')
   @ApiOperation({
     summary: 'Copy a replication slot',
-    description: 'A second slot at the same place, for a reader of its own. The copy of a failover slot is none.',
+    description:
+      'A second slot at the same place, for a reader of its own. The copy of a failover slot is none, nor that of a ' +
+      'two-phase one two-phase.',
   })
   @ExampleBodies(CopyReplicationSlotDto, examples.COPY_SLOT)
   @ApiCreatedResponse({ type: ReplicationSlotViewDto, example: examples.NEW_SLOT_VIEW })
@@ -86,7 +88,8 @@ export class ReplicationSlotsController {
     summary: 'Advance a replication slot',
     description:
       'What lies before the LSN will never be sent. A dry run tells what that is: it reads the stream through a ' +
-      'temporary copy of the slot. Refused where the slot has an owner that will come back, unless forced.',
+      'temporary copy of the slot. Refused where the slot has an owner that will come back, or may have one on a ' +
+      'server that does not answer, unless forced.',
   })
   @ExampleBodies(AdvanceReplicationSlotDto, examples.ADVANCE_SLOT)
   @ApiOkResponse({ type: ReplicationSlotViewDto, example: examples.NEW_SLOT_VIEW })
@@ -105,7 +108,9 @@ export class ReplicationSlotsController {
   @HttpCode(204)
   @ApiOperation({
     summary: 'Drop a replication slot',
-    description: 'Refused while somebody streams from it, or will come back for it.',
+    description:
+      'Refused while somebody streams from it, and, unless forced, while somebody will come back for it, or may on a ' +
+      'server that does not answer.',
   })
   @ApiNoContentResponse()
   async drop(

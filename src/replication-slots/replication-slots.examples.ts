@@ -62,7 +62,7 @@ export const SLOT_VIEW: ReplicationSlotViewDto = {
     ...{ kind: 'subscription', name: 'orders_sub', server: 'orders-18', database: 'orders', live: true },
     detail: 'subscription "orders_sub" of database "orders" on orders-18',
   },
-  ...{ ownerReason: null, orphan: false },
+  ...{ ownerReason: null, unanswered: [], orphan: false },
   reader: {
     ...{ pid: 4242, user: 'replicator', application: 'orders_sub', clientAddress: '10.0.0.18' },
     state: 'streaming',

@@ -243,7 +243,7 @@ export class SubscriptionCreation {
       needed = exists.some(({ settings }) => settings.slotName === slot);
       if (!needed && !(await this.ends.isWithoutSlot(publisher, slot))) {
         if (made === null) return mayBeLeft(error, publisher, slot);
-        await this.slots.drop(publisher, slot);
+        await this.slots.drop(publisher, slot, { isNew: true });
       }
       await this.left.forget([record]);
       return error;
