@@ -278,7 +278,7 @@ function refuseUnknownPlugin(error: unknown): never {
 }
 
 /** An answer of the server, and not the end of its life. */
-function isRefusal(error: unknown): boolean {
+export function isRefusal(error: unknown): boolean {
   const state = error instanceof Problem ? error.options.sqlstate : undefined;
   return state !== undefined && !/^(08|57P)/.test(state);
 }

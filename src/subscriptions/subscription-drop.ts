@@ -4,6 +4,8 @@ import type { Statement } from '../postgres/ddl/statement.js';
 import type { Session } from '../postgres/session.js';
 import { COMBINATION_RULES } from '../postgres/ddl/options/combination-rules.js';
 import { Problem } from '../problems/problem.js';
+import type { Place } from '../changes/change.js';
+import type { LeavingSlot } from './left-slots/left-slot.repository.js';
 import { type CleanUp, cleanUpOf } from './left-slots/left-slots.service.js';
 import { hostOf } from './publisher-lookup.js';
 import type { SubscriptionWarning } from './subscription-warnings.js';
@@ -45,6 +47,19 @@ export function slotLeftBy(view: SubscriptionView, slotName = view.slotName): Sl
   const [host, port] = [hostOf(connection ?? {}) ?? null, connection?.port ?? null];
   const database = publisher?.database ?? connection?.dbname ?? connection?.user ?? null;
   return { name: slotName, publisher, host, port, database, cleanUp: cleanUpOf(publisher?.server ?? null, slotName) };
+}
+
+/** As it is recorded. */
+export function leavingSlot(
+  { server, database }: Place,
+  { name, oid }: Pick<SubscriptionView, 'name' | 'oid'>,
+  { name: slot, publisher, host, port, database: publisherDatabase }: SlotLeft,
+): Omit<LeavingSlot, 'systemIdentifier'> {
+  return {
+    ...{ slot, publisherServer: publisher?.server ?? null, publisherDatabase: publisherDatabase ?? '' },
+    ...{ host: host ?? '', port: port ?? '' },
+    ...{ subscriberServer: server, subscriberDatabase: database, subscription: name, subscriptionOid: oid },
+  };
 }
 
 /** What makes the drop other than it looks; before it is tried. */

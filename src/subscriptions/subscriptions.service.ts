@@ -40,11 +40,13 @@ import {
   explainDropFailure,
   isDroppedUnheard,
   isFromPublisher,
+  leavingSlot,
   type SlotLeft,
   slotLeftBy,
 } from './subscription-drop.js';
 import { patchStatements, publicationsAfter, type SubscriptionPatch } from './subscription-patch.js';
 import { ignoredOptions, type SubscriptionWarning, together } from './subscription-warnings.js';
+import { SlotSharers } from './slot-sharers.js';
 import type { SubscriptionView } from './subscription-view.js';
 import { TablesNeedingVerification } from './tables-needing-verification.repository.js';
 
@@ -69,6 +71,7 @@ export class SubscriptionsService {
     private readonly ends: PublisherEnds,
     private readonly needs: TablesNeedingVerification,
     private readonly left: LeftSlots,
+    private readonly sharers: SlotSharers,
   ) {}
 
   async list(server: string, database: string): Promise<SubscriptionView[]> {
@@ -184,6 +187,7 @@ export class SubscriptionsService {
     { dryRun = false }: ChangeOptions = {},
   ): Promise<SubscriptionChange<DroppedSubscription>> {
     const view = await this.get(server, database, name);
+    if (slot === 'drop') await this.sharers.requireAlone({ server, database }, view);
     const target = await this.servers.target(server, database);
     return withSession(target, sessionLimits('drop subscription'), async (session) => {
       const current = await requireSubscription(session, name);
@@ -231,14 +235,15 @@ export class SubscriptionsService {
         await carryOut(session, [lock!]);
         requireUnchanged(await requireSubscription(session, view.name), view);
         const slots = await readSynchronizationSlots(session, String(view.oid), systemIdentifier);
-        const slotLeft = slotIsGone ? null : slotLeftBy(view);
+        const slotLeft = slotLeftBy(view);
         const tableSlotsLeft = slots.flatMap((slot) => slotLeftBy(view, slot) ?? []);
         for (const left of [...(slotLeft === null ? [] : [slotLeft]), ...tableSlotsLeft]) {
           records.push(await this.recordLeft(place.server, place.database, view, left));
         }
         await failpoint('subscription.drop.recorded');
         await carryOut(session, rest, { inTransaction: true });
-        return { slotLeft, tableSlotsLeft };
+        // Recorded all the same: a look at the publisher forgets one that is really gone.
+        return { slotLeft: slotIsGone ? null : slotLeft, tableSlotsLeft };
       });
       await failpoint('subscription.drop.done');
       await this.left.confirm(records);
@@ -270,17 +275,8 @@ export class SubscriptionsService {
     return same.settings.slotName === slotName ? 'as-before' : 'unknown';
   }
 
-  private recordLeft(
-    server: string,
-    database: string,
-    { name, oid }: SubscriptionView,
-    { name: slot, publisher, host, port, database: publisherDatabase }: SlotLeft,
-  ): Promise<string> {
-    return this.left.record({
-      ...{ slot, publisherServer: publisher?.server ?? null, publisherDatabase: publisherDatabase ?? '' },
-      ...{ host: host ?? '', port: port ?? '' },
-      ...{ subscriberServer: server, subscriberDatabase: database, subscription: name, subscriptionOid: oid },
-    });
+  private recordLeft(server: string, database: string, view: SubscriptionView, slot: SlotLeft): Promise<string> {
+    return this.left.record(leavingSlot({ server, database }, view, slot));
   }
 
   /** The registered server a connection string leads to, that of the subscription if none is given; null: none. */
@@ -295,7 +291,7 @@ export class SubscriptionsService {
       (await this.servers.withSession(server, database, (session) => readSubscriptionConnections(session, name)))?.get(
         name,
       );
-    return conninfo === undefined ? null : this.ends.publisherBy(conninfo);
+    return conninfo === undefined ? null : this.ends.publisherBy(conninfo, server);
   }
 
   private async preview(

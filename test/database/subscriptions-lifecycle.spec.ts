@@ -13,6 +13,7 @@ import { LastLooks } from '../../src/links/drift/last-looks.js';
 import { SchemaLookRepository } from '../../src/links/drift/schema-look.repository.js';
 import { LinksService } from '../../src/links/links.service.js';
 import { PublisherEnds } from '../../src/subscriptions/publisher-ends.js';
+import { SlotSharers } from '../../src/subscriptions/slot-sharers.js';
 import { SubscriptionCreation } from '../../src/subscriptions/subscription-creation.js';
 import type { SubscriptionView } from '../../src/subscriptions/subscription-view.js';
 import { SubscriptionsService } from '../../src/subscriptions/subscriptions.service.js';
@@ -77,6 +78,7 @@ describe.each([
       ends,
       needs,
       left,
+      new SlotSharers(servers, ends),
     );
     const diagnosis = new DiagnosisService(servers, ends);
     skips = new SkipService(servers, subscriptions, diagnosis, needs);
