@@ -9,6 +9,8 @@ import { pageOfList } from '../changes/list-page.js';
 import { PlanDto } from '../changes/plan.dto.js';
 import { parseLsn } from '../shared/lsn.js';
 import { AdvancePlanDto } from './advance-plan.dto.js';
+import { FailoverReadinessDto } from './failover-readiness.dto.js';
+import { FailoverReadinessService } from './failover-readiness.js';
 import {
   AdvanceReplicationSlotDto,
   CopyReplicationSlotDto,
@@ -23,7 +25,10 @@ import { slotSpecOf } from './slot-spec.js';
 @ApiTags('replication slots')
 @Controller('v1/servers/:server/replication-slots')
 export class ReplicationSlotsController {
-  constructor(private readonly slots: ReplicationSlotsService) {}
+  constructor(
+    private readonly slots: ReplicationSlotsService,
+    private readonly failover: FailoverReadinessService,
+  ) {}
 
   @Get()
   @ApiOperation({ summary: 'List replication slots' })
@@ -58,6 +63,16 @@ export class ReplicationSlotsController {
   @ApiOkResponse({ type: ReplicationSlotViewDto, example: examples.SLOT_VIEW })
   get(@NameParam('server') server: string, @NameParam('slot') slot: string): Promise<ReplicationSlotViewDto> {
     return this.slots.get(server, slot);
+  }
+
+  @Get(':slot/failover')
+  @ApiOperation({
+    summary: 'Whether a reader of the slot could go on at a standby',
+    description: 'The registered standbys of the cluster are looked at now. 17 and newer.',
+  })
+  @ApiOkResponse({ type: FailoverReadinessDto, example: examples.FAILOVER })
+  readiness(@NameParam('server') server: string, @NameParam('slot') slot: string): Promise<FailoverReadinessDto> {
+    return this.failover.of(server, slot);
   }
 
   @Post(':slot/copy')

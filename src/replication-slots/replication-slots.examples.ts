@@ -9,6 +9,7 @@ import {
 import { parseLsn } from '../shared/lsn.js';
 import { PG14 } from '../shared/server-version.js';
 import type { AdvancePlanDto } from './advance-plan.dto.js';
+import type { FailoverReadinessDto } from './failover-readiness.dto.js';
 import type {
   AdvanceReplicationSlotDto,
   CopyReplicationSlotDto,
@@ -100,3 +101,15 @@ export const ADVANCE_PLAN: AdvancePlanDto = {
 };
 
 export const DROP_PLAN: PlanDto = { statements: plan(PUBLISHER, dropReplicationSlot('orders_watch')) };
+
+/** One standby may be promoted, the other not yet. */
+export const FAILOVER: FailoverReadinessDto = {
+  ...{ ready: false, reasons: [] },
+  standbys: [
+    { server: 'orders-standby-1', ready: true, reasons: [] },
+    {
+      ...{ server: 'orders-standby-2', ready: false },
+      reasons: ['its copy is not complete: the standby has not got as far as the slot'],
+    },
+  ],
+};
