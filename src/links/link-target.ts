@@ -9,7 +9,7 @@ import { identifySystem } from '../postgres/replication/identify-system.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
 import { PublisherEnds } from '../subscriptions/publisher-ends.js';
-import { findPublisher, hostOf, isLoopback } from '../subscriptions/publisher-lookup.js';
+import { findPublisher, hostOf, isLoopback, serverNamed } from '../subscriptions/publisher-lookup.js';
 import type { Verdict } from './agreement/check.js';
 
 const DEFAULT_PORT = '5432';
@@ -51,12 +51,14 @@ export class LinkTargets {
       return unknown(null, `the connection string ${why}`, { remedy: 'Give the subscription one host and port.' });
     }
     const addresses = await this.ends.addresses();
-    const byAddress = findPublisher(connection, addresses);
+    const from = serverNamed(subscriber, addresses);
+    const byAddress = findPublisher(connection, addresses, from);
     const own = findPublisher(
       connection,
       addresses.map(({ name, host: at, port }) => ({ name, host: at, port })),
+      from,
     );
-    const subscriberHost = addresses.find(({ name }) => name === subscriber)?.host ?? '';
+    const subscriberHost = from?.host ?? '';
     if (host === undefined || host.startsWith('/') || (isLoopback(host) && !isLoopback(subscriberHost))) {
       const where = host === undefined ? 'names no host' : `leads to ${host} as seen from the subscriber's host`;
       return unknown(byAddress, `the connection string ${where}, which cannot be tried from here`, {

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { carryOut, type Change, type ChangeOptions, plan } from '../changes/change.js';
+import { carryOut, type Change, type ChangeOptions, type Place, plan } from '../changes/change.js';
 import { explainPrivilege } from '../changes/missing-privilege.js';
 import { readPublishingRights } from '../postgres/catalog/publication-objects.js';
 import {
@@ -23,6 +23,7 @@ import { emptyPublications } from '../postgres/replication/empty-publications.js
 import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
+import { keptAfterAll, leftEmpty, refill } from './emptied-publication.js';
 import { explainRefusal } from './publication-refusal.js';
 import {
   type EffectiveTable,
@@ -134,7 +135,10 @@ export class PublicationsService {
     });
   }
 
-  /** Empties it first, so that no writer of its tables fails; see `emptyPublications`. */
+  /**
+   * Empties it first, so that no writer of its tables fails; see `emptyPublications`. Where it then cannot be dropped, it
+   * is given back what it published.
+   */
   drop(
     server: string,
     database: string,
@@ -149,9 +153,30 @@ export class PublicationsService {
       await emptyPublications(session, [name]).catch(async (error: unknown) => {
         throw await explainPrivilege(session, error, drop);
       });
-      await carryOut(session, drop);
+      try {
+        await carryOut(session, drop);
+      } catch (error) {
+        throw emptyPublication(publication).length === 0
+          ? error
+          : await this.notDropped({ server, database }, session, publication, error);
+      }
       return { statements: planned, result: { name } };
     });
+  }
+
+  private async notDropped(
+    { server, database }: Place,
+    session: Session,
+    publication: Publication,
+    error: unknown,
+  ): Promise<unknown> {
+    try {
+      const work = (alive: Session) => refill(alive, publication);
+      await (session.alive ? work(session) : this.servers.withSession(server, database, work));
+      return keptAfterAll(error, publication);
+    } catch {
+      return leftEmpty(error, publication, session.versionNum);
+    }
   }
 
   /** As it was last seen; a server of another major version is another cluster, so this one cannot have changed. */

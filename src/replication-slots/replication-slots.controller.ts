@@ -9,6 +9,8 @@ import { pageOfList } from '../changes/list-page.js';
 import { PlanDto } from '../changes/plan.dto.js';
 import { parseLsn } from '../shared/lsn.js';
 import { AdvancePlanDto } from './advance-plan.dto.js';
+import { FailoverReadinessDto } from './failover-readiness.dto.js';
+import { FailoverReadinessService } from './failover-readiness.js';
 import {
   AdvanceReplicationSlotDto,
   CopyReplicationSlotDto,
@@ -23,7 +25,10 @@ import { slotSpecOf } from './slot-spec.js';
 @ApiTags('replication slots')
 @Controller('v1/servers/:server/replication-slots')
 export class ReplicationSlotsController {
-  constructor(private readonly slots: ReplicationSlotsService) {}
+  constructor(
+    private readonly slots: ReplicationSlotsService,
+    private readonly failover: FailoverReadinessService,
+  ) {}
 
   @Get()
   @ApiOperation({ summary: 'List replication slots' })
@@ -60,10 +65,22 @@ export class ReplicationSlotsController {
     return this.slots.get(server, slot);
   }
 
+  @Get(':slot/failover')
+  @ApiOperation({
+    summary: 'Whether a reader of the slot could go on at a standby',
+    description: 'The registered standbys of the cluster are looked at now. 17 and newer.',
+  })
+  @ApiOkResponse({ type: FailoverReadinessDto, example: examples.FAILOVER })
+  readiness(@NameParam('server') server: string, @NameParam('slot') slot: string): Promise<FailoverReadinessDto> {
+    return this.failover.of(server, slot);
+  }
+
   @Post(':slot/copy')
   @ApiOperation({
     summary: 'Copy a replication slot',
-    description: 'A second slot at the same place, for a reader of its own. The copy of a failover slot is none.',
+    description:
+      'A second slot at the same place, for a reader of its own. The copy of a failover slot is none, nor that of a ' +
+      'two-phase one two-phase.',
   })
   @ExampleBodies(CopyReplicationSlotDto, examples.COPY_SLOT)
   @ApiCreatedResponse({ type: ReplicationSlotViewDto, example: examples.NEW_SLOT_VIEW })
@@ -86,7 +103,8 @@ export class ReplicationSlotsController {
     summary: 'Advance a replication slot',
     description:
       'What lies before the LSN will never be sent. A dry run tells what that is: it reads the stream through a ' +
-      'temporary copy of the slot. Refused where the slot has an owner that will come back, unless forced.',
+      'temporary copy of the slot. Refused where the slot has an owner that will come back, or may have one on a ' +
+      'server that does not answer, unless forced.',
   })
   @ExampleBodies(AdvanceReplicationSlotDto, examples.ADVANCE_SLOT)
   @ApiOkResponse({ type: ReplicationSlotViewDto, example: examples.NEW_SLOT_VIEW })
@@ -105,7 +123,9 @@ export class ReplicationSlotsController {
   @HttpCode(204)
   @ApiOperation({
     summary: 'Drop a replication slot',
-    description: 'Refused while somebody streams from it, or will come back for it.',
+    description:
+      'Refused while somebody streams from it, and, unless forced, while somebody will come back for it, or may on a ' +
+      'server that does not answer.',
   })
   @ApiNoContentResponse()
   async drop(

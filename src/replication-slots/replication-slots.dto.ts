@@ -83,7 +83,8 @@ export class DropReplicationSlotQuery {
   @ApiPropertyOptional({
     type: Boolean,
     default: false,
-    description: 'Also where it is kept for somebody who will come back for it, and who can only begin anew then.',
+    description:
+      'Also where it is kept, or may be, for somebody who will come back for it, and who can only begin anew then.',
   })
   @Transform(({ value }: { value: unknown }) => (value === 'true' ? true : value === 'false' ? false : value))
   @IsOptional()
@@ -172,7 +173,8 @@ export class AdvanceReplicationSlotDto {
 
   @ApiPropertyOptional({
     default: false,
-    description: 'Also where it is kept for somebody who will come back for it, and who misses what is skipped.',
+    description:
+      'Also where it is kept, or may be, for somebody who will come back for it, and who misses what is skipped.',
   })
   @ValidateIf(present)
   @IsBoolean()
@@ -243,7 +245,11 @@ export class ReplicationSlotDto {
   @ApiProperty({ type: Boolean, nullable: true, description: 'Null before 17.' })
   failover: boolean | null;
 
-  @ApiProperty({ type: Boolean, nullable: true, description: 'Null before 17.' })
+  @ApiProperty({
+    type: Boolean,
+    nullable: true,
+    description: 'The copy of a slot of the primary, on a standby; null before 17.',
+  })
   synced: boolean | null;
 
   @ApiProperty({ type: Boolean, nullable: true, description: 'Null before 16, and for physical slots.' })
@@ -262,6 +268,13 @@ export class ReplicationSlotViewDto extends ReplicationSlotDto {
 
   @ApiProperty({ type: String, nullable: true, description: 'Where was looked, when no owner was found.' })
   ownerReason: string | null;
+
+  @ApiProperty({
+    type: [String],
+    description:
+      'Servers that did not answer when owners were looked for: the slot may be theirs, and without an owner it is dropped or advanced by force only.',
+  })
+  unanswered: string[];
 
   @ApiProperty({
     type: Boolean,

@@ -9,6 +9,7 @@ import {
 import { parseLsn } from '../shared/lsn.js';
 import { PG14 } from '../shared/server-version.js';
 import type { AdvancePlanDto } from './advance-plan.dto.js';
+import type { FailoverReadinessDto } from './failover-readiness.dto.js';
 import type {
   AdvanceReplicationSlotDto,
   CopyReplicationSlotDto,
@@ -62,7 +63,7 @@ export const SLOT_VIEW: ReplicationSlotViewDto = {
     ...{ kind: 'subscription', name: 'orders_sub', server: 'orders-18', database: 'orders', live: true },
     detail: 'subscription "orders_sub" of database "orders" on orders-18',
   },
-  ...{ ownerReason: null, orphan: false },
+  ...{ ownerReason: null, unanswered: [], orphan: false },
   reader: {
     ...{ pid: 4242, user: 'replicator', application: 'orders_sub', clientAddress: '10.0.0.18' },
     state: 'streaming',
@@ -100,3 +101,15 @@ export const ADVANCE_PLAN: AdvancePlanDto = {
 };
 
 export const DROP_PLAN: PlanDto = { statements: plan(PUBLISHER, dropReplicationSlot('orders_watch')) };
+
+/** One standby may be promoted, the other not yet. */
+export const FAILOVER: FailoverReadinessDto = {
+  ...{ ready: false, reasons: [] },
+  standbys: [
+    { server: 'orders-standby-1', ready: true, reasons: [] },
+    {
+      ...{ server: 'orders-standby-2', ready: false },
+      reasons: ['its copy is not complete: the standby has not got as far as the slot'],
+    },
+  ],
+};

@@ -20,10 +20,11 @@ import { redactText } from '../observability/redact.js';
 import { Problem } from '../problems/problem.js';
 import { LsnClock } from '../lsn-clock/lsn-clock.service.js';
 import { ServersService } from '../servers/servers.service.js';
-import { formatLsn, type Lsn, parseLsn } from '../shared/lsn.js';
+import { type Lsn, parseLsn } from '../shared/lsn.js';
 import { previewAdvance, type SkippedChanges } from './advance-preview.js';
 import { outlookOf } from './slot-outlook.js';
 import { SlotOwners } from './slot-owners.js';
+import { type Overruled, requireForward, requireInactive, requireUnowned } from './slot-refusals.js';
 import { ownership, type SlotView } from './slot-view.js';
 
 export interface CreateSlotOptions extends ChangeOptions {
@@ -100,8 +101,8 @@ export class ReplicationSlotsService {
   }
 
   /**
-   * A second slot at the place of the first, which keeps its own. A copy is never synchronized to standbys, and a slot
-   * that has lost its WAL cannot be copied.
+   * A second slot at the place of the first, which keeps its own. A copy is never synchronized to standbys nor two-phase,
+   * and a slot that has lost its WAL cannot be copied.
    */
   async copy(
     server: string,
@@ -133,16 +134,16 @@ export class ReplicationSlotsService {
 
   /**
    * Refused with SLOT_ACTIVE while somebody streams from it, and with CONFLICT while it has an owner that will come back
-   * for it, unless `force` says to leave that one without.
+   * for it, or may have one on a server that does not answer, unless `force` says to leave that one without.
    */
   async drop(
     server: string,
     name: string,
-    { dryRun = false, force = false }: ChangeOptions & { force?: boolean } = {},
+    { dryRun = false, ...overruled }: ChangeOptions & Overruled = {},
   ): Promise<Change<{ name: string }>> {
     const slot = await this.get(server, name);
     requireInactive(slot);
-    if (slot.owner?.live && !force) throw owned(name, slot.owner.detail);
+    requireUnowned(slot, 'drop', overruled);
     return this.inServer(server, async (session, database) => {
       const slot = await requireSlot(session, name);
       const statements = dropReplicationSlot(name);
@@ -158,8 +159,8 @@ export class ReplicationSlotsService {
 
   /**
    * Moves the slot forward: what it would have sent up to `lsn` is never sent. Not past the end of the WAL. Refused with
-   * CONFLICT while it has an owner that will come back for it, unless `force` says that this one is to miss it. A dry run
-   * tells what would be skipped.
+   * CONFLICT while it has an owner that will come back for it, or may have one on a server that does not answer, unless
+   * `force` says that this one is to miss it. A dry run tells what would be skipped.
    */
   async advance(
     server: string,
@@ -169,7 +170,7 @@ export class ReplicationSlotsService {
   ): Promise<Change<SlotView> & { skips: SkippedChanges | null }> {
     const slot = await this.get(server, name);
     requireInactive(slot);
-    if (slot.owner?.live && !force) throw missedBy(name, slot.owner.detail);
+    requireUnowned(slot, 'advance', { force });
     // A logical slot is advanced by decoding, which only its own database can do.
     const target = await this.servers.target(server, slot.database ?? undefined);
     return withSession(target, { purpose: 'slot advance' }, async (session) => {
@@ -261,18 +262,6 @@ function unknownSlot(name: string): Problem {
   return new Problem('NOT_FOUND', `there is no replication slot ${JSON.stringify(name)} on this server`);
 }
 
-function owned(name: string, owner: string): Problem {
-  return new Problem('CONFLICT', `the slot ${name} is kept for ${owner}`, {
-    hint: 'Drop or end that first, which takes the slot along; or drop the slot with ?force=true, after which its owner can only begin anew.',
-  });
-}
-
-function missedBy(name: string, owner: string): Problem {
-  return new Problem('CONFLICT', `the slot ${name} is kept for ${owner}, which would miss what is skipped`, {
-    hint: 'Look at what that is with ?dryRun=true and "force": true; advance with "force": true, after which the owner and its publisher differ.',
-  });
-}
-
 /** What the server says of itself when the slot is really created. */
 async function requireFree(session: Session, name: string): Promise<void> {
   const [existing] = await readReplicationSlots(session, name);
@@ -289,24 +278,7 @@ function refuseUnknownPlugin(error: unknown): never {
 }
 
 /** An answer of the server, and not the end of its life. */
-function isRefusal(error: unknown): boolean {
+export function isRefusal(error: unknown): boolean {
   const state = error instanceof Problem ? error.options.sqlstate : undefined;
   return state !== undefined && !/^(08|57P)/.test(state);
-}
-
-function requireInactive(slot: ReplicationSlot): void {
-  if (!slot.active) return;
-  throw new Problem('SLOT_ACTIVE', `the slot ${slot.name} is in use by process ${slot.activePid ?? 'unknown'}`, {
-    hint: 'Disable the subscription, or stop the standby or reader, that streams from it.',
-  });
-}
-
-function requireForward(slot: ReplicationSlot, lsn: Lsn): void {
-  const position = slot.confirmedFlushLsn ?? slot.restartLsn;
-  if (position === null) {
-    throw new Problem('WRONG_STATE', `the slot ${slot.name} has no position to advance from: it is lost or unused`);
-  }
-  if (lsn < parseLsn(position)) {
-    throw new Problem('CONFLICT', `the slot ${slot.name} is at ${position}, past ${formatLsn(lsn)}; it cannot go back`);
-  }
 }

@@ -59,6 +59,29 @@ describe('outlookOf', () => {
     expect(outlookOf(slot({ active: false, synced: true }), null, null).health).toBe('ok');
   });
 
+  it('warns of one that is read where its reader does not keep up', () => {
+    const behind = (retained: number, fields: Partial<ReplicationSlot> = {}, budget: number | null = null) =>
+      outlookOf(slot({ retainedBytes: retained * MB, ...fields }), rate(100 * MB), budget);
+    expect(behind(500_000)).toMatchObject({ health: 'warning', reasons: [expect.stringContaining('500000 MB')] });
+    expect(behind(900)).toMatchObject({ health: 'ok', reasons: [] });
+    expect(behind(600, {}, 1_000 * MB)).toMatchObject({
+      health: 'warning',
+      reasons: [expect.stringContaining('60 % of the WAL that walBudgetBytes allows')],
+    });
+    expect(behind(950, { safeWalSize: 50 * MB })).toMatchObject({
+      health: 'critical',
+      reasons: [expect.stringContaining('95 % of the WAL that max_slot_wal_keep_size allows')],
+    });
+    // However fast the server writes: at its end the reader is as far from the limit as can be.
+    expect(behind(10, { safeWalSize: 1_000 * MB })).toMatchObject({ health: 'ok', secondsToLimit: 10 });
+  });
+
+  it('does not foretell the end of a copy that moves on with its primary', () => {
+    const copy = slot({ active: false, synced: true, safeWalSize: 600 * MB });
+    expect(outlookOf(copy, rate(1 * MB), null)).toMatchObject({ health: 'ok', reasons: [] });
+    expect(outlookOf({ ...copy, walStatus: 'unreserved' }, rate(1 * MB), null).health).toBe('critical');
+  });
+
   it('warns of WAL about to go and of rows that cannot be vacuumed', () => {
     expect(outlookOf(slot({ walStatus: 'unreserved', safeWalSize: -1 }), null, null).health).toBe('critical');
     expect(outlookOf(slot({ catalogXminAge: 300_000_000 }), null, null).reasons[0]).toContain('vacuumed');

@@ -24,6 +24,9 @@ const DAY = 24 * HOUR;
 /** Dead rows of the catalogs that no vacuum may remove: autovacuum begins to force freezes at this age by default. */
 const OLD_XMIN = 200_000_000;
 const MUCH_BYTES = 1_000_000_000;
+/** Of what the limit allows, with a reader that is connected: it does not keep up, or does not confirm. */
+const MUCH_OF_LIMIT = 0.5;
+const NEARLY_LIMIT = 0.9;
 
 /** @param budgetBytes what the server's administrators allow a slot to keep; null: nothing was said */
 export function outlookOf(slot: ReplicationSlot, rate: WalRate | null, budgetBytes: number | null): SlotOutlook {
@@ -58,8 +61,9 @@ function ofLimit(slot: ReplicationSlot, outlook: Omit<SlotOutlook, 'health' | 'r
   const { limit, bytesToLimit, secondsToLimit } = outlook;
   if (slot.walStatus === 'unreserved') return [[true, 'the next checkpoint may remove WAL that it still needs']];
   if (bytesToLimit !== null && bytesToLimit <= 0) return [[true, `it keeps more WAL than ${limit} allows`]];
-  // One that is read moves on; only a reader that stands still lets the limit come nearer.
-  if (slot.active || secondsToLimit === null || secondsToLimit > DAY) return [];
+  if (slot.active) return bytesToLimit === null ? [] : ofReader(slot, limit!, bytesToLimit);
+  // The copy of a primary's slot moves on without a reader of its own.
+  if (slot.synced || secondsToLimit === null || secondsToLimit > DAY) return [];
   return [
     [
       secondsToLimit <= HOUR,
@@ -68,10 +72,22 @@ function ofLimit(slot: ReplicationSlot, outlook: Omit<SlotOutlook, 'health' | 'r
   ];
 }
 
+/** One that is read moves on, and how fast the limit would come nearer says nothing; how near it is does. */
+function ofReader({ retainedBytes }: ReplicationSlot, limit: string, bytesToLimit: number): Finding[] {
+  if (retainedBytes === null) return [];
+  const share = retainedBytes / (retainedBytes + bytesToLimit);
+  if (share < MUCH_OF_LIMIT) return [];
+  const percent = Math.floor(share * 100);
+  return [[share >= NEARLY_LIMIT, `its reader is behind: it keeps ${percent} % of the WAL that ${limit} allows`]];
+}
+
 function ofStanding(slot: ReplicationSlot, limit: SlotOutlook['limit']): Finding[] {
   const found: Finding[] = [];
-  if (!slot.active && !slot.synced && limit === null && (slot.retainedBytes ?? 0) > 0) {
-    const much = slot.retainedBytes! > MUCH_BYTES ? `, ${Math.round(slot.retainedBytes! / 1_000_000)} MB so far` : '';
+  const retained = limit === null && !slot.synced ? (slot.retainedBytes ?? 0) : 0;
+  const much = retained > MUCH_BYTES ? `, ${Math.round(retained / 1_000_000)} MB so far` : '';
+  if (slot.active && much !== '') {
+    found.push([false, `its reader is behind, and nothing limits the WAL it keeps${much}`]);
+  } else if (!slot.active && retained > 0) {
     found.push([false, `nobody reads from it and nothing limits the WAL it keeps${much}`]);
   }
   const age = Math.max(slot.xminAge ?? 0, slot.catalogXminAge ?? 0);

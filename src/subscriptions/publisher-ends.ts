@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { readReplicationSlots, type ReplicationSlot } from '../postgres/catalog/replication-slots.js';
+import { readSystemIdentifier } from '../postgres/catalog/link-facts.js';
 import { readTableSizes } from '../postgres/catalog/table-sizes.js';
 import { type BarredTable, readBarredTables } from '../postgres/catalog/barred-tables.js';
 import { readWalSenders, type WalSender } from '../postgres/catalog/wal-senders.js';
@@ -15,7 +16,7 @@ import { LsnClock } from '../lsn-clock/lsn-clock.service.js';
 import type { LsnHistory } from '../lsn-clock/lsn-history.js';
 import { ServersService } from '../servers/servers.service.js';
 import { parseLsn } from '../shared/lsn.js';
-import { findPublisher, type ServerAddress } from './publisher-lookup.js';
+import { findPublisher, serverNamed, type ServerAddress } from './publisher-lookup.js';
 import { ApplyObservations } from './apply-observations.js';
 import { isUncopied, type KnownSizes } from './copy-progress.js';
 import { barredWarnings } from './subscription-warnings.js';
@@ -63,16 +64,19 @@ export class PublisherEnds {
     return this.complete(side);
   }
 
-  /** The registered server and database that a connection string leads to; null: none, or it cannot be read. */
-  async publisherBy(conninfo: string): Promise<Place | null> {
+  /** The registered server and database that the subscriber's connection string leads to; null: none, or it cannot be read. */
+  async publisherBy(conninfo: string, subscriber: string): Promise<Place | null> {
     const connection = shownConnection(conninfo);
-    return connection === null ? null : findPublisher(connection, await this.addresses());
+    if (connection === null) return null;
+    const addresses = await this.addresses();
+    return findPublisher(connection, addresses, serverNamed(subscriber, addresses));
   }
 
-  /** Whether the server is known to have no slot of that name. */
+  /** Whether the server is known to have no slot of that name; another cluster at its address says nothing about it. */
   async isWithoutSlot(server: string, slot: string): Promise<boolean> {
-    const { slots } = await this.slotsOf(server);
-    return slots !== null && !slots.some(({ name }) => name === slot);
+    const { slots, systemIdentifier } = await this.slotsOf(server);
+    if (slots === null || slots.some(({ name }) => name === slot)) return false;
+    return systemIdentifier === (await this.servers.facts(server)).systemIdentifier;
   }
 
   /** One look at each publisher, however many subscriptions it has. */
@@ -85,9 +89,11 @@ export class PublisherEnds {
       looks.set(server, look);
       return look;
     };
+    const from = serverNamed(side.server, addresses);
     const found = side.subscriptions.map((subscription) => {
       const connection = shownConnection(side.conninfos?.get(subscription.name));
-      return { subscription, connection, publisher: connection === null ? null : findPublisher(connection, addresses) };
+      const publisher = connection === null ? null : findPublisher(connection, addresses, from);
+      return { subscription, connection, publisher };
     });
     const sizes = this.sizesOnce(found);
     return Promise.all(
@@ -157,6 +163,7 @@ export class PublisherEnds {
     try {
       const look = await this.servers.look(server, undefined, LOOK_MS, async (session) => ({
         versionNum: session.versionNum,
+        systemIdentifier: (await readSystemIdentifier(session)).identifier,
         slots: await readReplicationSlots(session),
         senders: await readWalSenders(session),
       }));
@@ -169,7 +176,7 @@ export class PublisherEnds {
         (facts) => facts.versionNum,
         () => null,
       );
-      return { slots: null, senders: [], history: null, versionNum, problem };
+      return { slots: null, senders: [], history: null, versionNum, systemIdentifier: null, problem };
     }
   }
 
@@ -220,6 +227,8 @@ interface SlotLook {
   history: LsnHistory | null;
   /** As last seen. */
   versionNum: number | null;
+  /** Of the cluster that answered; null: the login may not read it. */
+  systemIdentifier: string | null;
   problem: string | null;
 }
 

@@ -19,7 +19,24 @@ describe('the registered server that a connection string leads to', () => {
     [{ hostaddr: '10.0.0.2' }, 'two'],
     [{ host: 'db.example,10.0.0.2' }, null],
   ])('%j: %s', (connection, server) => {
-    const found = findPublisher({ ...connection, dbname: 'd' }, servers);
+    const found = findPublisher({ ...connection, dbname: 'd' }, servers, null);
+    expect(found).toEqual(server === null ? null : { server, database: 'd' });
+  });
+
+  it.each([
+    ['a subscriber that is local too', '127.0.0.1', { host: 'localhost' }, 'local'],
+    ['a subscriber on another host', '10.0.0.9', { host: 'localhost' }, null],
+    ['a subscriber on another host, by socket', '10.0.0.9', { host: '/tmp' }, null],
+    ['a subscriber that is not known', null, { host: '127.0.0.1' }, null],
+    ['a publisher that is advertised so', '10.0.0.9', { host: '127.0.0.1', port: '7000' }, 'tunnelled'],
+  ])('a local address is that of the host of %s', (_whose, host, connection, server) => {
+    const local = [
+      { name: 'local', host: '127.0.0.1', port: 5432 },
+      { name: 'socket', host: '/tmp', port: 5432 },
+      { name: 'tunnelled', host: '10.0.0.3', port: 5432, advertisedHost: '127.0.0.1', advertisedPort: 7000 },
+    ];
+    const subscriber = host === null ? null : { name: 'subscriber', host, port: 5432 };
+    const found = findPublisher({ ...connection, dbname: 'd' }, local, subscriber);
     expect(found).toEqual(server === null ? null : { server, database: 'd' });
   });
 });

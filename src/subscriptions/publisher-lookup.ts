@@ -19,31 +19,46 @@ export function hostOf({ host, hostaddr }: Conninfo): string | undefined {
 
 /**
  * The registered server and database that a connection string leads to, matched by the host that libpq connects to, and port; null when none
- * does, or when the string names several hosts: which one it is then depends on the moment.
+ * does, or when the string names several hosts: which one it is then depends on the moment. A local address is that of
+ * the subscriber's own host: it leads to a server that is registered with one only where `subscriber` (null: not known) is
+ * too, or where the server is advertised with it.
  */
 export function findPublisher(
   connection: Conninfo,
   servers: readonly ServerAddress[],
+  subscriber: ServerAddress | null,
 ): { server: string; database: string } | null {
   const host = hostOf(connection);
   const port = connection.port ?? DEFAULT_PORT;
   const database = connection.dbname ?? connection.user;
   if (host === undefined || database === undefined || host.includes(',') || port.includes(',')) return null;
+  const elsewhere = isLocal(host) && (subscriber === null || !isLocal(subscriber.host));
   const found = servers.find((server) =>
-    addressesOf(server).some((address) => sameHost(address.host, host) && String(address.port) === port),
+    addressesOf(server)
+      .filter(({ advertised }) => advertised || !elsewhere)
+      .some((address) => sameHost(address.host, host) && String(address.port) === port),
   );
   return found ? { server: found.name, database } : null;
 }
 
+export function serverNamed(name: string, servers: readonly ServerAddress[]): ServerAddress | null {
+  return servers.find((server) => server.name === name) ?? null;
+}
+
 function addressesOf({ host, port, advertisedHost, advertisedPort }: ServerAddress) {
   return [
-    { host, port },
-    { host: advertisedHost ?? host, port: advertisedPort ?? port },
+    { host, port, advertised: false },
+    { host: advertisedHost ?? host, port: advertisedPort ?? port, advertised: Boolean(advertisedHost) },
   ];
 }
 
 export function isLoopback(host: string): boolean {
   return LOOPBACK.has(host.toLowerCase());
+}
+
+/** Not the same host for everybody. */
+function isLocal(host: string): boolean {
+  return isLoopback(host) || host.startsWith('/');
 }
 
 function sameHost(one: string, other: string): boolean {

@@ -159,7 +159,7 @@ export class SubscriptionAlteration {
       (await this.servers.withSession(server, database, (session) => readSubscriptionConnections(session, name)))?.get(
         name,
       );
-    return conninfo === undefined ? null : this.ends.publisherBy(conninfo);
+    return conninfo === undefined ? null : this.ends.publisherBy(conninfo, server);
   }
 
   private async connectionTo({ server, database }: Place): Promise<string> {

@@ -3,6 +3,7 @@ import { carryOut, type Change, type ChangeOptions, type Place, plan } from '../
 import { failpoint } from '../engine/failpoints.js';
 import { registerSecret } from '../observability/redact.js';
 import { readTableNames } from '../postgres/catalog/subscriber-rows.js';
+import { readSubscriptionSlots } from '../postgres/catalog/subscription-slots.js';
 import { readSubscriptions } from '../postgres/catalog/subscriptions.js';
 import { ANSWER_GRACE_MS } from '../postgres/connection.js';
 import { parseConninfo } from '../postgres/ddl/conninfo.js';
@@ -13,7 +14,7 @@ import { createSubscription } from '../postgres/ddl/subscription.ddl.js';
 import type { Statement } from '../postgres/ddl/statement.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
-import { ReplicationSlotsService } from '../replication-slots/replication-slots.service.js';
+import { isRefusal, ReplicationSlotsService } from '../replication-slots/replication-slots.service.js';
 import { ServersService } from '../servers/servers.service.js';
 import { slotNameProblem } from '../shared/identifier.js';
 import { LeftSlots } from './left-slots/left-slots.service.js';
@@ -23,6 +24,7 @@ import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
 import { refuseAbsentTable } from './refresh-preview.js';
 import { lookAtSlot, requireFit } from './slot-to-read.js';
+import { readsFrom } from './slot-reading.js';
 import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
 
 export interface CreateSubscriptionRequest {
@@ -62,6 +64,8 @@ interface RunOptions {
 /** Whether this creation has made its slot; null: that is not known. */
 interface SlotFate {
   made: boolean | null;
+  /** Whether CREATE SUBSCRIPTION was sent. */
+  sent: boolean;
 }
 
 const STATEMENT_TIMEOUT_MS = 60_000;
@@ -104,15 +108,15 @@ export class SubscriptionCreation {
     const password = parseConninfo(connection).password;
     if (password !== undefined) registerSecret(password);
     if (request.options?.createSlot !== false) requireSlotName(request);
-    const known = await this.ends.publisherBy(connection);
+    const known = await this.ends.publisherBy(connection, server);
     // As last seen: a publisher that is away, or that only the subscriber reaches, is no reason not to ask the latter.
     const publisherVersion = known === null ? null : (await this.servers.facts(known.server)).versionNum;
     if (request.options?.createSlot === false) await this.requireSlot(request, known);
     else if (known !== null) await this.refuseOwnCluster(server, known.server);
-    const create = (fate: SlotFate = { made: false }) => {
+    const create = (fate: SlotFate = { made: false, sent: false }) => {
       const asked = { ...request, connection, publisherVersion };
       // Where the subscriber fails it does not say whether it had made the slot.
-      const sending = () => (fate.made = null);
+      const sending = () => Object.assign(fate, { made: null, sent: true });
       return this.runCreate(server, database, asked, { dryRun, timeoutMs: slotDeadlineMs, sending });
     };
     try {
@@ -162,7 +166,7 @@ export class SubscriptionCreation {
       const onMade = (made: boolean | null) => (fate.made = made);
       const created = await this.slots.create(publisher.server, publisher.database, slot, { ...deadline, onMade });
       await failpoint('subscription.create.slot');
-      const change = await this.runCreate(server, database, withoutSlot);
+      const change = await this.runCreate(server, database, withoutSlot, { sending: () => (fate.sent = true) });
       return { ...change, statements: [...created.statements, ...change.statements] };
     });
   }
@@ -233,14 +237,14 @@ export class SubscriptionCreation {
     create: (fate: SlotFate) => Promise<Creation>,
   ): Promise<Creation> {
     const record = await this.left.recordCreation(subscriber, publisher, subscription, slot);
-    const fate: SlotFate = { made: false };
+    const fate: SlotFate = { made: false, sent: false };
     try {
       const creation = await create(fate);
       await this.left.forget([record]);
       return creation;
     } catch (error) {
       if (fate.made !== false) {
-        throw await this.withoutOrphan(subscriber, publisher.server, subscription, slot, { record, ...fate }, error);
+        throw await this.withoutOrphan(subscriber, publisher, subscription, slot, { record, ...fate }, error);
       }
       await this.left.forget([record]);
       throw error;
@@ -252,29 +256,44 @@ export class SubscriptionCreation {
    * left. One of which it is not known who made it may be another's by now: that is left to whoever asks for it.
    */
   private async withoutOrphan(
-    { server, database }: Place,
-    publisher: string,
+    subscriber: Place,
+    publisher: Place,
     subscription: string,
     slot: string,
-    { record, made }: SlotFate & { record: string },
+    { record, made, sent }: SlotFate & { record: string },
     error: unknown,
   ): Promise<unknown> {
-    let needed: boolean | null = null;
+    let needed: boolean | null = !sent || (made && isRefusal(error)) ? false : null;
     try {
-      const exists = await this.inSubscriber(server, database, (session) => readSubscriptions(session, subscription));
-      // The answer was lost, not the deed: the subscription exists and needs its slot.
-      needed = exists.some(({ settings }) => settings.slotName === slot);
-      if (!needed && !(await this.ends.isWithoutSlot(publisher, slot))) {
-        if (made === null) return mayBeLeft(error, publisher, slot);
-        await this.slots.drop(publisher, slot);
+      needed ??= await this.isCreated(subscriber, publisher, subscription, slot);
+      if (needed === null) return mayBeLeft(error, publisher.server, slot);
+      if (!needed && !(await this.ends.isWithoutSlot(publisher.server, slot))) {
+        if (made === null) return mayBeLeft(error, publisher.server, slot);
+        await this.slots.drop(publisher.server, slot, { isNew: true });
       }
       await this.left.forget([record]);
       return error;
     } catch {
       // Else a look at the subscriber decides.
       if (needed === false && made) await this.left.confirm([record]);
-      return mayBeLeft(error, publisher, slot);
+      return mayBeLeft(error, publisher.server, slot);
     }
+  }
+
+  /**
+   * Whether the answer was lost, not the deed: the subscription exists and needs its slot. Another of that name, made
+   * meanwhile, may read from elsewhere; null: it cannot be told from where.
+   */
+  private async isCreated(
+    { server, database }: Place,
+    publisher: Place,
+    subscription: string,
+    slot: string,
+  ): Promise<boolean | null> {
+    const existing = await this.inSubscriber(server, database, readSubscriptionSlots);
+    const found = existing.find((each) => each.database === database && each.name === subscription);
+    if (found?.slotName !== slot) return false;
+    return readsFrom(found, server, publisher, await this.ends.addresses());
   }
 }
 

@@ -4,13 +4,13 @@ import {
   readSubscriptionSlots,
   type SubscriptionSlot,
 } from '../postgres/catalog/subscription-slots.js';
-import { parseConninfo } from '../postgres/ddl/conninfo.js';
 import { Problem } from '../problems/problem.js';
 import { type FoundOwners, type OwnerSearch, type SlotOwner, SlotOwners } from '../replication-slots/slot-owners.js';
 import { ServersService } from '../servers/servers.service.js';
 import { within } from '../servers/answer-limit.js';
 import { PublisherEnds } from './publisher-ends.js';
-import { findPublisher, type ServerAddress } from './publisher-lookup.js';
+import type { ServerAddress } from './publisher-lookup.js';
+import { readsFrom } from './slot-reading.js';
 
 const SERVERS_AT_ONCE = 8;
 /** A server that is away must not hold up what is asked about another. */
@@ -58,7 +58,7 @@ export class SubscriptionSlotOwners {
     const subscriptions = await this.servers.look(server, undefined, ASK_MS, readSubscriptionSlots);
     for (const subscription of subscriptions) {
       const slot = slots.find(({ name }) => name === subscription.slotName);
-      const reads = slot && readsFrom(subscription, publisher, addresses, slot.database);
+      const reads = slot && readsFrom(subscription, server, { server: publisher, database: slot.database }, addresses);
       if (!slot || reads === false || (reads === null && owners.has(slot.name))) continue;
       const { name, database } = subscription;
       const doubt = reads === null ? `; by its name only, for ${whyInDoubt(subscription)}` : '';
@@ -92,30 +92,6 @@ export class SubscriptionSlotOwners {
     const live = await this.servers.look(server, database, ASK_MS, (session) => isSynchronizing(session, oid, table));
     const which = `table ${table} (oid) of subscription ${JSON.stringify(name)} on ${server}`;
     return { ...owner, name, database, live, detail: live ? `copies ${which}` : `copied ${which}, which is over` };
-  }
-}
-
-/**
- * Whether the subscription's connection leads to that server and database; null when it may not be read, or leads to no
- * registered server: a server has more addresses than it is registered with.
- */
-function readsFrom(
-  { conninfo }: SubscriptionSlot,
-  publisher: string,
-  addresses: ServerAddress[],
-  database: string | null,
-): boolean | null {
-  if (conninfo === null) return null;
-  try {
-    const connection = parseConninfo(conninfo);
-    // Two names may be one server's: its own come first.
-    const own = addresses.filter(({ name }) => name === publisher);
-    const found = findPublisher(connection, own) ?? findPublisher(connection, addresses);
-    if (found !== null) return found.server === publisher && found.database === database;
-    // A logical slot is read from in its own database only.
-    return (connection.dbname ?? connection.user ?? database) === database ? null : false;
-  } catch {
-    return null;
   }
 }
 

@@ -6,6 +6,7 @@ import { PublisherEnds } from './publisher-ends.js';
 import { LeftSlotRepository } from './left-slots/left-slot.repository.js';
 import { LeftSlots } from './left-slots/left-slots.service.js';
 import { OrphanedSlotsController } from './left-slots/orphaned-slots.controller.js';
+import { SlotSharers } from './slot-sharers.js';
 import { SubscriptionSlotOwners } from './subscription-slot-owners.js';
 import { SlotChanges } from './slot-changes.js';
 import { SubscriptionAlteration } from './subscription-alteration.js';
@@ -23,7 +24,7 @@ import { TablesNeedingVerification } from './tables-needing-verification.reposit
   providers: [
     ...[SubscriptionsService, SubscriptionCreation, SubscriptionAlteration, SlotChanges],
     ...[PublisherEnds, SubscriptionSlotOwners],
-    ...[LeftSlots, LeftSlotRepository],
+    ...[LeftSlots, LeftSlotRepository, SlotSharers],
     ...[DiagnosisService, SkipService, TablesNeedingVerification],
   ],
   exports: [SubscriptionsService, PublisherEnds, TablesNeedingVerification],

@@ -27,6 +27,7 @@ import {
   slotLeftBy,
 } from './subscription-drop.js';
 import { requireSubscription, requireUnchanged, sessionLimits, unknownSubscription } from './subscription-session.js';
+import { SlotSharers } from './slot-sharers.js';
 import { type SubscriptionWarning, together } from './subscription-warnings.js';
 import type { SubscriptionView } from './subscription-view.js';
 import { TablesNeedingVerification } from './tables-needing-verification.repository.js';
@@ -49,6 +50,7 @@ export class SubscriptionsService {
     private readonly needs: TablesNeedingVerification,
     private readonly left: LeftSlots,
     private readonly alteration: SubscriptionAlteration,
+    private readonly sharers: SlotSharers,
   ) {}
 
   async list(server: string, database: string): Promise<SubscriptionView[]> {
@@ -115,6 +117,7 @@ export class SubscriptionsService {
     { dryRun = false }: ChangeOptions = {},
   ): Promise<SubscriptionChange<DroppedSubscription>> {
     const view = await this.get(server, database, name);
+    if (slot === 'drop') await this.sharers.requireAlone({ server, database }, view);
     const target = await this.servers.target(server, database);
     return withSession(target, sessionLimits('drop subscription'), async (session) => {
       const current = await requireSubscription(session, name);
@@ -162,14 +165,15 @@ export class SubscriptionsService {
         await carryOut(session, [lock!]);
         requireUnchanged(await requireSubscription(session, view.name), view);
         const slots = await readSynchronizationSlots(session, String(view.oid), systemIdentifier);
-        const slotLeft = slotIsGone ? null : slotLeftBy(view);
+        const slotLeft = slotLeftBy(view);
         const tableSlotsLeft = slots.flatMap((slot) => slotLeftBy(view, slot) ?? []);
         for (const left of [...(slotLeft === null ? [] : [slotLeft]), ...tableSlotsLeft]) {
           records.push(await this.recordLeft(place.server, place.database, view, left));
         }
         await failpoint('subscription.drop.recorded');
         await carryOut(session, rest, { inTransaction: true });
-        return { slotLeft, tableSlotsLeft };
+        // Recorded all the same: a look at the publisher forgets one that is really gone.
+        return { slotLeft: slotIsGone ? null : slotLeft, tableSlotsLeft };
       });
       await failpoint('subscription.drop.done');
       await this.left.confirm(records);

@@ -105,6 +105,24 @@ describe('slots that were left behind, looked for at an address', () => {
     expect(await orphans()).toEqual([]);
   }, 90_000);
 
+  it('is not believed that a slot is gone when it leads to another cluster', async () => {
+    await subscribe('moved', ['p']);
+    await network.cut();
+    network.leadTo(other.port);
+    await network.restore();
+    const refused = await api.call('DELETE', `${base}/moved`);
+    expect(refused).toMatchObject({ status: 409, body: { code: 'CONFLICT', retryWith: '?slot=keep' } });
+    const dropped = await api.call('DELETE', `${base}/moved?slot=keep`);
+    expect(dropped).toMatchObject({ status: 200, body: { slotLeft: { name: 'moved' } } });
+    await inState('unknown', 1);
+    await network.cut();
+    network.leadTo(publisher.port);
+    await network.restore();
+    const [orphan] = await inState('orphan', 1);
+    expect((await api.call('DELETE', orphan!.cleanUp.path)).status).toBe(204);
+    expect(await orphans()).toEqual([]);
+  }, 90_000);
+
   it('is recorded once when two drop the subscription at once', async () => {
     await subscribe('twice', ['p']);
     const path = `${base}/twice?slot=keep`;

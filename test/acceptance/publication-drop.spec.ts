@@ -107,6 +107,47 @@ describe('DELETE of a publication whose tables are written to', () => {
     });
   });
 
+  it('that fails gives the publication back what it published, and says so', async () => {
+    const made = [
+      { name: 'by table', target: { kind: 'tables', tables: [{ ...tables[0], columns: ['id'], where: '(id > 0)' }] } },
+      { name: 'by schema', target: { kind: 'schemas', schemas: ['other'], tables: tables.slice(0, 2) } },
+    ];
+    for (const body of made) expect((await api.post(PUBLICATIONS, body)).status).toBe(201);
+    const targets = async () =>
+      Promise.all(made.map(async ({ name }) => (await api.get(`${PUBLICATIONS}/${encodeURI(name)}`)).body.target));
+    const before = await targets();
+    await server.run(
+      DATABASE,
+      `create function refuse() returns event_trigger language plpgsql as $$ begin
+         raise exception 'not now' using errcode = '55006'; end $$;
+       create event trigger refuse on ddl_command_start when tag in ('DROP PUBLICATION') execute function public.refuse()`,
+    );
+    for (const { name } of made) {
+      const answer = await api.call('DELETE', `${PUBLICATIONS}/${encodeURI(name)}`);
+      expect(answer.status).toBeGreaterThanOrEqual(400);
+      expect(answer.body).toMatchObject({ sqlstate: '55006', hint: expect.stringContaining('publishes again') });
+    }
+    expect(await targets()).toEqual(before);
+    // Nor can it be given back: the problem says what it was.
+    await server.run(
+      DATABASE,
+      `create or replace function refuse() returns event_trigger language plpgsql as $$ begin
+         perform pg_terminate_backend(pg_backend_pid()); end $$;
+       create function keep() returns event_trigger language plpgsql as $$ begin
+         if exists (select from pg_publication p where p.pubname = 'by table'
+                     and not exists (select from pg_publication_rel r where r.prpubid = p.oid)) then
+           raise exception 'never'; end if; end $$;
+       create event trigger keep on ddl_command_start when tag in ('ALTER PUBLICATION') execute function public.keep()`,
+    );
+    const lost = await api.call('DELETE', `${PUBLICATIONS}/by%20table`);
+    expect(lost.status).toBeGreaterThanOrEqual(500);
+    expect(lost.body).toMatchObject({
+      detail: expect.stringContaining('publishes nothing now'),
+      hint: expect.stringContaining('create publication "by table" for table'),
+      was: [expect.stringContaining('where')],
+    });
+  });
+
   it('a dry run shows every statement, in order, and drops nothing', async () => {
     await api.post(PUBLICATIONS, {
       name: 'kept',

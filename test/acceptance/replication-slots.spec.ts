@@ -9,10 +9,12 @@ interface Slot {
   orphan: boolean | null;
   owner: { kind: string; name: string; server: string | null; database: string | null; live: boolean } | null;
   ownerReason: string | null;
+  unanswered: string[];
   reader: { application: string | null } | null;
   outlook: { health: string; reasons: string[]; limit: string | null; secondsToLimit: number | null };
   walStatus: string | null;
   restartLsn: string | null;
+  currentLsn: string | null;
 }
 
 const DATABASE = 'slot_owners';
@@ -142,6 +144,28 @@ describe.each([
     const unasked = await slot(left);
     expect(unasked).toMatchObject({ owner: null, orphan: null });
     expect(unasked.ownerReason).toContain('new did not answer');
+    expect(unasked.unanswered).toEqual(['new']);
+  }, 60_000);
+
+  it('neither drops nor advances what may be kept for a server that does not answer, unless forced', async () => {
+    const { lsn } = await publisher.withSession(DATABASE, (session) =>
+      session.row<{ lsn: string }>('select pg_catalog.pg_current_wal_insert_lsn()::text as lsn'),
+    );
+    const path = `${SLOTS}/read_by_odd`;
+    for (const query of ['', '?dryRun=true']) {
+      const answers = [
+        await lockstep.request<{ detail: string; hint: string }>('DELETE', `${path}${query}`),
+        await lockstep.request<{ detail: string; hint: string }>('POST', `${path}/advance${query}`, { lsn }),
+      ];
+      for (const { status, body } of answers) {
+        expect([status, body]).toEqual([409, expect.objectContaining({ code: 'CONFLICT', unanswered: ['new'] })]);
+        expect(body.detail).toContain('new did not answer');
+        expect(body.hint).toMatch(/force/);
+      }
+    }
+    expect(await slot('read_by_odd')).toMatchObject({ name: 'read_by_odd' });
+    await lockstep.ok('POST', `${path}/advance?dryRun=true`, { lsn, force: true });
+    expect((await lockstep.request('DELETE', `${path}?force=true`)).status).toBe(204);
   }, 60_000);
 
   it('never takes a lost slot for a good one', async () => {
@@ -163,5 +187,13 @@ describe.each([
     expect(lost).toMatchObject({ restartLsn: null, outlook: { health: 'lost', secondsToLimit: null } });
     const copy = await lockstep.request<{ code: string }>('POST', `${SLOTS}/lost_one/copy`, { name: 'worse' });
     expect(copy).toMatchObject({ status: 409, body: { code: 'WRONG_STATE' } });
+    for (const query of ['', '?dryRun=true']) {
+      const body = { lsn: lost.currentLsn, force: true };
+      const advanced = await lockstep.request<{ detail: string }>('POST', `${SLOTS}/lost_one/advance${query}`, body);
+      expect(advanced).toMatchObject({
+        status: 409,
+        body: { code: 'WRONG_STATE', hint: expect.stringContaining('afresh') },
+      });
+    }
   }, 90_000);
 });

@@ -144,6 +144,125 @@ describe('a slot that Lockstep does not know to be its own', () => {
     expect(await orphans()).toMatchObject([{ slot: 'feed', state: 'unknown' }]);
   }, 60_000);
 
+  it('stays on record while the subscription of that name reads from one of that name elsewhere', async () => {
+    const places = [
+      { server: 'sink', database: DATABASE },
+      { server: 'source', database: DATABASE },
+    ] as const;
+    await api.app.get(LeftSlots, { strict: false }).recordCreation(...places, 'mine', 'feed');
+    await makeSlot(publisher, 'feed');
+    const body = { name: 'mine', publisher: { server: 'other', database: DATABASE }, publications: ['p'] };
+    expect((await api.post(base, { ...body, options: { slotName: 'feed' } })).status).toBe(201);
+    expect(await orphans()).toMatchObject([{ slot: 'feed', state: 'unknown' }]);
+  }, 60_000);
+
+  it('goes where a subscription of that name to another publisher was first', async () => {
+    await publisher.withSession(DATABASE, async (session) => {
+      await session.execute('begin; insert into public.t values (1)');
+      const creating = create('feed');
+      // The creation of the slot waits for the transaction.
+      await eventually(async () => (await orphans()).length === 1, { within: 20_000, every: 50 });
+      await eventually(
+        () =>
+          publisher.withSession(DATABASE, async (other) => {
+            const waits = `select 1 from pg_catalog.pg_stat_activity where query ~ 'create_logical' and wait_event_type = 'Lock'`;
+            return (await other.rows(waits)).length > 0;
+          }),
+        { within: 20_000, every: 50 },
+      );
+      const body = { name: 'mine', publisher: { server: 'other', database: DATABASE }, publications: ['p'] };
+      expect((await api.post(base, { ...body, options: { slotName: 'feed' } })).status).toBe(201);
+      await session.execute('rollback');
+      expect(await creating).toMatchObject({ status: 409, body: { code: 'ALREADY_EXISTS' } });
+    });
+    expect(await shown()).toEqual([]);
+    expect(await orphans()).toEqual([]);
+  }, 60_000);
+
+  describe('that another subscription lives on', () => {
+    const DELETES = [`${base}/mine`, `${base}/mine?dryRun=true`];
+    const connection = ({ host, port, user, password }: TestServer) =>
+      `host=${host} port=${port} dbname=${DATABASE} user=${user} password=${password} sslmode=disable`;
+    const refused = async (detail: RegExp, rest: object) => {
+      for (const path of DELETES) {
+        expect(await api.call('DELETE', path)).toMatchObject({
+          status: 409,
+          body: {
+            ...{ code: 'CONFLICT', rule: 'slot-is-shared', retryWith: '?slot=keep', ...rest },
+            ...{ detail: expect.stringMatching(detail), hint: expect.stringContaining('?slot=keep') },
+          },
+        });
+      }
+      expect((await api.get(`${slots}/feed`)).status).toBe(200);
+    };
+
+    it('stays when the other is dropped, disabled as its owner is', async () => {
+      expect((await create('feed')).status).toBe(201);
+      expect((await api.post(`${base}/mine/disable`)).status).toBe(200);
+      const others = `/v1/servers/other/databases/${DATABASE}/subscriptions`;
+      const options = { slotName: 'feed', createSlot: false, copyData: false, enabled: false };
+      const publications = ['p'];
+      const twin = { name: 'twin', publisher: { server: 'source', database: DATABASE }, publications, options };
+      expect((await api.post(others, twin)).status).toBe(201);
+      await refused(/subscription "twin" of database .* on other/, { sharers: [expect.stringContaining('on other')] });
+      expect((await api.call('DELETE', `${base}/mine?slot=keep`)).status).toBe(200);
+      expect(await orphans()).toMatchObject([{ slot: 'feed', state: 'in-use' }]);
+      expect((await api.call('DELETE', `${others}/twin`)).status).toBe(200);
+      expect(await orphans()).toEqual([]);
+    }, 60_000);
+
+    it('stays when a stranger streams from it', async () => {
+      expect((await create('feed')).status).toBe(201);
+      expect((await api.post(`${base}/mine/disable`)).status).toBe(200);
+      await other.run(
+        DATABASE,
+        `create subscription stranger connection '${connection(publisher)}' publication p
+           with (slot_name = feed, create_slot = false, copy_data = false)`,
+      );
+      const { host, port, user, password } = other;
+      const registered = { name: 'other', host, port, user, password, database: 'postgres', tls: { mode: 'disable' } };
+      expect((await api.call('DELETE', '/v1/servers/other')).status).toBe(204);
+      try {
+        await eventually(async () => (await api.get(`${slots}/feed`)).body.active, { within: 20_000 });
+        await refused(/in use by process \d+/, {});
+      } finally {
+        await other.run(DATABASE, 'alter subscription stranger disable');
+        await other.run(DATABASE, 'alter subscription stranger set (slot_name = none)');
+        await other.run(DATABASE, 'drop subscription stranger');
+        expect((await api.post('/v1/servers', registered)).status).toBe(201);
+      }
+      await eventually(async () => !(await api.get(`${slots}/feed`)).body.active, { within: 20_000 });
+      expect((await api.call('DELETE', `${base}/mine`)).status).toBe(200);
+    }, 60_000);
+
+    it('stays when a copy of the subscriber does not answer, and goes when that is the subscriber itself', async () => {
+      expect((await create('feed')).status).toBe(201);
+      const way = await Network.to(subscriber.port);
+      const { host, user, password } = subscriber;
+      const body = {
+        name: 'copy',
+        host,
+        port: way.port,
+        user,
+        password,
+        database: 'postgres',
+        tls: { mode: 'disable' },
+      };
+      expect((await api.post('/v1/servers', body)).status).toBe(201);
+      try {
+        await way.cut();
+        await refused(/of the same cluster as sink: copy did not answer/, { unanswered: ['copy'] });
+        await way.restore();
+        await eventually(async () => (await api.get(`/v1/servers/copy/databases`)).status === 200, { within: 20_000 });
+        expect((await api.call('DELETE', `${base}/mine`)).status).toBe(200);
+        expect((await api.get(`${slots}/feed`)).status).toBe(404);
+      } finally {
+        await way.cut();
+        expect((await api.call('DELETE', '/v1/servers/copy')).status).toBe(204);
+      }
+    }, 60_000);
+  });
+
   it('is live while a subscription has it whose address is not registered', async () => {
     expect((await create('moved')).status).toBe(201);
     expect((await api.call('DELETE', `${base}/mine?slot=keep`)).status).toBe(200);

@@ -1,4 +1,5 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectionTarget } from '../../src/postgres/connection.js';
@@ -47,6 +48,10 @@ export class TestServer {
     const templates = process.env.LOCKSTEP_TEST_TEMPLATES;
     if (templates === undefined) await cluster.create();
     else cloneCluster(join(templates, `template${major}`), join(folder, 'pg'), settings);
+    return TestServer.launch(major, cluster, folder);
+  }
+
+  private static async launch(major: number, cluster: PostgresCluster, folder: string): Promise<TestServer> {
     for (let attempt = 1; ; attempt++) {
       const port = await freePort();
       try {
@@ -56,6 +61,28 @@ export class TestServer {
         if (attempt === 3) throw error;
       }
     }
+  }
+
+  /** A standby of it that streams from a slot of it. This one, which is of the test's own, is stopped for a moment. */
+  async standby(slot: string, settings: Record<string, string> = {}): Promise<TestServer> {
+    const folder = mkdtempSync(join(tmpdir(), `lockstep-test-${this.major}-`));
+    chmodSync(folder, 0o711);
+    const dataDir = join(folder, 'pg');
+    const primary = this.cluster!;
+    await primary.stop();
+    execFileSync('cp', ['-a', primary.options.dataDir, dataDir]);
+    await primary.start({ port: this.port, diesWithParent: true });
+    const { host, port, user, password } = this;
+    const conninfo = `host=${host} port=${port} user=${user} password=${password} dbname=postgres`;
+    const lines = Object.entries({ primary_conninfo: conninfo, primary_slot_name: slot, ...settings });
+    appendFileSync(join(dataDir, 'postgresql.conf'), lines.map(([name, value]) => `${name} = '${value}'\n`).join(''));
+    writeFileSync(join(dataDir, 'standby.signal'), '');
+    // A base backup holds no slots.
+    for (const name of readdirSync(join(dataDir, 'pg_replslot'))) {
+      rmSync(join(dataDir, 'pg_replslot', name), { recursive: true });
+    }
+    const cluster = new PostgresCluster({ major: this.major, dataDir, user, password });
+    return TestServer.launch(this.major, cluster, folder);
   }
 
   /**

@@ -5,7 +5,7 @@ import type { Variant } from './variant.js';
  * Replication slots; `$1` is a name, or null for all. `current_lsn` is the end of this server's WAL: as a primary
  * what it inserted (an asynchronous commit counts before it is written out), as a standby what it received. A lost
  * slot has no restart_lsn, so its retained WAL is null, not 0.
- * Up to 15 the only way to lose a slot is removed WAL; 16 tells conflicts apart but not which kind.
+ * A standby that was promoted keeps `synced`, which then means nothing. Up to 15 the only way to lose a slot is removed WAL; 16 tells conflicts apart but not which kind.
  */
 export const REPLICATION_SLOTS: readonly Variant[] = [
   {
@@ -85,7 +85,7 @@ export const REPLICATION_SLOTS: readonly Variant[] = [
              pg_catalog.pg_wal_lsn_diff(position.current_lsn, s.restart_lsn)::text as retained_bytes,
              s.wal_status::text as wal_status, s.safe_wal_size::text as safe_wal_size,
              pg_catalog.age(s.xmin)::text as xmin_age, pg_catalog.age(s.catalog_xmin)::text as catalog_xmin_age,
-             s.two_phase as two_phase, s.failover as failover, s.synced as synced,
+             s.two_phase as two_phase, s.failover as failover, s.synced and pg_catalog.pg_is_in_recovery() as synced,
              s.conflicting as conflicting, s.inactive_since as inactive_since,
              s.invalidation_reason::text as invalidation_reason
         from pg_catalog.pg_replication_slots s cross join position

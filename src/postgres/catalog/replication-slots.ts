@@ -26,6 +26,7 @@ export interface ReplicationSlot {
   catalogXminAge: number | null;
   twoPhase: boolean | null;
   failover: boolean | null;
+  /** The copy of a slot of the primary, on a standby. */
   synced: boolean | null;
   conflicting: boolean | null;
   inactiveSince: string | null;

@@ -62,7 +62,7 @@ export async function readSynchronizationSlots(
 
 export interface SubscriptionsNow {
   /** Of all databases of the server. */
-  subscriptions: Omit<SubscriptionSlot, 'conninfo'>[];
+  subscriptions: SubscriptionSlot[];
   /** Oids of those that are being changed or dropped: of them it is not known yet. */
   inChange: Set<string>;
 }
@@ -71,9 +71,6 @@ export interface SubscriptionsNow {
 export async function readSubscriptionsNow(session: Session): Promise<SubscriptionsNow> {
   const version = session.versionNum;
   const locks = await session.rows<{ oid: string }>(variantFor(SUBSCRIPTIONS_BEING_CHANGED, version));
-  const rows = await session.rows<SlotRow>(variantFor(SUBSCRIPTION_SLOTS, version));
-  return {
-    subscriptions: rows.map(({ oid, name, database, slot_name }) => ({ oid, name, database, slotName: slot_name })),
-    inChange: new Set(locks.map(({ oid }) => oid)),
-  };
+  const subscriptions = await readSubscriptionSlots(session);
+  return { subscriptions, inChange: new Set(locks.map(({ oid }) => oid)) };
 }

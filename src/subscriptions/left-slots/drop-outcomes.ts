@@ -1,6 +1,8 @@
 import { readSubscriptionsNow, type SubscriptionsNow } from '../../postgres/catalog/subscription-slots.js';
 import { Problem } from '../../problems/problem.js';
 import type { ServersService } from '../../servers/servers.service.js';
+import type { ServerAddress } from '../publisher-lookup.js';
+import { readsFrom } from '../slot-reading.js';
 import { type LeftSlot, NOT_CREATED } from './left-slot.repository.js';
 
 const ASK_MS = 4_000;
@@ -17,8 +19,10 @@ export type DropOutcome =
 /** By what the subscribers show now; each is asked once, however many records it has. */
 export async function dropOutcomes(
   servers: ServersService,
+  addressesOf: () => Promise<ServerAddress[]>,
   recorded: readonly LeftSlot[],
 ): Promise<Map<LeftSlot, DropOutcome>> {
+  const addresses = recorded.some(({ dropped }) => !dropped) ? await addressesOf() : [];
   const asked = new Map<string, Promise<SubscriptionsNow | string>>();
   const ask = (server: string) => {
     const answer = asked.get(server) ?? subscriptionsOf(servers, server);
@@ -27,7 +31,7 @@ export async function dropOutcomes(
   };
   const outcomes = recorded.map(async (left): Promise<[LeftSlot, DropOutcome]> => {
     if (left.dropped) return [left, { is: 'dropped' }];
-    return [left, outcomeOf(left, await ask(left.subscriberServer))];
+    return [left, outcomeOf(left, await ask(left.subscriberServer), addresses)];
   });
   return new Map(await Promise.all(outcomes));
 }
@@ -41,10 +45,10 @@ async function subscriptionsOf(servers: ServersService, server: string): Promise
   }
 }
 
-function outcomeOf(left: LeftSlot, now: SubscriptionsNow | string): DropOutcome {
+function outcomeOf(left: LeftSlot, now: SubscriptionsNow | string, addresses: ServerAddress[]): DropOutcome {
   if (typeof now === 'string') return { is: 'unknown', reason: now };
   const { slot, subscription, subscriptionOid } = left;
-  if (subscriptionOid === NOT_CREATED) return creationOutcome(left, now);
+  if (subscriptionOid === NOT_CREATED) return creationOutcome(left, now, addresses);
   const oid = String(subscriptionOid);
   if (now.inChange.has(oid)) {
     return {
@@ -61,14 +65,16 @@ function outcomeOf(left: LeftSlot, now: SubscriptionsNow | string): DropOutcome 
 
 /** Of a slot that was made for a subscription: until that exists nothing shows that somebody is about to create it. */
 function creationOutcome(
-  { slot, subscription, subscriberDatabase, leftAt }: LeftSlot,
+  { slot, subscription, subscriberServer, subscriberDatabase, publisherServer, publisherDatabase, leftAt }: LeftSlot,
   now: SubscriptionsNow,
+  addresses: ServerAddress[],
 ): DropOutcome {
   const created = now.subscriptions.find(
-    ({ database, name }) => database === subscriberDatabase && name === subscription,
+    ({ database, name, slotName }) => database === subscriberDatabase && name === subscription && slotName === slot,
   );
-  // Another with a slot of that name may have it on another publisher.
-  if (created?.slotName === slot) return { is: 'kept' };
+  // Of that name there may be another by now, with a slot of that name on another publisher.
+  const publisher = { server: publisherServer ?? '', database: publisherDatabase };
+  if (created && readsFrom(created, subscriberServer, publisher, addresses) === true) return { is: 'kept' };
   if (Date.now() - leftAt.getTime() > CREATION_MS) return { is: 'dropped' };
   return { is: 'unknown', reason: `the subscription ${JSON.stringify(subscription)} may be being created now` };
 }

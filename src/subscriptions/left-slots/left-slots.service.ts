@@ -13,7 +13,7 @@ import {
 import type { SlotView } from '../../replication-slots/slot-view.js';
 import { ServersService } from '../../servers/servers.service.js';
 import { PublisherEnds } from '../publisher-ends.js';
-import { findPublisher, type ServerAddress } from '../publisher-lookup.js';
+import { findPublisher, type ServerAddress, serverNamed } from '../publisher-lookup.js';
 import { type DropOutcome, dropOutcomes } from './drop-outcomes.js';
 import { type LeavingSlot, type LeftSlot, LeftSlotRepository, NOT_CREATED } from './left-slot.repository.js';
 
@@ -144,7 +144,7 @@ export class LeftSlots {
    * subscription did not leave are forgotten and left out.
    */
   private async settle(recorded: readonly LeftSlot[]): Promise<Map<LeftSlot, DropOutcome>> {
-    const outcomes = await dropOutcomes(this.servers, recorded);
+    const outcomes = await dropOutcomes(this.servers, () => this.ends.addresses(), recorded);
     const of = (is: DropOutcome['is']) => [...outcomes].flatMap(([left, outcome]) => (outcome.is === is ? [left] : []));
     await this.left.confirm(of('dropped').flatMap(({ id, dropped }) => (dropped ? [] : [id])));
     const kept = of('kept');
@@ -156,10 +156,10 @@ export class LeftSlots {
   private async find({ server, systemIdentifier, slots }: OwnerSearch): Promise<FoundOwners> {
     const owners = new Map<string, SlotOwner>();
     const recorded = await this.left.all();
-    const addresses = recorded.length === 0 ? [] : (await this.ends.addresses()).filter(({ name }) => name === server);
+    const addresses = recorded.length === 0 ? [] : await this.ends.addresses();
     const here = recorded.filter((left) =>
       left.systemIdentifier === null
-        ? serverOf(left, addresses) === server
+        ? serverOf(left, addresses, server) === server
         : left.systemIdentifier === systemIdentifier,
     );
     const found = here.flatMap((left) => {
@@ -193,12 +193,15 @@ export class LeftSlots {
 }
 
 /** The registered server that the slot is on; null: none that is known. */
-function serverOf(left: LeftSlot, addresses: readonly ServerAddress[]): string | null {
-  const { publisherServer, host, port, publisherDatabase: dbname } = left;
+function serverOf(left: LeftSlot, addresses: readonly ServerAddress[], preferred?: string): string | null {
+  const { publisherServer, host, port, publisherDatabase: dbname, subscriberServer } = left;
   if (addresses.some(({ name }) => name === publisherServer)) return publisherServer;
   // Empty: the connection string left it to the default.
   const given = { ...(host ? { host } : {}), ...(port ? { port } : {}), ...(dbname ? { dbname } : {}) };
-  return findPublisher(given, addresses)?.server ?? null;
+  const from = serverNamed(subscriberServer, addresses);
+  // Two names may be one server's.
+  const own = addresses.filter(({ name }) => name === preferred);
+  return (findPublisher(given, own, from) ?? findPublisher(given, addresses, from))?.server ?? null;
 }
 
 function present(

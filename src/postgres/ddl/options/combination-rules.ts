@@ -250,6 +250,12 @@ export const COMBINATION_RULES = {
       'Drop with ?slot=keep: it is disabled, parted from its slot and dropped without a word to the publisher; its slots stay, are recorded, and listed at /v1/orphaned-slots.',
     seen: 'server',
   },
+  'slot-is-shared': {
+    on: 'subscription',
+    says: 'A subscription is not dropped with a slot that another reads from, or may on a copy of the subscriber that does not answer.',
+    instead: 'Drop it with ?slot=keep: the slot stays for the other.',
+    seen: 'state',
+  },
   'skip-forward': {
     on: 'subscription',
     says: 'The LSN to skip lies past what is applied; the whole transaction that ends there is skipped.',
