@@ -16,6 +16,7 @@ import type { LsnHistory } from '../lsn-clock/lsn-history.js';
 import { ServersService } from '../servers/servers.service.js';
 import { parseLsn } from '../shared/lsn.js';
 import { findPublisher, type ServerAddress } from './publisher-lookup.js';
+import { explainSilentPublisher, ranOutOfTime } from './publisher-silence.js';
 import { ApplyObservations } from './apply-observations.js';
 import { isUncopied, type KnownSizes } from './copy-progress.js';
 import { barredWarnings } from './subscription-warnings.js';
@@ -67,6 +68,18 @@ export class PublisherEnds {
   async publisherBy(conninfo: string): Promise<Place | null> {
     const connection = shownConnection(conninfo);
     return connection === null ? null : findPublisher(connection, await this.addresses());
+  }
+
+  /** A change of a subscription that failed: whether it was for want of the publisher's answer, and which that is. */
+  async explainSilence(error: unknown, { server, database }: Place, name: string): Promise<unknown> {
+    if (!ranOutOfTime(error)) return error;
+    const conninfos = await this.servers
+      .withSession(server, database, (session) => readSubscriptionConnections(session, name))
+      .catch(() => null);
+    const conninfo = conninfos?.get(name);
+    const publisher = conninfo === undefined ? null : await this.publisherBy(conninfo);
+    const { host, port } = shownConnection(conninfo) ?? {};
+    return explainSilentPublisher(error, name, { server: publisher?.server, host, port });
   }
 
   /** Whether the server is known to have no slot of that name. */

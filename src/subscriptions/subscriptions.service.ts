@@ -8,7 +8,7 @@ import {
   type Subscription,
 } from '../postgres/catalog/subscriptions.js';
 import { readSynchronizationSlots } from '../postgres/catalog/subscription-slots.js';
-import { ANSWER_GRACE_MS } from '../postgres/connection.js';
+import { boundedAnswers } from '../postgres/connection.js';
 import type { Statement } from '../postgres/ddl/statement.js';
 import { disableSubscription, enableSubscription, refreshSubscription } from '../postgres/ddl/subscription.ddl.js';
 import { type Session, withSession } from '../postgres/session.js';
@@ -146,22 +146,13 @@ export class SubscriptionsService {
     return { ...change, result: await this.get(server, database, name) };
   }
 
-  refresh(
+  async refresh(
     server: string,
     database: string,
     name: string,
     { copyData, ...options }: ChangeOptions & { copyData?: boolean } = {},
   ): Promise<SubscriptionChange<SubscriptionView>> {
-    return this.refreshWith(server, database, name, copyData === undefined ? {} : { copyData }, options);
-  }
-
-  private async refreshWith(
-    server: string,
-    database: string,
-    name: string,
-    settings: { copyData?: boolean },
-    options: ChangeOptions,
-  ): Promise<SubscriptionChange<SubscriptionView>> {
+    const settings = copyData === undefined ? {} : { copyData };
     const place = options.dryRun ? await this.publisherOf(server, database, name) : null;
     let preview: Preview | null = null;
     const compose = async (session: Session, current: Subscription) => {
@@ -171,7 +162,9 @@ export class SubscriptionsService {
       if (options.dryRun) preview = await this.preview(session, current, current.publications, place);
       return refreshSubscription(name, settings);
     };
-    const change = await this.change(server, database, name, compose, options);
+    const change = await this.change(server, database, name, compose, options).catch(async (error: unknown) => {
+      throw await this.ends.explainSilence(error, { server, database }, name);
+    });
     return { ...change, ...previewed(preview, []) };
   }
 
@@ -367,8 +360,7 @@ function withWarnings(view: SubscriptionView, warnings: SubscriptionWarning[]): 
 }
 
 function sessionLimits(purpose: string) {
-  const answerWithinMs = PUBLISHER_TIMEOUT_MS + ANSWER_GRACE_MS;
-  return { purpose, statementTimeoutMs: PUBLISHER_TIMEOUT_MS, answerWithinMs };
+  return { purpose, ...boundedAnswers(PUBLISHER_TIMEOUT_MS) };
 }
 
 function requireUnchanged({ oid, name, settings }: Subscription, view: SubscriptionView): void {

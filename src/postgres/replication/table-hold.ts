@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Problem } from '../../problems/problem.js';
 import { type Lsn, maxLsn, parseLsn, ZERO_LSN } from '../../shared/lsn.js';
-import type { ConnectionTarget } from '../connection.js';
+import { boundedAnswers, type ConnectionTarget } from '../connection.js';
 import { identifier } from '../quoting.js';
 import { Session } from '../session.js';
 import { sqlstateOf } from '../translate-error.js';
@@ -69,10 +69,10 @@ export async function holdTable(request: TableHoldRequest): Promise<TableHold> {
   try {
     const { publisher, subscriber, table, purpose } = request;
     const snapshot = await keep(BoundSnapshot.open(publisher.target, 'resync publisher', [table]));
-    const control = await keep(
-      Session.open(publisher.target, { purpose: 'resync control', settings: { synchronous_commit: 'local' } }),
-    );
-    const watch = await keep(Session.open(subscriber, { purpose: 'resync control' }));
+    const limits = { purpose: 'resync control', ...boundedAnswers() };
+    const settings = { synchronous_commit: 'local' };
+    const control = await keep(Session.open(publisher.target, { ...limits, settings }));
+    const watch = await keep(Session.open(subscriber, limits));
     const writer = await keep(Session.open(subscriber, { purpose, statementTimeoutMs: 0, settings: ENDS_WITH_US }));
     const hold = await new Holding(request, published, snapshot, control, watch, writer).run();
     await Promise.all([control.close(), watch.close()]);

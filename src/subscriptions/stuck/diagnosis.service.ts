@@ -7,6 +7,7 @@ import { identifier, literal } from '../../postgres/quoting.js';
 import { originProgressExpression, subscriptionOrigin } from '../../postgres/replication/origin-progress.js';
 import { copySlotSql } from '../../postgres/replication/read-unapplied.js';
 import type { TransactionSummary } from '../../postgres/replication/transaction-summary.js';
+import { boundedAnswers } from '../../postgres/connection.js';
 import { type Session, withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import { ServersService } from '../../servers/servers.service.js';
@@ -45,8 +46,9 @@ export class DiagnosisService {
   async diagnose(server: string, database: string, name: string): Promise<Finding> {
     const view = await this.view(server, database, name);
     const target = await this.servers.target(server, database);
-    return withSession(target, { purpose: 'diagnosis' }, (watcher) =>
-      withSession(target, { purpose: 'diagnosis' }, (session) => this.find(watcher, session, view)),
+    const limits = { purpose: 'diagnosis', ...boundedAnswers() };
+    return withSession(target, limits, (watcher) =>
+      withSession(target, limits, (session) => this.find(watcher, session, view)),
     );
   }
 
