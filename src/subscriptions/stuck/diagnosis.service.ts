@@ -20,6 +20,9 @@ import { type ApplyLook, conflictsBetween, failedBetween, watchApply } from './a
 import { type Diagnosis, presentTransaction } from './diagnosis.js';
 import { findTransaction, hasNoEffect, rowsOnSubscriber, searchUnapplied } from './unapplied-search.js';
 
+/** For all the rows that are looked for on the subscriber; what they cannot tell by then is not known. */
+const ROWS_WITHIN_MS = 5_000;
+
 /** What was found out, with what a skip needs of it. */
 export interface Finding {
   diagnosis: Diagnosis;
@@ -149,9 +152,10 @@ export class DiagnosisService {
 }
 
 async function judgeCandidates(session: Session, end: string, candidates: TransactionSummary[]): Promise<Unapplied> {
+  const deadline = Date.now() + ROWS_WITHIN_MS;
   const without: { summary: TransactionSummary; rows: (boolean | null)[] }[] = [];
   for (const summary of candidates) {
-    const rows = await rowsOnSubscriber(session, summary);
+    const rows = await rowsOnSubscriber(session, summary, deadline);
     if (hasNoEffect(summary, rows)) {
       without.push({ summary, rows });
       continue;
