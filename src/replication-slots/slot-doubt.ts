@@ -21,5 +21,10 @@ export function mayHaveMoved(error: unknown, slot: string): unknown {
 function explained(error: unknown, hint: string, extra: Record<string, unknown> = {}): unknown {
   if (!(error instanceof Problem)) return error;
   const { options } = error;
-  return new Problem(error.code, error.detail, { ...options, hint, extra: { ...options.extra, ...extra }, cause: error });
+  return new Problem(error.code, error.detail, {
+    ...options,
+    hint,
+    extra: { ...options.extra, ...extra },
+    cause: error,
+  });
 }

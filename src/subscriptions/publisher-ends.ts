@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
+import { cursorKey, type Page, pageOf, type PageQuery } from '../api/page.js';
 import { readReplicationSlots, type ReplicationSlot } from '../postgres/catalog/replication-slots.js';
+import { readSubscriptionNames, type WhichSubscriptions } from '../postgres/catalog/subscription-names.js';
 import { readTableSizes } from '../postgres/catalog/table-sizes.js';
 import { type BarredTable, readBarredTables } from '../postgres/catalog/barred-tables.js';
 import { readWalSenders, type WalSender } from '../postgres/catalog/wal-senders.js';
@@ -18,7 +20,7 @@ import { parseLsn } from '../shared/lsn.js';
 import { findPublisher, type ServerAddress } from './publisher-lookup.js';
 import { explainSilentPublisher, ranOutOfTime } from './publisher-silence.js';
 import { ApplyObservations } from './apply-observations.js';
-import { isUncopied, type KnownSizes } from './copy-progress.js';
+import { isUncopied, type KnownSizes, knownSizes } from './copy-progress.js';
 import { barredWarnings } from './subscription-warnings.js';
 import { appliedLsn } from './subscription-lag.js';
 import { type PublisherEnd, type SubscriptionView, viewOf } from './subscription-view.js';
@@ -51,17 +53,29 @@ export class PublisherEnds {
     private readonly clock: LsnClock,
   ) {}
 
-  /** Subscriptions of a database (all, or the one of that name) with what their publishers say. */
-  async views(server: string, database: string, name: string | null = null): Promise<SubscriptionView[]> {
+  /** Subscriptions of a database with what their publishers say. */
+  async views(server: string, database: string, which: WhichSubscriptions = null): Promise<SubscriptionView[]> {
     // The session is given back before another server is asked: two servers may be subscribed to each other.
     const side = await this.servers.withSession(server, database, async (session) => ({
       ...{ server, database, versionNum: session.versionNum },
-      subscriptions: await readSubscriptions(session, name),
-      conninfos: await readSubscriptionConnections(session, name),
-      barred: await readBarredTables(session, name),
+      subscriptions: await readSubscriptions(session, which),
+      conninfos: await readSubscriptionConnections(session, which),
+      barred: await readBarredTables(session, which),
     }));
     if (side.subscriptions.length === 0) return [];
     return this.complete(side);
+  }
+
+  /** A page by name; only its subscriptions are looked at. */
+  async page(server: string, database: string, { limit, cursor }: PageQuery): Promise<Page<SubscriptionView>> {
+    const [last] = cursorKey(cursor, 'text') ?? [];
+    const after = last === undefined ? undefined : { database, name: last };
+    const rows = await this.servers.withSession(server, database, (session) =>
+      readSubscriptionNames(session, { database, after, limit: limit + 1 }),
+    );
+    const { items, nextCursor } = pageOf(rows, limit, ({ name }) => [name]);
+    const names = items.map(({ name }) => name);
+    return { items: names.length === 0 ? [] : await this.views(server, database, names), nextCursor };
   }
 
   /** The registered server and database that a connection string leads to; null: none, or it cannot be read. */
@@ -134,7 +148,7 @@ export class PublisherEnds {
     const sender = slot?.active === true ? senders.find(({ pid }) => pid === slot.activePid) : undefined;
     return {
       ...{ publisher, slot, history, versionNum, unknown: problem, senderState: sender?.state ?? null },
-      sizes: problem !== null ? { unknown: problem } : tables.some(isUncopied) ? await sizes() : { sizes: [] },
+      sizes: problem !== null ? { unknown: problem } : tables.some(isUncopied) ? await sizes() : knownSizes(),
     };
   }
 
@@ -212,7 +226,7 @@ export class PublisherEnds {
       await this.servers.look(server, database, LOOK_MS, async (session) => {
         for (const subscription of copying) {
           const { tables, publications } = subscription;
-          sizes.set(subscription, { sizes: await readTableSizes(session, tables, publications) });
+          sizes.set(subscription, knownSizes(await readTableSizes(session, tables, publications)));
         }
       });
     } catch (error) {

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Page, PageQuery } from '../api/page.js';
 import { carryOut, type Change, type ChangeOptions, type Place, plan } from '../changes/change.js';
 import { failpoint } from '../engine/failpoints.js';
 import {
@@ -71,8 +72,10 @@ export class SubscriptionsService {
     private readonly left: LeftSlots,
   ) {}
 
-  async list(server: string, database: string): Promise<SubscriptionView[]> {
-    return this.withNeeds(server, database, await this.ends.views(server, database));
+  /** By name; only those of the page are looked at. */
+  async page(server: string, database: string, query: PageQuery): Promise<Page<SubscriptionView>> {
+    const { items, nextCursor } = await this.ends.page(server, database, query);
+    return { items: await this.withNeeds(server, database, items), nextCursor };
   }
 
   /** Rejects with NOT_FOUND. */
