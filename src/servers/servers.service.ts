@@ -257,11 +257,7 @@ async function look(
 
 /** A session of its own: neither a pool's back-off nor its old settings may colour the answer. */
 function probe(target: ConnectionTarget): Promise<ServerFacts> {
-  return withSession(
-    target,
-    { purpose: 'check', connectTimeoutMs: 5_000, ...boundedAnswers(10_000) },
-    readServerFacts,
-  );
+  return withSession(target, { purpose: 'check', connectTimeoutMs: 5_000, ...boundedAnswers(10_000) }, readServerFacts);
 }
 
 function ownerOf(server: string): string {

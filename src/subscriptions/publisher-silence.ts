@@ -20,7 +20,8 @@ export function ranOutOfTime(error: unknown): error is Problem {
  */
 export function explainSilentPublisher(error: Problem, subscription: string, publisher: PublisherAddress): Problem {
   const { server, host, port } = publisher;
-  const where = (server === undefined ? '' : ` ${server}`) + (host === undefined ? '' : ` at ${host}:${port ?? '5432'}`);
+  const where =
+    (server === undefined ? '' : ` ${server}`) + (host === undefined ? '' : ` at ${host}:${port ?? '5432'}`);
   const detail = `the publisher${where} gave the subscriber no answer in time, so subscription ${JSON.stringify(subscription)} was not changed`;
   return new Problem('SERVER_TIMEOUT', `${detail}: ${error.detail}`, {
     ...error.options,

@@ -205,14 +205,12 @@ describe('a server that falls silent in the middle of a request', () => {
       ...{ status: 504, withinMs: 75_000 },
       says: { detail: expect.stringContaining('refreshing') },
     },
-    ...['pg_logical_emit_message', 'pg_copy_logical_replication_slot'].map(
-      (freezeAt): Scene => ({
-        ...{ name: freezeAt.includes('emit') ? 'diagnosing' : 'reading', side: 'publisher', freezeAt },
-        ask: (api, _server, subscription) => api.post(`${at('sink', subscription)}/diagnose`),
-        ...{ status: 200, withinMs: 60_000 },
-        says: { transaction: null, transactionReason: expect.stringContaining('could not be read') },
-      }),
-    ),
+    ...['pg_logical_emit_message', 'pg_copy_logical_replication_slot'].map((freezeAt): Scene => ({
+      ...{ name: freezeAt.includes('emit') ? 'diagnosing' : 'reading', side: 'publisher', freezeAt },
+      ask: (api, _server, subscription) => api.post(`${at('sink', subscription)}/diagnose`),
+      ...{ status: 200, withinMs: 60_000 },
+      says: { transaction: null, transactionReason: expect.stringContaining('could not be read') },
+    })),
     {
       ...{ name: 'watching', side: 'subscriber', freezeAt: 'pg_blocking_pids' },
       ask: (api, server, subscription) => api.post(`${at(server, subscription)}/diagnose`),

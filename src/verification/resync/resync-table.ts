@@ -53,9 +53,7 @@ export async function resyncTable(request: ResyncRequest): Promise<ResyncResult>
   const { readerId, publisher, subscriber, table, signal } = request;
   await endEarlierRun(request);
   const { subscription, shape, quiet } = await withSession(publisher, LIMITS, (ours) =>
-    withSession(subscriber, LIMITS, (theirs) =>
-      checkResync(ours, theirs, request.subscription, request.table),
-    ),
+    withSession(subscriber, LIMITS, (theirs) => checkResync(ours, theirs, request.subscription, request.table)),
   );
   const slotName = publisherSlotName(readerId);
   await createLogicalSlot(publisher, slotName, { deadlineMs: SLOT_DEADLINE_MS, signal });
