@@ -2,7 +2,6 @@ import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { NameParam } from '../api/name-param.js';
 import { PageQuery } from '../api/page.js';
-import { pageOfList } from '../changes/list-page.js';
 import { DriftService } from './drift/drift.service.js';
 import { LinkAgreement } from './link-agreement.service.js';
 import { CheckedLinkDto, LinkPageDto } from './links.dto.js';
@@ -23,18 +22,12 @@ export class LinksController {
   @ApiOperation({
     summary: 'List links',
     description:
-      'Each subscription of a registered server, from both ends. `unknown` lists servers that did not answer.',
+      'Each subscription of a registered server, from both ends. `unknown` lists servers that did not answer, ' +
+      'whichever page their links would be on.',
   })
   @ApiOkResponse({ type: LinkPageDto, example: LINKS_EXAMPLE })
-  async list(@Query() query: PageQuery): Promise<LinkPageDto> {
-    const { links, unknown } = await this.links.list();
-    const page = pageOfList(
-      links,
-      query,
-      ({ subscriber }) => [subscriber.server, subscriber.database, subscriber.subscription],
-      3,
-    );
-    return { ...page, unknown };
+  list(@Query() query: PageQuery): Promise<LinkPageDto> {
+    return this.links.page(query);
   }
 
   @Get(':server/:database/:subscription')

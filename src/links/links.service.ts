@@ -1,8 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import { readSubscriptionDatabases } from '../postgres/catalog/subscriptions.js';
+import { cursorKey, type Page, pageOf, type PageQuery } from '../api/page.js';
+import { readSubscriptionNames } from '../postgres/catalog/subscription-names.js';
 import { Problem, type ProblemDocument } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
 import { PublisherEnds } from '../subscriptions/publisher-ends.js';
+import type { LinkName } from './link-looks.js';
 import { LastLooks, type SchemaDrift } from './drift/last-looks.js';
 import type { SubscriptionView } from '../subscriptions/subscription-view.js';
 
@@ -27,7 +29,9 @@ export interface UnknownLinks {
   problem: ProblemDocument;
 }
 
-const SERVERS_AT_ONCE = 4;
+const AT_ONCE = 4;
+/** A server that is silent must not hold up what is asked of others. */
+const LOOK_MS = 8_000;
 
 /** Links, found from the subscriptions of every registered server. */
 @Injectable()
@@ -38,19 +42,39 @@ export class LinksService {
     private readonly looks: LastLooks,
   ) {}
 
-  /** By subscriber server, database and subscription. */
-  async list(): Promise<{ links: Link[]; unknown: UnknownLinks[] }> {
-    const names = (await this.ends.addresses()).map(({ name }) => name).sort(byBytes);
-    const links: BareLink[] = [];
-    const unknown: UnknownLinks[] = [];
-    for (let start = 0; start < names.length; start += SERVERS_AT_ONCE) {
-      const batch = names.slice(start, start + SERVERS_AT_ONCE);
-      for (const result of await Promise.all(batch.map((server) => this.linksOf(server)))) {
-        if (Array.isArray(result)) links.push(...result);
-        else unknown.push(result);
-      }
+  /** By subscriber server, database and subscription; only the links of the page are looked at. */
+  async page({ limit, cursor }: PageQuery): Promise<Page<Link> & { unknown: UnknownLinks[] }> {
+    const [server, database, subscription] = cursorKey(cursor, 'text', 'text', 'text') ?? [];
+    const after = server === undefined ? null : { server, database: database!, subscription: subscription! };
+    const { names, unknown } = await this.names(after, limit + 1);
+    const { items, nextCursor } = pageOf(names, limit, (link) => [link.server, link.database, link.subscription]);
+    const found = await inTurns(byDatabase(items), ([{ server, database }, subscriptions]) =>
+      answered(server, async () => {
+        const views = await this.ends.views(server, database, subscriptions);
+        return views.map((view) => linkOf(server, database, view));
+      }),
+    );
+    for (const problem of found.unknown) {
+      if (!unknown.some((known) => known.server === problem.server)) unknown.push(problem);
     }
-    return { links: await this.withDrift(links), unknown };
+    return { items: await this.withDrift(found.known), nextCursor, unknown };
+  }
+
+  /** All links, or the first ones after one of them, without a look at any. */
+  async names(after: LinkName | null = null, limit?: number): Promise<{ names: LinkName[]; unknown: UnknownLinks[] }> {
+    const servers = (await this.ends.addresses()).map(({ name }) => name).sort(byBytes);
+    const { known, unknown } = await inTurns(servers, (server) =>
+      answered(server, async () => {
+        // One whose links are on pages before is asked all the same: whether it answers belongs to every page.
+        const order = after === null ? 1 : byBytes(server, after.server);
+        const from = order === 0 ? { database: after!.database, name: after!.subscription } : undefined;
+        const names = await this.servers.look(server, undefined, LOOK_MS, (session) =>
+          readSubscriptionNames(session, { after: from, limit: order < 0 ? 0 : limit }),
+        );
+        return names.map(({ database, name }) => ({ server, database, subscription: name }));
+      }),
+    );
+    return { names: known, unknown };
   }
 
   /** Rejects with NOT_FOUND. */
@@ -64,21 +88,41 @@ export class LinksService {
     const drifts = await this.looks.of(links.map(({ subscriber }) => subscriber));
     return links.map((link, index) => ({ ...link, schemaDrift: drifts[index]! }));
   }
+}
 
-  private async linksOf(server: string): Promise<BareLink[] | UnknownLinks> {
-    try {
-      const databases = await this.servers.withSession(server, undefined, readSubscriptionDatabases);
-      const links: BareLink[] = [];
-      for (const database of databases) {
-        const views = await this.ends.views(server, database);
-        links.push(...views.map((view) => linkOf(server, database, view)));
-      }
-      return links;
-    } catch (error) {
-      if (error instanceof Problem && error.code !== 'INTERNAL') return { server, problem: error.toDocument() };
-      throw error;
+/** A few at once, the answers in order. */
+async function inTurns<Item, T>(
+  items: readonly Item[],
+  ask: (item: Item) => Promise<T[] | UnknownLinks>,
+): Promise<{ known: T[]; unknown: UnknownLinks[] }> {
+  const [known, unknown]: [T[], UnknownLinks[]] = [[], []];
+  for (let start = 0; start < items.length; start += AT_ONCE) {
+    for (const result of await Promise.all(items.slice(start, start + AT_ONCE).map(ask))) {
+      if (Array.isArray(result)) known.push(...result);
+      else unknown.push(result);
     }
   }
+  return { known, unknown };
+}
+
+async function answered<T>(server: string, ask: () => Promise<T[]>): Promise<T[] | UnknownLinks> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof Problem && error.code !== 'INTERNAL') return { server, problem: error.toDocument() };
+    throw error;
+  }
+}
+
+function byDatabase(links: readonly LinkName[]): [{ server: string; database: string }, string[]][] {
+  const groups = new Map<string, [{ server: string; database: string }, string[]]>();
+  for (const { server, database, subscription } of links) {
+    const key = JSON.stringify([server, database]);
+    const group = groups.get(key) ?? [{ server, database }, []];
+    groups.set(key, group);
+    group[1].push(subscription);
+  }
+  return [...groups.values()];
 }
 
 export function linkOf(server: string, database: string, view: SubscriptionView): BareLink {

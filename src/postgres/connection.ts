@@ -49,6 +49,11 @@ export const DEFAULT_LOCK_TIMEOUT_MS = 5_000;
 /** How much later than its own limit a server's answer may come. */
 export const ANSWER_GRACE_MS = 5_000;
 
+/** Limits of a session on which a server that falls silent is given up soon after the statement's own limit. */
+export function boundedAnswers(statementTimeoutMs = DEFAULT_STATEMENT_TIMEOUT_MS) {
+  return { statementTimeoutMs, answerWithinMs: statementTimeoutMs + ANSWER_GRACE_MS };
+}
+
 /**
  * Settings that change how values are printed or names resolved, pinned so that two servers answer alike
  * whatever their own configuration says.

@@ -41,7 +41,8 @@ export class ReplicationSlotsController {
   @ApiOperation({
     summary: 'Create a replication slot',
     description:
-      'A logical slot waits for every transaction that has written; past the deadline `blockers` names them.',
+      'A logical slot waits for every transaction that has written; past the deadline `blockers` names them. ' +
+      'Where the server falls silent, `slotLeft` names the slot that may be there.',
   })
   @ExampleBodies(CreateReplicationSlotDto, examples.CREATE_SLOT)
   @ApiCreatedResponse({ type: ReplicationSlotViewDto, example: examples.NEW_SLOT_VIEW })

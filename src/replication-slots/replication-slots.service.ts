@@ -15,6 +15,7 @@ import {
 } from '../postgres/ddl/replication-slot.ddl.js';
 import { readSystemIdentifier } from '../postgres/catalog/server-facts.js';
 import { readWalSenders } from '../postgres/catalog/wal-senders.js';
+import { boundedAnswers } from '../postgres/connection.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { redactText } from '../observability/redact.js';
 import { Problem } from '../problems/problem.js';
@@ -23,6 +24,7 @@ import { ServersService } from '../servers/servers.service.js';
 import { type Lsn, parseLsn } from '../shared/lsn.js';
 import { previewAdvance, type SkippedChanges } from './advance-preview.js';
 import { outlookOf } from './slot-outlook.js';
+import { mayBeLeft, mayHaveMoved } from './slot-doubt.js';
 import { SlotOwners } from './slot-owners.js';
 import { type Overruled, requireForward, requireInactive, requireUnowned } from './slot-refusals.js';
 import { ownership, type SlotView } from './slot-view.js';
@@ -75,7 +77,7 @@ export class ReplicationSlotsService {
     // What the version cannot do is refused before any connection is made.
     createReplicationSlot(spec, (await this.servers.facts(server)).versionNum);
     const target = await this.servers.target(server, database ?? undefined);
-    const limits = { purpose: 'slot creation', statementTimeoutMs: deadlineMs };
+    const limits = { purpose: 'slot creation', ...boundedAnswers(deadlineMs) };
     return withSession(target, limits, async (session) => {
       const statements = createReplicationSlot(spec, session.versionNum);
       const planned = plan({ server, database: target.database }, statements);
@@ -88,10 +90,11 @@ export class ReplicationSlotsService {
         await carryOut(session, statements).catch(refuseUnknownPlugin);
         onMade(true);
       } catch (error) {
-        if (isRefusal(error)) onMade(false);
+        if (!isRefusal(error)) throw mayBeLeft(error, server, spec.name);
+        onMade(false);
         throw await this.withBlockers(server, deadlineMs, error);
       }
-      return { statements: planned, result: await this.get(server, spec.name) };
+      return { statements: planned, result: await this.made(server, spec.name) };
     });
   }
 
@@ -113,7 +116,7 @@ export class ReplicationSlotsService {
     const slot = await this.get(server, name);
     // A logical slot decodes in the database it is made in, which must be that of the first.
     const target = await this.servers.target(server, slot.database ?? undefined);
-    return withSession(target, { purpose: 'slot copy' }, async (session) => {
+    return withSession(target, { purpose: 'slot copy', ...boundedAnswers() }, async (session) => {
       const current = await requireSlot(session, name);
       const statements = copyReplicationSlot(current, spec);
       const planned = plan({ server, database: target.database }, statements);
@@ -127,8 +130,12 @@ export class ReplicationSlotsService {
         await requireFree(session, spec.name);
         return { statements: planned, result: null };
       }
-      await carryOut(session, statements).catch(refuseUnknownPlugin);
-      return { statements: planned, result: await this.get(server, spec.name) };
+      try {
+        await carryOut(session, statements).catch(refuseUnknownPlugin);
+      } catch (error) {
+        throw isRefusal(error) ? error : mayBeLeft(error, server, spec.name);
+      }
+      return { statements: planned, result: await this.made(server, spec.name) };
     });
   }
 
@@ -173,7 +180,7 @@ export class ReplicationSlotsService {
     requireUnowned(slot, 'advance', { force });
     // A logical slot is advanced by decoding, which only its own database can do.
     const target = await this.servers.target(server, slot.database ?? undefined);
-    return withSession(target, { purpose: 'slot advance' }, async (session) => {
+    return withSession(target, { purpose: 'slot advance', ...boundedAnswers() }, async (session) => {
       const current = await requireSlot(session, name);
       const statements = advanceReplicationSlot(name, lsn);
       const planned = plan({ server, database: target.database }, statements);
@@ -183,7 +190,11 @@ export class ReplicationSlotsService {
         const skips = await previewAdvance(this.servers, server, current, slot.owner, lsn);
         return { statements: planned, result: null, skips };
       }
-      await carryOut(session, statements);
+      try {
+        await carryOut(session, statements);
+      } catch (error) {
+        throw isRefusal(error) ? error : mayHaveMoved(error, name);
+      }
       return { statements: planned, result: await this.get(server, name), skips: null };
     });
   }
@@ -194,6 +205,14 @@ export class ReplicationSlotsService {
       const blockers = await readSlotCreationBlockers(session);
       return blockers.map(({ query, ...rest }) => ({ ...rest, query: query === null ? null : redactText(query) }));
     });
+  }
+
+  private async made(server: string, name: string): Promise<SlotView> {
+    try {
+      return await this.get(server, name);
+    } catch (error) {
+      throw mayBeLeft(error, server, name);
+    }
   }
 
   private async views(server: string, name: string | null): Promise<{ systemIdentifier: string; slots: SlotView[] }> {

@@ -1,9 +1,11 @@
 import { Injectable } from '@nestjs/common';
+import { readUpstreamSlot } from '../postgres/catalog/upstream-slot.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
 import { type FoundOwners, type OwnerSearch, SlotOwners } from './slot-owners.js';
 
-const PRIMARY_SLOT = `select pg_catalog.pg_is_in_recovery() as standby, pg_catalog.current_setting('primary_slot_name') as slot`;
+/** A server that is silent must not hold up what is asked about another. */
+const ASK_MS = 4_000;
 
 /** Physical slots that registered standbys of the same cluster stream from, and logical ones that a standby holds as copies. */
 @Injectable()
@@ -27,10 +29,8 @@ export class StandbySlotOwners {
     await Promise.all(
       relatives.map(async (name) => {
         try {
-          const { standby, slot } = await this.servers.withSession(name, undefined, (session) =>
-            session.row<{ standby: boolean; slot: string }>(PRIMARY_SLOT),
-          );
-          if (!standby || !physical.has(slot)) return;
+          const slot = await this.servers.look(name, undefined, ASK_MS, readUpstreamSlot);
+          if (slot === null || !physical.has(slot)) return;
           const detail = `standby ${name}, by its primary_slot_name`;
           found.owners.set(slot, { kind: 'standby', name, server: name, database: null, live: true, detail });
         } catch (error) {

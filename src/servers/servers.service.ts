@@ -8,7 +8,7 @@ import {
   readServerFacts,
   type ServerFacts,
 } from '../postgres/catalog/server-facts.js';
-import type { ConnectionTarget, TlsSettings } from '../postgres/connection.js';
+import { boundedAnswers, type ConnectionTarget, type TlsSettings } from '../postgres/connection.js';
 import type { SessionPool } from '../postgres/session-pool.js';
 import { SessionPools } from '../postgres/session-pools.js';
 import { type Session, withSession } from '../postgres/session.js';
@@ -257,11 +257,7 @@ async function look(
 
 /** A session of its own: neither a pool's back-off nor its old settings may colour the answer. */
 function probe(target: ConnectionTarget): Promise<ServerFacts> {
-  return withSession(
-    target,
-    { purpose: 'check', connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 },
-    readServerFacts,
-  );
+  return withSession(target, { purpose: 'check', connectTimeoutMs: 5_000, ...boundedAnswers(10_000) }, readServerFacts);
 }
 
 function ownerOf(server: string): string {

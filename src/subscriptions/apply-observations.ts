@@ -19,6 +19,8 @@ export interface ApplyEvidence {
   deafMs: number | null;
   /** Apply errors that were counted while the position stood. */
   apply: Failures | null;
+  /** Apply errors were counted before the first look, and nothing was seen to be applied since that was not then. */
+  doubtful: boolean;
   /** Copy errors that were counted while no copy was finished. */
   sync: Failures | null;
   /** How long nothing was received nor applied, and the WAL the publisher has written meanwhile; null: not known. */
@@ -48,6 +50,7 @@ interface Memory {
   /** What was gained at the last look: the origin's position, and tables copied. */
   position: bigint | null;
   copied: bigint;
+  doubtful: boolean;
   absentSince: number | null;
   deafSince: number | null;
   apply: Rise | null;
@@ -55,7 +58,10 @@ interface Memory {
   still: { since: number; sign: string; walEnd: Lsn } | null;
 }
 
-/** Counters that have not risen for this long tell of the past: a worker that fails is started anew within seconds. */
+/**
+ * Counters that have not risen for this long tell of the past: a worker that fails is started anew within seconds. Not so
+ * where it has something left to apply and has not: a large transaction takes long before it fails again.
+ */
 const RISE_COUNTS_MS = 60_000;
 const FORGET_AFTER_MS = 3_600_000;
 const MOST_REMEMBERED = 10_000;
@@ -81,6 +87,7 @@ export class ApplyObservations {
       absentMs: memory.absentSince === null ? null : now - memory.absentSince,
       deafMs: memory.deafSince === null ? null : now - memory.deafSince,
       apply: failures(memory.apply, now),
+      doubtful: memory.doubtful,
       sync: failures(memory.sync, now),
       still:
         memory.still === null
@@ -99,6 +106,11 @@ function remember(before: Memory | null, { subscription, position, walEnd }: App
   const copied = BigInt(tables.length - tables.filter(isUncopied).length);
   const sign = JSON.stringify([worker?.lastMessageAt ?? null, position?.toString() ?? null]);
   const stands = before?.still?.sign === sign;
+  const times = { since: before?.at ?? now, now };
+  const gained = isMore(before?.position, position);
+  // Whether anything is left to apply; null: not known.
+  const left = position === null || walEnd === null ? null : walEnd > position;
+  const doubtful = (errors?.apply ?? 0) > 0 && left !== false && !gained && (before?.doubtful ?? true);
   return {
     first: before?.first ?? now,
     at: now,
@@ -107,13 +119,14 @@ function remember(before: Memory | null, { subscription, position, walEnd }: App
     deafSince: deaf ? (before?.deafSince ?? now) : null,
     position,
     copied,
+    doubtful,
     // What was gained since the last look may have come after the error.
-    apply: isMore(before?.position, position)
+    apply: gained
       ? null
-      : rise(before?.apply ?? null, grown(was?.apply, errors?.apply), position, before?.at ?? now, now),
+      : rise(before?.apply ?? null, grown(was?.apply, errors?.apply), { mark: position, left: left === true }, times),
     sync: isMore(before?.copied, copied)
       ? null
-      : rise(before?.sync ?? null, grown(was?.sync, errors?.sync), copied, before?.at ?? now, now),
+      : rise(before?.sync ?? null, grown(was?.sync, errors?.sync), { mark: copied, left: false }, times),
     still: worker === undefined || walEnd === null ? null : stands ? before.still : { since: now, sign, walEnd },
   };
 }
@@ -127,10 +140,15 @@ function grown(before: number | undefined, after: number | undefined): number | 
   return before === undefined || after === undefined || after < before ? null : after - before;
 }
 
-function rise(before: Rise | null, count: number | null, mark: bigint | null, since: number, now: number): Rise | null {
+/** @param left whether more is known to be left to gain than `mark` */
+function rise(
+  before: Rise | null,
+  count: number | null,
+  { mark, left }: { mark: bigint | null; left: boolean },
+  { since, now }: { since: number; now: number },
+): Rise | null {
   if (count === null) return null;
-  const gained = before !== null && before.mark !== null && mark !== null && mark > before.mark;
-  const over = before === null || gained || now - before.last > RISE_COUNTS_MS;
+  const over = before === null || isMore(before.mark, mark) || (!left && now - before.last > RISE_COUNTS_MS);
   if (count > 0)
     return { since: over ? since : before.since, last: now, count: count + (over ? 0 : before.count), mark };
   return over ? null : before;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { SubscribedTable } from '../postgres/catalog/subscriptions.js';
 import { PG13, PG18 } from '../shared/server-version.js';
-import { copyProgressOf, type KnownSizes, overallProgress } from './copy-progress.js';
+import { copyProgressOf, type KnownSizes, knownSizes, overallProgress } from './copy-progress.js';
 
 const table = (
   name: string,
@@ -11,7 +11,7 @@ const table = (
 const size = (name: string, bytes: number, rows: number | null, filtered = false) => ({
   ...{ schema: 'public', name, bytes, rows, filtered },
 });
-const sizes = (...known: ReturnType<typeof size>[]): KnownSizes => ({ sizes: known });
+const sizes = (...known: ReturnType<typeof size>[]): KnownSizes => knownSizes(known);
 const QUARTER = { rows: 250, bytes: 5000, seconds: 10 };
 
 describe('copyProgressOf', () => {

@@ -31,7 +31,11 @@ export interface SubscriptionCopyProgress {
 }
 
 /** What the publisher said of the tables; or why it said nothing. */
-export type KnownSizes = { sizes: readonly TableSize[] } | { unknown: string };
+export type KnownSizes = { sizes: ReadonlyMap<string, TableSize> } | { unknown: string };
+
+export function knownSizes(sizes: readonly TableSize[] = []): KnownSizes {
+  return { sizes: new Map(sizes.map((size) => [keyOf(size), size])) };
+}
 
 const UNCOPIED: ReadonlySet<SubscribedTable['state']> = new Set(['initializing', 'copying']);
 
@@ -110,9 +114,13 @@ export function overallProgress(
   return { ...counts, totalBytes, percent, etaSeconds, reason };
 }
 
-function sizeOf({ schema, name }: SubscribedTable, known: KnownSizes): TableSize | null {
+function sizeOf(table: SubscribedTable, known: KnownSizes): TableSize | null {
   if ('unknown' in known) return null;
-  return known.sizes.find((size) => size.schema === schema && size.name === name) ?? null;
+  return known.sizes.get(keyOf(table)) ?? null;
+}
+
+function keyOf({ schema, name }: { schema: string; name: string }): string {
+  return JSON.stringify([schema, name]);
 }
 
 function unseenCopy(versionNum: number): string {

@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
+import { cursorKey, type Page, pageOf, type PageQuery } from '../api/page.js';
 import { readReplicationSlots, type ReplicationSlot } from '../postgres/catalog/replication-slots.js';
 import { readSystemIdentifier } from '../postgres/catalog/link-facts.js';
+import { readSubscriptionNames, type WhichSubscriptions } from '../postgres/catalog/subscription-names.js';
 import { readTableSizes } from '../postgres/catalog/table-sizes.js';
 import { type BarredTable, readBarredTables } from '../postgres/catalog/barred-tables.js';
 import { readWalSenders, type WalSender } from '../postgres/catalog/wal-senders.js';
@@ -17,8 +19,9 @@ import type { LsnHistory } from '../lsn-clock/lsn-history.js';
 import { ServersService } from '../servers/servers.service.js';
 import { parseLsn } from '../shared/lsn.js';
 import { findPublisher, serverNamed, type ServerAddress } from './publisher-lookup.js';
+import { explainSilentPublisher, ranOutOfTime } from './publisher-silence.js';
 import { ApplyObservations } from './apply-observations.js';
-import { isUncopied, type KnownSizes } from './copy-progress.js';
+import { isUncopied, type KnownSizes, knownSizes } from './copy-progress.js';
 import { barredWarnings } from './subscription-warnings.js';
 import { appliedLsn } from './subscription-lag.js';
 import { type PublisherEnd, type SubscriptionView, viewOf } from './subscription-view.js';
@@ -51,17 +54,29 @@ export class PublisherEnds {
     private readonly clock: LsnClock,
   ) {}
 
-  /** Subscriptions of a database (all, or the one of that name) with what their publishers say. */
-  async views(server: string, database: string, name: string | null = null): Promise<SubscriptionView[]> {
+  /** Subscriptions of a database with what their publishers say. */
+  async views(server: string, database: string, which: WhichSubscriptions = null): Promise<SubscriptionView[]> {
     // The session is given back before another server is asked: two servers may be subscribed to each other.
     const side = await this.servers.withSession(server, database, async (session) => ({
       ...{ server, database, versionNum: session.versionNum },
-      subscriptions: await readSubscriptions(session, name),
-      conninfos: await readSubscriptionConnections(session, name),
-      barred: await readBarredTables(session, name),
+      subscriptions: await readSubscriptions(session, which),
+      conninfos: await readSubscriptionConnections(session, which),
+      barred: await readBarredTables(session, which),
     }));
     if (side.subscriptions.length === 0) return [];
     return this.complete(side);
+  }
+
+  /** A page by name; only its subscriptions are looked at. */
+  async page(server: string, database: string, { limit, cursor }: PageQuery): Promise<Page<SubscriptionView>> {
+    const [last] = cursorKey(cursor, 'text') ?? [];
+    const after = last === undefined ? undefined : { database, name: last };
+    const rows = await this.servers.withSession(server, database, (session) =>
+      readSubscriptionNames(session, { database, after, limit: limit + 1 }),
+    );
+    const { items, nextCursor } = pageOf(rows, limit, ({ name }) => [name]);
+    const names = items.map(({ name }) => name);
+    return { items: names.length === 0 ? [] : await this.views(server, database, names), nextCursor };
   }
 
   /** The registered server and database that the subscriber's connection string leads to; null: none, or it cannot be read. */
@@ -70,6 +85,18 @@ export class PublisherEnds {
     if (connection === null) return null;
     const addresses = await this.addresses();
     return findPublisher(connection, addresses, serverNamed(subscriber, addresses));
+  }
+
+  /** A change of a subscription that failed: whether it was for want of the publisher's answer, and which that is. */
+  async explainSilence(error: unknown, { server, database }: Place, name: string): Promise<unknown> {
+    if (!ranOutOfTime(error)) return error;
+    const conninfos = await this.servers
+      .withSession(server, database, (session) => readSubscriptionConnections(session, name))
+      .catch(() => null);
+    const conninfo = conninfos?.get(name);
+    const publisher = conninfo === undefined ? null : await this.publisherBy(conninfo, server);
+    const { host, port } = shownConnection(conninfo) ?? {};
+    return explainSilentPublisher(error, name, { server: publisher?.server, host, port });
   }
 
   /** Whether the server is known to have no slot of that name; another cluster at its address says nothing about it. */
@@ -127,7 +154,7 @@ export class PublisherEnds {
     const sender = slot?.active === true ? senders.find(({ pid }) => pid === slot.activePid) : undefined;
     return {
       ...{ publisher, slot, history, versionNum, unknown: problem, senderState: sender?.state ?? null },
-      sizes: problem !== null ? { unknown: problem } : tables.some(isUncopied) ? await sizes() : { sizes: [] },
+      sizes: problem !== null ? { unknown: problem } : tables.some(isUncopied) ? await sizes() : knownSizes(),
     };
   }
 
@@ -206,7 +233,7 @@ export class PublisherEnds {
       await this.servers.look(server, database, LOOK_MS, async (session) => {
         for (const subscription of copying) {
           const { tables, publications } = subscription;
-          sizes.set(subscription, { sizes: await readTableSizes(session, tables, publications) });
+          sizes.set(subscription, knownSizes(await readTableSizes(session, tables, publications)));
         }
       });
     } catch (error) {

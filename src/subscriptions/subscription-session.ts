@@ -1,5 +1,5 @@
 import { readSubscriptions, type Subscription } from '../postgres/catalog/subscriptions.js';
-import { ANSWER_GRACE_MS, type ConnectionTarget } from '../postgres/connection.js';
+import { boundedAnswers, type ConnectionTarget } from '../postgres/connection.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import type { SubscriptionView } from './subscription-view.js';
@@ -8,8 +8,7 @@ import type { SubscriptionView } from './subscription-view.js';
 const PUBLISHER_TIMEOUT_MS = 60_000;
 
 export function sessionLimits(purpose: string) {
-  const answerWithinMs = PUBLISHER_TIMEOUT_MS + ANSWER_GRACE_MS;
-  return { purpose, statementTimeoutMs: PUBLISHER_TIMEOUT_MS, answerWithinMs };
+  return { purpose, ...boundedAnswers(PUBLISHER_TIMEOUT_MS) };
 }
 
 /**

@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import {
-  isSynchronizing,
   readSubscriptionSlots,
+  readSynchronizing,
   type SubscriptionSlot,
+  type Synchronized,
 } from '../postgres/catalog/subscription-slots.js';
 import { Problem } from '../problems/problem.js';
 import { type FoundOwners, type OwnerSearch, type SlotOwner, SlotOwners } from '../replication-slots/slot-owners.js';
@@ -66,33 +67,56 @@ export class SubscriptionSlotOwners {
       owners.set(slot.name, { kind: 'subscription', name, server, database, live: true, detail });
     }
     const { systemIdentifier } = await this.servers.facts(server);
-    for (const slot of slots) {
-      const [, oid, table, subscriber] = TABLESYNC.exec(slot.name) ?? [];
-      if (subscriber !== systemIdentifier) continue;
+    const made = slots.flatMap(({ name }) => {
+      const [, subscription, relation, subscriber] = TABLESYNC.exec(name) ?? [];
+      return subscriber === systemIdentifier ? [{ slot: name, subscription: subscription!, relation: relation! }] : [];
+    });
+    const needed = await this.stillNeeded(server, made, subscriptions);
+    for (const { slot, ...synchronized } of made) {
       // Members of one cluster, and servers restored from it, share an identifier: the one that still needs it counts.
-      const owner = await this.synchronization(server, oid!, table!, subscriptions);
-      if (owner.live || !owners.has(slot.name)) owners.set(slot.name, owner);
+      const owner = synchronizationOwner(server, synchronized, subscriptions, needed.has(slot));
+      if (owner.live || !owners.has(slot)) owners.set(slot, owner);
     }
   }
 
-  /** One that is over left its slot behind: the worker ended between its work and its clean-up. */
-  private async synchronization(
+  /** One look at each database, however many slots there are. */
+  private async stillNeeded(
     server: string,
-    oid: string,
-    table: string,
+    made: readonly (Synchronized & { slot: string })[],
     subscriptions: SubscriptionSlot[],
-  ): Promise<SlotOwner> {
-    const subscription = subscriptions.find((each) => each.oid === oid);
-    const owner = { kind: 'table-synchronization' as const, server };
-    if (!subscription) {
-      const detail = `copied a table for a subscription that is not on ${server} any more`;
-      return { ...owner, name: oid, database: null, live: false, detail };
+  ): Promise<Set<string>> {
+    const databaseOf = new Map(subscriptions.map(({ oid, database }) => [oid, database]));
+    const needed = new Set<string>();
+    for (const database of new Set(made.flatMap(({ subscription }) => databaseOf.get(subscription) ?? []))) {
+      const there = made.filter(({ subscription }) => databaseOf.get(subscription) === database);
+      const found = await this.servers.look(server, database, ASK_MS, (session) => readSynchronizing(session, there));
+      const keys = new Set(found.map(keyOf));
+      for (const each of there) if (keys.has(keyOf(each))) needed.add(each.slot);
     }
-    const { name, database } = subscription;
-    const live = await this.servers.look(server, database, ASK_MS, (session) => isSynchronizing(session, oid, table));
-    const which = `table ${table} (oid) of subscription ${JSON.stringify(name)} on ${server}`;
-    return { ...owner, name, database, live, detail: live ? `copies ${which}` : `copied ${which}, which is over` };
+    return needed;
   }
+}
+
+function keyOf({ subscription, relation }: Synchronized): string {
+  return `${subscription}/${relation}`;
+}
+
+/** One that is over left its slot behind: the worker ended between its work and its clean-up. */
+function synchronizationOwner(
+  server: string,
+  { subscription: oid, relation }: Synchronized,
+  subscriptions: SubscriptionSlot[],
+  live: boolean,
+): SlotOwner {
+  const subscription = subscriptions.find((each) => each.oid === oid);
+  const owner = { kind: 'table-synchronization' as const, server };
+  if (!subscription) {
+    const detail = `copied a table for a subscription that is not on ${server} any more`;
+    return { ...owner, name: oid, database: null, live: false, detail };
+  }
+  const { name, database } = subscription;
+  const which = `table ${relation} (oid) of subscription ${JSON.stringify(name)} on ${server}`;
+  return { ...owner, name, database, live, detail: live ? `copies ${which}` : `copied ${which}, which is over` };
 }
 
 function whyInDoubt({ conninfo }: SubscriptionSlot): string {

@@ -59,6 +59,37 @@ describe('the state of a subscription', () => {
     expect(at(70, { ...errors(2), workers: [worker('2026-01-01T00:01:00.000Z')] }).state).toBe('streaming');
   });
 
+  it('is failing for as long as the position stands and the publisher has more, however seldom it fails', () => {
+    const at = look({ ...SERVING, senderState: 'catchup' });
+    const receiving = (count: number, second: number) => ({
+      ...errors(count),
+      workers: [worker(new Date(1_000_000 + second * 1000).toISOString())],
+    });
+    at(0, receiving(1, 0), '0/10', '0/90000');
+    expect(at(5, receiving(2, 5), '0/10', '0/90000').state).toBe('failing');
+    for (const second of [70, 130, 190, 240]) {
+      expect([second, at(second, receiving(2, second), '0/10', '0/90000').state]).toEqual([second, 'failing']);
+    }
+    expect(at(245, receiving(3, 245), '0/10', '0/90000').reason).toMatch(/2 apply errors .* nothing was applied since/);
+    // The transaction went through, or nothing is left that could fail.
+    expect(at(400, receiving(3, 400), '0/20', '0/90000').state).toBe('catching-up');
+  });
+
+  it('tells errors of before it was looked at, until something was applied', () => {
+    const at = look();
+    const first = at(0, errors(50), '0/10', '0/900');
+    expect(first).toEqual({
+      state: 'streaming',
+      reason: expect.stringMatching(/so far: 50, whether lately is not known/),
+    });
+    const received = { ...errors(50), workers: [worker('2026-01-01T00:01:00.000Z')] };
+    expect(at(59, received, '0/10', '0/900').reason).toMatch(/so far: 50.*nothing was applied within 59 s/);
+    expect(at(60, received, '0/20', '0/900').reason).toBeNull();
+    // All is applied: no error is in the way of anything.
+    expect(look()(0, errors(50)).reason).toBeNull();
+    expect(look()(0, errors(50), null).reason).toContain('so far: 50');
+  });
+
   it('takes an error for no evidence where more was applied since the last look', () => {
     const at = look();
     at(0, errors(1));

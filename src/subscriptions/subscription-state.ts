@@ -64,15 +64,17 @@ export function stateOf(subscription: Subscription, evidence: ApplyEvidence, end
     return { state: 'initializing', reason: waiting(unready.length) };
   }
   if (unready.length > 0) return { state: 'catching-up', reason: waiting(unready.length) };
+  const before = beforehand(subscription, evidence);
   if (worker.receivedLsn === null) {
     const nothing = 'its worker has received nothing yet';
     return { state: end.obstacle === null ? 'catching-up' : 'stalled', reason: `${nothing}${because(end)}` };
   }
   if (end.senderState === 'catchup') {
-    return { state: 'catching-up', reason: 'the publisher is still sending what was written before' };
+    const sending = 'the publisher is still sending what was written before';
+    return { state: 'catching-up', reason: before === null ? sending : `${sending}; ${before}` };
   }
   // The worker lives and had received; whether the publisher has more for it, nobody here can tell.
-  return { state: 'streaming', reason: end.obstacle };
+  return { state: 'streaming', reason: end.obstacle ?? before };
 }
 
 function withoutWorker(
@@ -96,6 +98,13 @@ function withoutWorker(
         ? `; ${apply ? counted(apply, 'apply') : toldBefore(errors.apply, watchedMs)}`
         : '; no apply error was counted';
   return { state: 'stalled', reason: `no apply worker is running${since}${deaf}${slotless}${because(end)}${counts}` };
+}
+
+/** Errors that may be of now: nothing that was seen speaks against it. */
+function beforehand({ errors }: Subscription, { doubtful, watchedMs }: ApplyEvidence): string | null {
+  if (!doubtful || errors === null) return null;
+  const since = watchedMs === 0 ? '' : `; nothing was applied within ${seconds(watchedMs)}`;
+  return toldBefore(errors.apply, watchedMs) + since;
 }
 
 function toldBefore(count: number, watchedMs: number): string {

@@ -203,7 +203,12 @@ export class SubscriptionDto {
   @ApiProperty({ description: 'It applies, or would if it could.' })
   enabled: boolean;
 
-  @ApiProperty({ enum: STATES })
+  @ApiProperty({
+    enum: STATES,
+    description:
+      '`failing`: errors were counted, and nothing was applied since though the publisher has more, or the last one is ' +
+      'less than a minute ago; `stalled`: no worker, or nothing reaches it.',
+  })
   state: (typeof STATES)[number];
 
   @ApiProperty({ type: String, nullable, description: 'What the state alone does not say.' })

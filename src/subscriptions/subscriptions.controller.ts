@@ -6,7 +6,6 @@ import { DryRun } from '../api/dry-run.js';
 import { ExampleBodies } from '../api/example-body.js';
 import { NameParam } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
-import { pageOfList } from '../changes/list-page.js';
 import { PlanDto } from '../changes/plan.dto.js';
 import type { PlannedStatement } from '../changes/change.js';
 import { SubscriptionPlanDto } from './subscription-plan.dto.js';
@@ -36,12 +35,12 @@ export class SubscriptionsController {
   @Get()
   @ApiOperation({ summary: 'List subscriptions' })
   @ApiPage(SubscriptionDto, examples.SUBSCRIPTION)
-  async list(
+  list(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @Query() query: PageQuery,
   ): Promise<Page<SubscriptionDto>> {
-    return pageOfList(await this.subscriptions.list(server, database), query, ({ name }) => [name]);
+    return this.subscriptions.page(server, database, query);
   }
 
   @Post()

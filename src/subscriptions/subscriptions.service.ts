@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { Page, PageQuery } from '../api/page.js';
 import { carryOut, type Change, type ChangeOptions, type Place, plan } from '../changes/change.js';
 import { failpoint } from '../engine/failpoints.js';
 import { readSubscriptions } from '../postgres/catalog/subscriptions.js';
@@ -53,8 +54,10 @@ export class SubscriptionsService {
     private readonly sharers: SlotSharers,
   ) {}
 
-  async list(server: string, database: string): Promise<SubscriptionView[]> {
-    return this.withNeeds(server, database, await this.ends.views(server, database));
+  /** By name; only those of the page are looked at. */
+  async page(server: string, database: string, query: PageQuery): Promise<Page<SubscriptionView>> {
+    const { items, nextCursor } = await this.ends.page(server, database, query);
+    return { items: await this.withNeeds(server, database, items), nextCursor };
   }
 
   /** Rejects with NOT_FOUND. */
@@ -104,7 +107,10 @@ export class SubscriptionsService {
     name: string,
     options: ChangeOptions & { copyData?: boolean } = {},
   ): Promise<SubscriptionChange<SubscriptionView>> {
-    const altered = await this.alteration.refresh({ server, database }, name, options);
+    const place = { server, database };
+    const altered = await this.alteration.refresh(place, name, options).catch(async (error: unknown) => {
+      throw await this.ends.explainSilence(error, place, name);
+    });
     return this.withResult(server, database, name, altered, options);
   }
 

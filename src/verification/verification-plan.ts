@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Place, plan, type PlannedStatement } from '../changes/change.js';
 import * as sql from '../postgres/catalog/published-tables.sql.js';
+import { boundedAnswers } from '../postgres/connection.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import type { ServersService } from '../servers/servers.service.js';
@@ -47,8 +48,9 @@ export async function planVerification(
 ): Promise<VerificationPlan> {
   const ends: Ends = { publisher: { server, database }, subscriber: request.subscriber };
   const target = (end: Place) => servers.target(end.server, end.database);
-  return withSession(await target(ends.publisher), { purpose: 'verification' }, async (publisher) =>
-    withSession(await target(ends.subscriber), { purpose: 'verification' }, (subscriber) =>
+  const limits = { purpose: 'verification', ...boundedAnswers() };
+  return withSession(await target(ends.publisher), limits, async (publisher) =>
+    withSession(await target(ends.subscriber), limits, (subscriber) =>
       look(publisher, subscriber, ends, request.tables),
     ),
   );

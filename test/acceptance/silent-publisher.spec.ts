@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { EngineModule } from '../../src/engine/engine.module.js';
+import { OperationsApiModule } from '../../src/operations/operations-api.module.js';
 import { PublicationsModule } from '../../src/publications/publications.module.js';
 import { ReplicationSlotsModule } from '../../src/replication-slots/replication-slots.module.js';
 import { SubscriptionsModule } from '../../src/subscriptions/subscriptions.module.js';
+import { VerificationModule } from '../../src/verification/verification.module.js';
 import { eventually } from '../support/eventually.js';
 import { Network } from '../support/network.js';
 import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
-import { ApiUnderTest } from './security-app.js';
+import { type Answer, ApiUnderTest } from './security-app.js';
 
 const ORPHANS = '/v1/orphaned-slots';
 const DATABASE = 'silent_publisher';
@@ -136,4 +139,171 @@ describe('subscriptions of every version that copy from a publisher fallen silen
     const shown = (await api.get(slots)).body.items as { database: string }[];
     expect(shown.filter(({ database }) => database === DATABASE)).toEqual([]);
   }, 90_000);
+});
+
+interface Scene {
+  name: string;
+  /** The side that falls silent as soon as it is to hear this. */
+  side: 'publisher' | 'subscriber';
+  freezeAt: string;
+  ask: (api: ApiUnderTest, server: string, subscription: string) => Promise<Answer>;
+  status: number;
+  withinMs: number;
+  /** What the answer says, beside the address of the silent server. */
+  says: object;
+}
+
+/** Each server is reached by a way of its own for each scene, so that they fall silent side by side. */
+describe('a server that falls silent in the middle of a request', () => {
+  const database = 'falls_silent';
+  const base = `/v1/servers/sink/databases/${database}/subscriptions`;
+  const at = (subscriber: string, subscription: string) =>
+    `/v1/servers/${subscriber}/databases/${database}/subscriptions/${subscription}`;
+  const networks = new Map<string, Network>();
+  let publisher: TestServer;
+  let subscriber: TestServer;
+  let api: ApiUnderTest;
+
+  const scenes: Scene[] = [
+    {
+      ...{ name: 'making_a_slot', side: 'publisher', freezeAt: 'pg_create_logical_replication_slot' },
+      ask: (api, server) =>
+        api.post(`/v1/servers/${server}/replication-slots`, {
+          ...{ name: 'silent_slot', kind: 'logical', database, deadlineMs: 1000 },
+        }),
+      ...{ status: 504, withinMs: 15_000 },
+      says: { slotLeft: { server: 'making_a_slot', slot: 'silent_slot' }, hint: expect.stringContaining('drop') },
+    },
+    {
+      ...{ name: 'copying_a_slot', side: 'publisher', freezeAt: 'pg_copy_logical_replication_slot' },
+      ask: (api, server) => api.post(`/v1/servers/${server}/replication-slots/kept/copy`, { name: 'silent_copy' }),
+      ...{ status: 504, withinMs: 45_000 },
+      says: { slotLeft: { server: 'copying_a_slot', slot: 'silent_copy' } },
+    },
+    {
+      ...{ name: 'advancing', side: 'publisher', freezeAt: 'pg_replication_slot_advance' },
+      ask: async (api, server) => {
+        const { currentLsn } = (await api.get(`/v1/servers/${server}/replication-slots/kept`)).body;
+        return api.post(`/v1/servers/${server}/replication-slots/kept/advance`, { lsn: currentLsn });
+      },
+      ...{ status: 504, withinMs: 45_000 },
+      says: { hint: expect.stringContaining('confirmedFlushLsn') },
+    },
+    {
+      ...{ name: 'creating', side: 'publisher', freezeAt: 'pg_create_logical_replication_slot' },
+      ask: (api, server) =>
+        api.post(base, {
+          ...{ name: 'created', publisher: { server, database }, publications: ['p'], slotDeadlineMs: 1000 },
+          options: { slotName: 'silent_created' },
+        }),
+      ...{ status: 504, withinMs: 30_000 },
+      says: { slotLeft: { server: 'creating', slot: 'silent_created' } },
+    },
+    {
+      ...{ name: 'refreshing', side: 'publisher', freezeAt: 'pg_get_publication_tables' },
+      ask: (api, _server, subscription) => api.post(`${at('sink', subscription)}/refresh`),
+      ...{ status: 504, withinMs: 75_000 },
+      says: { detail: expect.stringContaining('refreshing') },
+    },
+    ...['pg_logical_emit_message', 'pg_copy_logical_replication_slot'].map((freezeAt): Scene => ({
+      ...{ name: freezeAt.includes('emit') ? 'diagnosing' : 'reading', side: 'publisher', freezeAt },
+      ask: (api, _server, subscription) => api.post(`${at('sink', subscription)}/diagnose`),
+      ...{ status: 200, withinMs: 60_000 },
+      says: { transaction: null, transactionReason: expect.stringContaining('could not be read') },
+    })),
+    {
+      ...{ name: 'watching', side: 'subscriber', freezeAt: 'pg_blocking_pids' },
+      ask: (api, server, subscription) => api.post(`${at(server, subscription)}/diagnose`),
+      ...{ status: 504, withinMs: 60_000, says: {} },
+    },
+    {
+      ...{ name: 'resyncing', side: 'publisher', freezeAt: 'old_snapshot_threshold' },
+      ask: (api, _server, subscription) => api.post(`${at('sink', subscription)}/tables/public/t/resync`),
+      ...{ status: 504, withinMs: 60_000, says: {} },
+    },
+  ];
+  const subscribed = scenes.filter(({ name }) => !/slot$|^advancing|^creating/.test(name));
+
+  beforeAll(async () => {
+    [publisher, subscriber] = await Promise.all([TestServer.shared(17), TestServer.shared(18)]);
+    for (const server of [publisher, subscriber]) {
+      await server.freshDatabase(database);
+      await server.run(database, 'create table t (id int primary key)');
+    }
+    await publisher.run(database, `select pg_create_logical_replication_slot('kept', 'pgoutput')`);
+    await publisher.run(database, `select pg_create_physical_replication_slot('silent_standby')`);
+    await publisher.run(database, 'create publication p for table t');
+    api = await ApiUnderTest.start(subscriber, await subscriber.freshDatabase(`${database}_state`), {
+      imports: [
+        ...[EngineModule, OperationsApiModule, PublicationsModule, SubscriptionsModule, ReplicationSlotsModule],
+        VerificationModule,
+      ],
+    });
+    const register = async (name: string, { host, user, password }: TestServer, port: number) => {
+      const body = { name, host, port, user, password, database: 'postgres', tls: { mode: 'disable' } };
+      expect((await api.post('/v1/servers', body)).status).toBe(201);
+    };
+    await register('source', publisher, publisher.port);
+    await register('sink', subscriber, subscriber.port);
+    for (const { name, side } of [...scenes, { name: 'standby', side: 'publisher' as const }]) {
+      const server = side === 'publisher' ? publisher : subscriber;
+      const network = await Network.to(server.port);
+      networks.set(name, network);
+      await register(name, server, network.port);
+    }
+    for (const { name, side } of subscribed) {
+      const body = {
+        ...{ name, publisher: { server: side === 'publisher' ? name : 'source', database }, publications: ['p'] },
+        options: { slotName: `silent_${name}`, copyData: false },
+      };
+      expect((await api.post(base, body)).status).toBe(201);
+    }
+  }, 120_000);
+
+  afterAll(async () => {
+    for (const network of networks.values()) network.thaw();
+    await api?.stop();
+    for (const { name } of subscribed) {
+      const statements = ['disable', 'set (slot_name = none)'].map((what) => `alter subscription ${name} ${what}`);
+      for (const sql of [...statements, `drop subscription ${name}`]) {
+        await subscriber?.run(database, sql).catch(() => {});
+      }
+    }
+    for (const network of networks.values()) await network.cut();
+    await publisher?.run('postgres', `select pg_drop_replication_slot('silent_standby')`).catch(() => {});
+    for (const server of [publisher, subscriber]) {
+      await server?.run('postgres', `drop database if exists ${database} with (force)`).catch(() => {});
+    }
+    for (const server of [publisher, subscriber]) await server?.stop();
+  }, 60_000);
+
+  it('does not hold up what is asked of the slots of another member of its cluster', async () => {
+    const slots = '/v1/servers/source/replication-slots';
+    expect((await api.get(slots)).status).toBe(200);
+    networks.get('standby')!.freeze();
+    const begin = Date.now();
+    const { status, body } = await api.get(`${slots}/silent_standby`);
+    expect([status, body.owner]).toEqual([200, null]);
+    expect(Date.now() - begin).toBeLessThan(9_000);
+  }, 60_000);
+
+  it('ends each request in bounded time, with who was silent and what may be left', async () => {
+    const told = await Promise.all(
+      scenes.map(async ({ name, freezeAt, ask }) => {
+        networks.get(name)!.freezeAt(freezeAt);
+        const begin = Date.now();
+        const late = new Promise<null>((resolve) => setTimeout(resolve, 90_000, null).unref());
+        const answer = await Promise.race([ask(api, name, name), late]);
+        return { name, answer, ms: Date.now() - begin, frozen: networks.get(name)!.isFrozen };
+      }),
+    );
+    for (const [index, { name, answer, ms, frozen }] of told.entries()) {
+      const { status, says, withinMs } = scenes[index]!;
+      expect([name, frozen, answer?.status ?? 'no answer']).toEqual([name, true, status]);
+      expect([name, answer!.body]).toEqual([name, expect.objectContaining(says)]);
+      expect([name, answer!.text]).toEqual([name, expect.stringContaining(`:${networks.get(name)!.port}`)]);
+      expect([name, ms]).toEqual([name, expect.any(Number)]);
+      expect(ms).toBeLessThan(withinMs);
+    }
+  }, 120_000);
 });

@@ -218,7 +218,26 @@ describe('what else a diagnosis tells, 14 -> 17', () => {
     expect(transaction).toMatchObject({ changes: [{ key: { id: '700' }, onSubscriber: false }] });
     await blocker.execute('rollback');
     await blocker.close();
+    await link.until('streaming');
   });
+
+  it('does not wait for each row of a table that is locked: whether they are there is not known then', async () => {
+    const blocker = await link.subscriber.open(link.database);
+    await blocker.execute('begin; lock table public.orders in access exclusive mode');
+    await link.publisher.run(link.database, `update orders set note = 'z' where id <= 60`);
+    const waits = `select from pg_locks where not granted and relation = 'public.orders'::regclass`;
+    await eventually(async () => (await blocker.rows(waits)).length > 0, { within: 20_000 });
+    const begin = Date.now();
+    const { verdict, transaction } = await link.diagnose();
+    // Far from a lock timeout for each of the rows.
+    expect(Date.now() - begin).toBeLessThan(60_000);
+    expect([verdict, transaction.changeCount]).toEqual(['blocked', 60]);
+    expect(new Set(transaction.changes.map((change: { onSubscriber: unknown }) => change.onSubscriber))).toEqual(
+      new Set([null]),
+    );
+    await blocker.execute('rollback');
+    await blocker.close();
+  }, 120_000);
 });
 
 describe('where there is no SKIP, 15 -> 14', () => {

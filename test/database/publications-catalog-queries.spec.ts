@@ -1,4 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import {
+  applyProgressSql,
+  applyWaitsSql,
+  END_APPLY_WORKERS,
+  PROCESSES_LEFT,
+} from '../../src/postgres/catalog/apply.sql.js';
 import { BARRED_TABLES } from '../../src/postgres/catalog/barred-tables.sql.js';
 import { LOGIN_RIGHTS, OBJECT_OWNER } from '../../src/postgres/catalog/login-rights.sql.js';
 import {
@@ -6,6 +12,7 @@ import {
   PUBLISHING_RIGHTS,
   NAMED_SCHEMAS,
 } from '../../src/postgres/catalog/publication-objects.sql.js';
+import { LOGICAL_SLOT, SLOT_CONFIRMED } from '../../src/postgres/catalog/logical-slot.sql.js';
 import { PUBLICATION_OPERATIONS, PUBLICATIONS } from '../../src/postgres/catalog/publications.sql.js';
 import { PUBLISHED_TABLES } from '../../src/postgres/catalog/published-tables-effective.sql.js';
 import { PUBLISHING_CHANGES } from '../../src/postgres/catalog/publishing.sql.js';
@@ -20,6 +27,8 @@ import {
   SUBSCRIPTION_WORKERS,
   SUBSCRIPTIONS,
 } from '../../src/postgres/catalog/subscriptions.sql.js';
+import { SUBSCRIPTION_NAMES } from '../../src/postgres/catalog/subscription-names.sql.js';
+import { UPSTREAM_SLOT } from '../../src/postgres/catalog/upstream-slot.sql.js';
 import { TABLE_INDEXES } from '../../src/postgres/catalog/table-indexes.sql.js';
 import { TABLE_WRITES } from '../../src/postgres/catalog/table-writes.sql.js';
 import { TABLES } from '../../src/postgres/catalog/tables.sql.js';
@@ -40,11 +49,17 @@ const NAME = [null];
 /** Every catalog query, with parameters that select everything. */
 const QUERIES: Record<string, { variants: readonly Variant[]; parameters: unknown[] }> = {
   publications: { variants: PUBLICATIONS, parameters: [null, null, null] },
-  'publication operations': { variants: PUBLICATION_OPERATIONS, parameters: ['none'] },
-  'published tables': { variants: PUBLISHED_TABLES, parameters: ['none', null, null, null] },
+  'publication operations': { variants: PUBLICATION_OPERATIONS, parameters: [['none']] },
+  'published tables': { variants: PUBLISHED_TABLES, parameters: [['none'], null, null, null] },
   'publishing rights': { variants: [{ since: 130000, sql: PUBLISHING_RIGHTS }], parameters: NAME },
   'login rights': { variants: LOGIN_RIGHTS, parameters: [] },
   'object owner': { variants: OBJECT_OWNER, parameters: ['table', 'pg_catalog', 'pg_class'] },
+  'apply progress': { variants: applyProgressSql('null::text'), parameters: [1, 'none'] },
+  'apply waits': { variants: [{ since: 130000, sql: applyWaitsSql(null) }], parameters: NAME },
+  'end apply workers': { variants: END_APPLY_WORKERS, parameters: [1] },
+  'processes left': { variants: PROCESSES_LEFT, parameters: [[1]] },
+  'logical slot': { variants: LOGICAL_SLOT, parameters: ['none'] },
+  'slot confirmed': { variants: SLOT_CONFIRMED, parameters: ['none'] },
   'barred tables': { variants: BARRED_TABLES, parameters: NAME },
   'named relations': { variants: [{ since: 130000, sql: NAMED_RELATIONS }], parameters: [['s'], ['t']] },
   'named schemas': { variants: [{ since: 130000, sql: NAMED_SCHEMAS }], parameters: [['s']] },
@@ -56,17 +71,19 @@ const QUERIES: Record<string, { variants: readonly Variant[]; parameters: unknow
   readable: { variants: READABLE, parameters: [] },
   'subscription connections': { variants: SUBSCRIPTION_CONNECTIONS, parameters: NAME },
   'subscription errors': { variants: SUBSCRIPTION_ERRORS, parameters: NAME },
+  'subscription names': { variants: SUBSCRIPTION_NAMES, parameters: [null, null, null, null] },
   'subscription slots': { variants: SUBSCRIPTION_SLOTS, parameters: [] },
   'subscription slot connections': { variants: SUBSCRIPTION_SLOT_CONNECTIONS, parameters: [] },
   'subscriptions being changed': { variants: SUBSCRIPTIONS_BEING_CHANGED, parameters: [] },
   'synchronization slots': { variants: SYNCHRONIZATION_SLOTS, parameters: ['1', '1'] },
-  'synchronization state': { variants: SYNCHRONIZATION_STATE, parameters: ['1', '1'] },
+  'synchronization state': { variants: SYNCHRONIZATION_STATE, parameters: [['1'], ['1']] },
   'subscription tables': { variants: SUBSCRIPTION_TABLES, parameters: NAME },
   'subscription workers': { variants: SUBSCRIPTION_WORKERS, parameters: NAME },
   subscriptions: { variants: SUBSCRIPTIONS, parameters: NAME },
   'table indexes': { variants: [{ since: 130000, sql: TABLE_INDEXES }], parameters: [[1255]] },
   'table writes': { variants: [{ since: 130000, sql: TABLE_WRITES }], parameters: [[1255]] },
   tables: { variants: TABLES, parameters: [null, null, null, null, null] },
+  'upstream slot': { variants: UPSTREAM_SLOT, parameters: [] },
   'wal end': { variants: WAL_END, parameters: [] },
   'wal senders': { variants: WAL_SENDERS, parameters: [] },
 };

@@ -209,8 +209,8 @@ describe.each([
   });
 
   it('is found as a link with both ends', async () => {
-    const all = await links.list();
-    const link = all.links.find(({ subscriber: end }) => end.database === database);
+    const all = await links.page({ limit: 200 });
+    const link = all.items.find(({ subscriber: end }) => end.database === database);
     expect(link).toMatchObject({
       subscriber: { server: 'sink', database, subscription: SUBSCRIPTION },
       publisher: { ...source, publications: ['orders_pub'], slot: { active: true } },

@@ -72,16 +72,16 @@ export class DriftWatch implements OnApplicationBootstrap, BeforeApplicationShut
   }
 
   private async lookAtAll(lock: SessionLock): Promise<void> {
-    const { links, unknown } = await this.links.list();
+    const { names, unknown } = await this.links.names();
     const silent = new Map(unknown.map(({ server, problem }) => [server, problem.detail]));
-    const there = new Set(links.map(({ subscriber }) => keyOf(subscriber)));
+    const there = new Set(names.map(keyOf));
     for (const look of await this.looks.all()) {
       const why = silent.get(look.server);
       if (why !== undefined) await this.drift.fail(look, why);
       else if (!there.has(keyOf(look))) await this.looks.forget(look);
     }
     const recent = new Set((await this.looks.recent(this.everySeconds * 0.9)).map(keyOf));
-    const due = links.map(({ subscriber }) => subscriber).filter((link) => !recent.has(keyOf(link)));
+    const due = names.filter((link) => !recent.has(keyOf(link)));
     const next = async () => {
       while (lock.held && !this.stopping.signal.aborted) {
         const link = due.shift();

@@ -2,8 +2,8 @@ import { PG13, PG16 } from '../../shared/server-version.js';
 import type { Variant } from './variant.js';
 
 /**
- * Subscribed tables that the owner of their subscription may not write; `$1` is a subscription of the database, or null
- * for all. Up to 15 the owner is a superuser, who may. From 16 on changes are applied as the table's owner, whom the
+ * Subscribed tables that the owner of their subscription may not write; `$1` (text[]) are subscriptions of the database,
+ * or null for all. Up to 15 the owner is a superuser, who may. From 16 on changes are applied as the table's owner, whom the
  * subscription's must be able to become, or with run_as_owner as the latter itself.
  */
 export const BARRED_TABLES: readonly Variant[] = [
@@ -12,7 +12,7 @@ export const BARRED_TABLES: readonly Variant[] = [
     sql: `
       select null::text as subscription, null::text as schema, null::text as name, null::text as table_owner,
              null::boolean as superuser, null::text as subscription_owner, null::boolean as run_as_owner
-       where false and $1::text is null`,
+       where false and $1::text[] is null`,
   },
   {
     since: PG16,
@@ -26,7 +26,7 @@ export const BARRED_TABLES: readonly Variant[] = [
         join pg_catalog.pg_namespace n on n.oid = c.relnamespace
         join pg_catalog.pg_roles o on o.oid = c.relowner
        where s.subdbid = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
-         and ($1::text is null or s.subname = $1::text)
+         and ($1::text[] is null or s.subname = any ($1::text[]))
          and case when s.subrunasowner
                   then not (pg_catalog.has_table_privilege(s.subowner, c.oid, 'select')
                             and pg_catalog.has_table_privilege(s.subowner, c.oid, 'insert')

@@ -1,5 +1,6 @@
 import type { Session } from '../session.js';
 import { BARRED_TABLES } from './barred-tables.sql.js';
+import { namesOf, type WhichSubscriptions } from './subscription-names.js';
 import { variantFor } from './variant.js';
 
 /** A subscribed table whose changes cannot be applied: the owner of the subscription may not write it. */
@@ -14,7 +15,7 @@ export interface BarredTable {
   runAsOwner: boolean;
 }
 
-export async function readBarredTables(session: Session, subscription: string | null = null): Promise<BarredTable[]> {
+export async function readBarredTables(session: Session, which: WhichSubscriptions = null): Promise<BarredTable[]> {
   const rows = await session.rows<{
     subscription: string;
     schema: string;
@@ -23,7 +24,7 @@ export async function readBarredTables(session: Session, subscription: string | 
     superuser: boolean;
     subscription_owner: string;
     run_as_owner: boolean;
-  }>(variantFor(BARRED_TABLES, session.versionNum), [subscription]);
+  }>(variantFor(BARRED_TABLES, session.versionNum), [namesOf(which)]);
   return rows.map(({ table_owner, subscription_owner, run_as_owner, ...row }) => ({
     ...row,
     owner: table_owner,

@@ -133,14 +133,14 @@ export const PUBLICATIONS: readonly Variant[] = [
   },
 ];
 
-/** What the publication `$1` publishes, without its tables: they may be many. */
+/** What the publications `$1` (text[]) publish, without their tables: they may be many. */
 export const PUBLICATION_OPERATIONS: readonly Variant[] = [
   {
     since: PG13,
     sql: `
-      select p.pubinsert as publishes_insert, p.pubupdate as publishes_update,
+      select p.pubname::text as name, p.pubinsert as publishes_insert, p.pubupdate as publishes_update,
              p.pubdelete as publishes_delete, p.pubtruncate as publishes_truncate
         from pg_catalog.pg_publication p
-       where p.pubname = $1::text`,
+       where p.pubname = any ($1::text[])`,
   },
 ];

@@ -31,7 +31,7 @@ export interface Publication {
   generatedColumns: GeneratedColumns;
 }
 
-type OperationsRow = Pick<PublicationRow, `publishes_${PublishOperation}`>;
+type OperationsRow = Pick<PublicationRow, 'name' | `publishes_${PublishOperation}`>;
 
 export interface PublicationRow {
   name: string;
@@ -66,12 +66,20 @@ export async function readPublications(
 
 /** What the publication publishes; null: there is none of that name in the session's database. */
 export async function readPublishedOperations(session: Session, name: string): Promise<PublishOperation[] | null> {
-  const sql = variantFor(PUBLICATION_OPERATIONS, session.versionNum);
-  const [row] = await session.rows<OperationsRow>(sql, [name]);
-  return row === undefined ? null : operationsOf(row);
+  return (await readOperationsOf(session, [name])).get(name) ?? null;
 }
 
-function operationsOf(row: OperationsRow): PublishOperation[] {
+/** The same of several, by name, without those that are not there. */
+export async function readOperationsOf(
+  session: Session,
+  names: readonly string[],
+): Promise<Map<string, PublishOperation[]>> {
+  const sql = variantFor(PUBLICATION_OPERATIONS, session.versionNum);
+  const rows = await session.rows<OperationsRow>(sql, [names]);
+  return new Map(rows.map((row) => [row.name, operationsOf(row)]));
+}
+
+function operationsOf(row: Omit<OperationsRow, 'name'>): PublishOperation[] {
   return PUBLISH_OPERATIONS.filter((operation) => row[`publishes_${operation}`]);
 }
 

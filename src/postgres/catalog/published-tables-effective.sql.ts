@@ -2,7 +2,7 @@ import { PG13, PG15, PG18 } from '../../shared/server-version.js';
 import type { Variant } from './variant.js';
 
 /**
- * The tables publication `$1` really publishes, as pg_publication_tables lists them, after `$2`.`$3` (null: from the
+ * The tables the publications `$1` (text[]) really publish, as pg_publication_tables lists them, after `$2`.`$3` (null: from the
  * first on) and at most `$4` (null: all), with all that decides whether an UPDATE or DELETE of them fails on the
  * publisher. That is decided by the replica identity of every relation that holds rows, so for a partitioned table by
  * each of its leaves. `broken` are those where they fail: `lacking` a replica identity; with a row filter that uses
@@ -10,12 +10,14 @@ import type { Variant } from './variant.js';
  * (18). Beside it stands what would be fit to be the replica identity: an index, the primary key if it can be, or all
  * columns (`full`). The columns a filter uses are read from its stored expression, where a column is a Var with its
  * number. Before 18 generated columns are never sent, though the view of 15 lists them.
+ * `offset 0`: a partition tree passes for 500 leaves, and pg_class would be scanned for each table.
  */
 export const PUBLISHED_TABLES: readonly Variant[] = [
   {
     since: PG13,
     sql: `
-      select t.schemaname::text as schema,
+      select t.pubname::text as publication,
+             t.schemaname::text as schema,
              t.tablename::text as name,
              (select pg_catalog.jsonb_agg(a.attname order by a.attnum)
                 from pg_catalog.pg_attribute a
@@ -25,9 +27,9 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
              leaves.identity_columns, leaves.broken
         from (select v.*
                 from pg_catalog.pg_publication_tables v
-               where v.pubname = $1::text
+               where v.pubname = any ($1::text[])
                  and ($2::text is null or (v.schemaname, v.tablename) > ($2::pg_catalog.name, $3::pg_catalog.name))
-               order by v.schemaname, v.tablename
+               order by v.schemaname, v.tablename, v.pubname
                limit $4::int8) t
         join pg_catalog.pg_publication p on p.pubname = t.pubname
         join pg_catalog.pg_namespace n on n.nspname = t.schemaname
@@ -43,7 +45,7 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
             from (select c.oid as relid where c.relkind <> 'p'
                   union all
                   select tree.relid from pg_catalog.pg_partition_tree(c.oid) tree where tree.isleaf and c.relkind = 'p') leaf
-            join pg_catalog.pg_class l on l.oid = leaf.relid
+           cross join lateral (select x.* from pg_catalog.pg_class x where x.oid = leaf.relid offset 0) l
             join pg_catalog.pg_namespace ln on ln.oid = l.relnamespace
             left join lateral (
               select i.indexrelid as index,
@@ -81,12 +83,13 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                where a.attrelid = l.oid and a.attnum > 0 and not a.attisdropped
                  and (l.relreplident = 'f' or a.attname = any (ri.columns))) ic on true
            where l.relkind = 'r' and l.relpersistence = 'p') leaves
-       order by t.schemaname, t.tablename`,
+       order by t.schemaname, t.tablename, t.pubname`,
   },
   {
     since: PG15,
     sql: `
-      select t.schemaname::text as schema,
+      select t.pubname::text as publication,
+             t.schemaname::text as schema,
              t.tablename::text as name,
              (select pg_catalog.jsonb_agg(a.attname order by a.attnum)
                 from pg_catalog.pg_attribute a
@@ -96,9 +99,9 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
              leaves.identity_columns, leaves.broken
         from (select v.*
                 from pg_catalog.pg_publication_tables v
-               where v.pubname = $1::text
+               where v.pubname = any ($1::text[])
                  and ($2::text is null or (v.schemaname, v.tablename) > ($2::pg_catalog.name, $3::pg_catalog.name))
-               order by v.schemaname, v.tablename
+               order by v.schemaname, v.tablename, v.pubname
                limit $4::int8) t
         join pg_catalog.pg_publication p on p.pubname = t.pubname
         join pg_catalog.pg_namespace n on n.nspname = t.schemaname
@@ -123,7 +126,7 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
             from (select c.oid as relid where c.relkind <> 'p'
                   union all
                   select tree.relid from pg_catalog.pg_partition_tree(c.oid) tree where tree.isleaf and c.relkind = 'p') leaf
-            join pg_catalog.pg_class l on l.oid = leaf.relid
+           cross join lateral (select x.* from pg_catalog.pg_class x where x.oid = leaf.relid offset 0) l
             join pg_catalog.pg_namespace ln on ln.oid = l.relnamespace
             left join lateral (
               select i.indexrelid as index,
@@ -162,12 +165,13 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                where a.attrelid = l.oid and a.attnum > 0 and not a.attisdropped
                  and (l.relreplident = 'f' or a.attname = any (ri.columns))) ic on true
            where l.relkind = 'r' and l.relpersistence = 'p') leaves
-       order by t.schemaname, t.tablename`,
+       order by t.schemaname, t.tablename, t.pubname`,
   },
   {
     since: PG18,
     sql: `
-      select t.schemaname::text as schema,
+      select t.pubname::text as publication,
+             t.schemaname::text as schema,
              t.tablename::text as name,
              pg_catalog.to_jsonb(t.attnames) as columns,
              t.rowfilter::text as where,
@@ -175,9 +179,9 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
              leaves.identity_columns, leaves.broken
         from (select v.*
                 from pg_catalog.pg_publication_tables v
-               where v.pubname = $1::text
+               where v.pubname = any ($1::text[])
                  and ($2::text is null or (v.schemaname, v.tablename) > ($2::pg_catalog.name, $3::pg_catalog.name))
-               order by v.schemaname, v.tablename
+               order by v.schemaname, v.tablename, v.pubname
                limit $4::int8) t
         join pg_catalog.pg_publication p on p.pubname = t.pubname
         join pg_catalog.pg_namespace n on n.nspname = t.schemaname
@@ -202,7 +206,7 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
             from (select c.oid as relid where c.relkind <> 'p'
                   union all
                   select tree.relid from pg_catalog.pg_partition_tree(c.oid) tree where tree.isleaf and c.relkind = 'p') leaf
-            join pg_catalog.pg_class l on l.oid = leaf.relid
+           cross join lateral (select x.* from pg_catalog.pg_class x where x.oid = leaf.relid offset 0) l
             join pg_catalog.pg_namespace ln on ln.oid = l.relnamespace
             left join lateral (
               select i.indexrelid as index,
@@ -247,6 +251,6 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                where a.attrelid = l.oid and a.attnum > 0 and not a.attisdropped
                  and (l.relreplident = 'f' or a.attname = any (ri.columns))) ic on true
            where l.relkind = 'r' and l.relpersistence = 'p') leaves
-       order by t.schemaname, t.tablename`,
+       order by t.schemaname, t.tablename, t.pubname`,
   },
 ];

@@ -41,6 +41,7 @@ export interface PublishedTable {
 }
 
 interface PublishedTableRow {
+  publication: string;
   schema: string;
   name: string;
   columns: string[] | null;
@@ -57,9 +58,27 @@ export async function readPublishedTables(
   { after, limit }: TablePage = {},
 ): Promise<PublishedTable[]> {
   const sql = variantFor(PUBLISHED_TABLES, session.versionNum);
-  const parameters = [publication, after?.schema ?? null, after?.name ?? null, limit ?? null];
-  const rows = await session.rows<PublishedTableRow>(sql, parameters);
-  return rows.map((row) => ({
+  const parameters = [[publication], after?.schema ?? null, after?.name ?? null, limit ?? null];
+  return (await session.rows<PublishedTableRow>(sql, parameters)).map(decodeTable);
+}
+
+/** The same of several publications, by publication. One that publishes nothing, or is not there, is left out. */
+export async function readTablesPublishedBy(
+  session: Session,
+  publications: readonly string[],
+): Promise<Map<string, PublishedTable[]>> {
+  const sql = variantFor(PUBLISHED_TABLES, session.versionNum);
+  const tables = new Map<string, PublishedTable[]>();
+  for (const row of await session.rows<PublishedTableRow>(sql, [publications, null, null, null])) {
+    const known = tables.get(row.publication) ?? [];
+    tables.set(row.publication, known);
+    known.push(decodeTable(row));
+  }
+  return tables;
+}
+
+function decodeTable(row: PublishedTableRow): PublishedTable {
+  return {
     schema: row.schema,
     name: row.name,
     columns: row.columns ?? [],
@@ -68,5 +87,5 @@ export async function readPublishedTables(
     replicaIdentityUsable: !row.broken.some(({ lacking }) => lacking),
     identityColumns: row.identity_columns,
     broken: row.broken,
-  }));
+  };
 }

@@ -1,7 +1,7 @@
 import type { Session } from '../session.js';
 import { readPublicationTables } from './publication-tables.js';
-import { readPublications } from './publications.js';
-import { type BrokenIdentity, readPublishedTables } from './published-tables.js';
+import { readOperationsOf } from './publications.js';
+import { type BrokenIdentity, readTablesPublishedBy } from './published-tables.js';
 import { readTablesFingerprint } from './table-definitions.js';
 import { readRulesFingerprint } from './table-rules.js';
 import type { TableName } from './tables.js';
@@ -40,11 +40,12 @@ export async function readSentTables(
     ]),
   );
   const lists = new Map<string, SentTable['unlike']>([...sent.keys()].map((key) => [key, []]));
-  for (const publication of publications.filter((name) => !missing.includes(name))) {
-    const [definition] = await readPublications(session, publication);
+  const operations = await readOperationsOf(session, publications);
+  const publishedBy = await readTablesPublishedBy(session, publications);
+  for (const publication of publications) {
     const identified =
-      definition?.publish.some((operation) => operation === 'update' || operation === 'delete') ?? false;
-    for (const published of await readPublishedTables(session, publication)) {
+      operations.get(publication)?.some((operation) => operation === 'update' || operation === 'delete') ?? false;
+    for (const published of publishedBy.get(publication) ?? []) {
       const table = sent.get(keyOf(published));
       if (!table) continue;
       lists.get(keyOf(published))!.push({ publication, columns: published.columns });

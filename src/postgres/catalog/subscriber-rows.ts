@@ -10,27 +10,40 @@ export async function readTableNames(session: Session): Promise<{ schema: string
   );
 }
 
+/** A key: columns of the replica identity with their values as text. */
+export type RowKey = Record<string, string | null>;
+
+/** Whoever has locked the table for longer may keep it so for hours. */
+const LOCK_MS = 500;
+
 /**
- * Whether a row of that key is in the table now; null where that cannot be told: the login may not read the table,
- * the columns are others, the type's equality is not in pg_catalog.
+ * Whether rows of those keys, all of the same columns, are in the table now; null for all where that cannot be told
+ * within `patienceMs`: the table is locked, the login may not read it, the columns are others, the type's equality is not
+ * in pg_catalog.
  */
-export async function rowExists(
+export async function rowsExist(
   session: Session,
   table: { schema: string; name: string },
-  key: Record<string, string | null>,
-): Promise<boolean | null> {
-  const columns = Object.keys(key);
-  const values = Object.values(key);
-  if (columns.length === 0 || values.includes(null)) return null;
-  const where = columns.map((column, index) => `t.${identifier(column)} = $${index + 1}`).join(' and ');
+  keys: readonly RowKey[],
+  patienceMs: number,
+): Promise<(boolean | null)[]> {
+  const unknown = keys.map(() => null);
+  const limit = Math.floor(patienceMs);
+  if (limit <= 0) return unknown;
+  const values: (string | null)[] = [];
+  const probes = keys.map((key) => {
+    const conditions = Object.entries(key).map(([column, value]) => `t.${identifier(column)} = $${values.push(value)}`);
+    return `exists (select from ${identifier(table.schema, table.name)} t where ${conditions.join(' and ')})`;
+  });
   try {
-    const { found } = await session.row<{ found: boolean }>(
-      `select exists (select from ${identifier(table.schema, table.name)} t where ${where}) as found`,
-      values,
-    );
-    return found;
+    return await session.transaction(async () => {
+      await session.execute(
+        `set local lock_timeout = ${Math.min(LOCK_MS, limit)}; set local statement_timeout = ${limit}`,
+      );
+      return (await session.row<{ found: boolean[] }>(`select array[${probes.join(', ')}] as found`, values)).found;
+    });
   } catch (error) {
     if (!session.alive) throw error;
-    return null;
+    return unknown;
   }
 }

@@ -24,14 +24,18 @@ export const SUBSCRIPTION_SLOT_CONNECTIONS: readonly Variant[] = [
   },
 ];
 
-/** State of table `$2` in subscription `$1` (oids) of the session's database; no row: it is in none. */
+/**
+ * States of tables in subscriptions of the session's database, each pair by the oids of the subscription in `$1` and of the
+ * table in `$2` (text[]); those that are in none are left out.
+ */
 export const SYNCHRONIZATION_STATE: readonly Variant[] = [
   {
     since: PG13,
     sql: `
-      select r.srsubstate::text as state
-        from pg_catalog.pg_subscription_rel r
-       where r.srsubid = $1::text::oid and r.srrelid = $2::text::oid`,
+      select asked.subscription as subscription, asked.relation as relation, r.srsubstate::text as state
+        from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) as asked (subscription, relation)
+        join pg_catalog.pg_subscription_rel r
+          on r.srsubid = asked.subscription::oid and r.srrelid = asked.relation::oid`,
   },
 ];
 

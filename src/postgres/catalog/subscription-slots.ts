@@ -42,11 +42,18 @@ export async function readSubscriptionSlots(session: Session): Promise<Subscript
   }));
 }
 
-/** Whether the table is still being synchronized, so that its own slot is in use or will be taken up again. */
-export async function isSynchronizing(session: Session, subscription: string, table: string): Promise<boolean> {
+/** A table in a subscription, by their oids. */
+export interface Synchronized {
+  subscription: string;
+  relation: string;
+}
+
+/** Those of the tables that are still being synchronized, so that their own slots are in use or will be taken up again. */
+export async function readSynchronizing(session: Session, asked: readonly Synchronized[]): Promise<Synchronized[]> {
   const sql = variantFor(SYNCHRONIZATION_STATE, session.versionNum);
-  const [row] = await session.rows<{ state: string }>(sql, [subscription, table]);
-  return row !== undefined && row.state !== 'r' && row.state !== 's';
+  const oids = [asked.map(({ subscription }) => subscription), asked.map(({ relation }) => relation)];
+  const rows = await session.rows<Synchronized & { state: string }>(sql, oids);
+  return rows.filter(({ state }) => state !== 'r' && state !== 's');
 }
 
 /** Slots on the publisher of tables that a subscription of the session's database is copying or has just copied. */

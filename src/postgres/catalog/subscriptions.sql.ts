@@ -3,9 +3,9 @@ import type { Variant } from './variant.js';
 
 /** pg_subscription is shared by all databases: every query here is bound to the session's own. */
 const OWN = `s.subdbid = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
-         and ($1::text is null or s.subname = $1::text)`;
+         and ($1::text[] is null or s.subname = any ($1::text[]))`;
 
-/** Subscriptions of the database; `$1` is a name, or null for all. Null: the version has no such option. */
+/** Subscriptions of the database; `$1` (text[]) are names, or null for all. Null: the version has no such option. */
 export const SUBSCRIPTIONS: readonly Variant[] = [
   {
     since: PG13,

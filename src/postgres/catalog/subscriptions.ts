@@ -1,5 +1,4 @@
 import type { Session } from '../session.js';
-import { SUBSCRIPTION_DATABASES } from './subscription-databases.sql.js';
 import type { SubscriptionRow, TableRow, WorkerRow } from './subscription-rows.js';
 import {
   ORIGIN_PROGRESS,
@@ -10,6 +9,7 @@ import {
   SUBSCRIPTION_WORKERS,
   SUBSCRIPTIONS,
 } from './subscriptions.sql.js';
+import { namesOf, type WhichSubscriptions } from './subscription-names.js';
 import { variantFor } from './variant.js';
 
 /** Options as pg_subscription holds them; null where the server's version has no such option. */
@@ -85,18 +85,19 @@ const TABLE_STATES: Record<string, SubscribedTableState> = {
 
 const TWO_PHASE_STATES: Record<string, Subscription['twoPhaseState']> = { d: 'disabled', p: 'pending', e: 'enabled' };
 
-/** All subscriptions of the session's database, by name; only the one of that name where given. */
-export async function readSubscriptions(session: Session, name: string | null = null): Promise<Subscription[]> {
+/** All subscriptions of the session's database, by name; only some where given. */
+export async function readSubscriptions(session: Session, which: WhichSubscriptions = null): Promise<Subscription[]> {
   const version = session.versionNum;
-  const subscriptions = await session.rows<SubscriptionRow>(variantFor(SUBSCRIPTIONS, version), [name]);
+  const names = [namesOf(which)];
+  const subscriptions = await session.rows<SubscriptionRow>(variantFor(SUBSCRIPTIONS, version), names);
   if (subscriptions.length === 0) return [];
   const { origins } = await session.row<{ origins: boolean }>(variantFor(READABLE, version));
   const progress = origins
-    ? await session.rows<{ name: string; remote_lsn: string | null }>(variantFor(ORIGIN_PROGRESS, version), [name])
+    ? await session.rows<{ name: string; remote_lsn: string | null }>(variantFor(ORIGIN_PROGRESS, version), names)
     : [];
-  const tables = await session.rows<TableRow>(variantFor(SUBSCRIPTION_TABLES, version), [name]);
-  const workers = await session.rows<WorkerRow>(variantFor(SUBSCRIPTION_WORKERS, version), [name]);
-  const errors = await session.rows<ErrorRow>(variantFor(SUBSCRIPTION_ERRORS, version), [name]);
+  const tables = await session.rows<TableRow>(variantFor(SUBSCRIPTION_TABLES, version), names);
+  const workers = await session.rows<WorkerRow>(variantFor(SUBSCRIPTION_WORKERS, version), names);
+  const errors = await session.rows<ErrorRow>(variantFor(SUBSCRIPTION_ERRORS, version), names);
   const tablesOf = bySubscription(tables);
   const workersOf = bySubscription(workers);
   const errorsOf = new Map(errors.map((row) => [row.subscription, row]));
@@ -114,12 +115,12 @@ export async function readSubscriptions(session: Session, name: string | null = 
 /** Connection strings by subscription, secrets included; null when the login may not read them. */
 export async function readSubscriptionConnections(
   session: Session,
-  name: string | null = null,
+  which: WhichSubscriptions = null,
 ): Promise<Map<string, string> | null> {
   const { connections } = await session.row<{ connections: boolean }>(variantFor(READABLE, session.versionNum));
   if (!connections) return null;
   const sql = variantFor(SUBSCRIPTION_CONNECTIONS, session.versionNum);
-  const rows = await session.rows<{ name: string; conninfo: string }>(sql, [name]);
+  const rows = await session.rows<{ name: string; conninfo: string }>(sql, [namesOf(which)]);
   return new Map(rows.map((row) => [row.name, row.conninfo]));
 }
 
@@ -198,10 +199,4 @@ function decodeWorker(row: WorkerRow): SubscriptionWorker {
     lastMessageAt: row.last_message_at?.toISOString() ?? null,
     startedAt: row.started_at?.toISOString() ?? null,
   };
-}
-
-/** Databases of the session's server that hold a subscription. */
-export async function readSubscriptionDatabases(session: Session): Promise<string[]> {
-  const rows = await session.rows<{ database: string }>(variantFor(SUBSCRIPTION_DATABASES, session.versionNum));
-  return rows.map(({ database }) => database);
 }

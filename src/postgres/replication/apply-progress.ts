@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Problem } from '../../problems/problem.js';
 import { formatLsn, maxLsn, parseLsn, ZERO_LSN, type Lsn } from '../../shared/lsn.js';
-import { PG15 } from '../../shared/server-version.js';
-import { literal } from '../quoting.js';
+import { applyIdleExpression, applyProgressSql } from '../catalog/apply.sql.js';
+import { SLOT_CONFIRMED } from '../catalog/logical-slot.sql.js';
+import { variantFor } from '../catalog/variant.js';
 import type { Session } from '../session.js';
 
 const POLL_MS = 10;
@@ -32,17 +33,6 @@ interface Observation {
 }
 
 /**
- * SQL condition: no apply worker of the subscription, leader or parallel, is committing anything. One that commits what
- * was prepared before has no xid of its own meanwhile, but a snapshot (`apply_handle_commit_prepared` in worker.c): the
- * origin has moved then while the transaction still counts as running, for as long as its WAL takes to be flushed.
- */
-export function applyIdleExpression(subscriptionOid: number): string {
-  return `(not exists (
-    select from pg_catalog.pg_stat_subscription w join pg_catalog.pg_stat_activity a on a.pid = w.pid
-     where w.subid = ${subscriptionOid} and w.relid is null and (a.backend_xid is not null or a.backend_xmin is not null)))`;
-}
-
-/**
  * Waits until the subscriber has applied, visibly, every publisher transaction with a commit end LSN up to `lsn`. That
  * is known when the origin is past it, when the subscription's own slot was confirmed up to it (a transaction
  * without effect never moves the origin), or when the origin is exactly there and no apply worker is in a
@@ -63,7 +53,7 @@ export class ApplyProgress {
   /** The subscription slot's confirmed_flush_lsn on the publisher. Throws NOT_FOUND when the slot is gone. */
   async confirmed(): Promise<Lsn | null> {
     const [row] = await this.publisher.rows<{ confirmed: string | null }>(
-      `select confirmed_flush_lsn::text as confirmed from pg_catalog.pg_replication_slots where slot_name = $1`,
+      variantFor(SLOT_CONFIRMED, this.publisher.versionNum),
       [this.subscription.slotName],
     );
     if (!row) {
@@ -100,19 +90,10 @@ export class ApplyProgress {
   }
 
   private async observe(): Promise<Observation> {
-    const errors =
-      this.subscriber.versionNum >= PG15
-        ? `(select apply_error_count::text from pg_catalog.pg_stat_subscription_stats where subid = ${this.subscription.oid})`
-        : 'null::text';
+    const sql = variantFor(applyProgressSql(this.originExpression), this.subscriber.versionNum);
     const [confirmed, [row]] = await Promise.all([
       this.confirmed(),
-      this.subscriber.rows<SubscriberRow>(
-        `select ${this.originExpression} as applied, s.subenabled as enabled, ${errors} as errors,
-                (select min(w.pid) from pg_catalog.pg_stat_subscription w where w.subid = s.oid and w.relid is null) as worker
-           from pg_catalog.pg_subscription s
-          where s.oid = ${this.subscription.oid} and s.subname = ${literal(this.subscription.name)}
-            and s.subdbid = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())`,
-      ),
+      this.subscriber.rows<SubscriberRow>(sql, [this.subscription.oid, this.subscription.name]),
     ]);
     if (!row) {
       const { name, oid } = this.subscription;

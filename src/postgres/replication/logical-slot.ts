@@ -1,6 +1,8 @@
 import { Problem } from '../../problems/problem.js';
 import { slotNameProblem } from '../../shared/identifier.js';
 import { parseLsn, type Lsn } from '../../shared/lsn.js';
+import { LOGICAL_SLOT } from '../catalog/logical-slot.sql.js';
+import { variantFor } from '../catalog/variant.js';
 import type { ConnectionTarget } from '../connection.js';
 import { literal } from '../quoting.js';
 import { Session, withSession } from '../session.js';
@@ -43,13 +45,7 @@ interface SlotRow {
 
 /** Null when there is no such slot. Throws PREREQUISITE_FAILED when the slot is a physical one. */
 export async function logicalSlotStatus(session: Session, name: string): Promise<LogicalSlotStatus | null> {
-  const [row] = await session.rows<SlotRow>(
-    `select s.plugin, s.database, s.active, s.active_pid, a.application_name as application,
-            s.confirmed_flush_lsn::text as confirmed, s.restart_lsn::text as restart, s.wal_status
-       from pg_catalog.pg_replication_slots s left join pg_catalog.pg_stat_activity a on a.pid = s.active_pid
-      where s.slot_name = $1`,
-    [name],
-  );
+  const [row] = await session.rows<SlotRow>(variantFor(LOGICAL_SLOT, session.versionNum), [name]);
   if (!row) return null;
   if (row.plugin === null || row.database === null) {
     throw new Problem('PREREQUISITE_FAILED', `replication slot "${name}" is a physical slot`);

@@ -2,9 +2,10 @@ import { flushCommits } from '../flushed-now.js';
 import { withSession } from '../session.js';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ErrorCode } from '../../problems/error-codes.js';
 import { Problem } from '../../problems/problem.js';
 import { type Lsn, ZERO_LSN } from '../../shared/lsn.js';
-import type { ConnectionTarget } from '../connection.js';
+import { boundedAnswers, type ConnectionTarget } from '../connection.js';
 import { literal } from '../quoting.js';
 import { translateError } from '../translate-error.js';
 import { PgoutputDecoder } from './pgoutput-decoder.js';
@@ -14,6 +15,7 @@ import { type TransactionSummary, TransactionSummarizer } from './transaction-su
 
 /** How often the server is asked how far it has come; also what keeps it from taking us for gone. */
 const ASK_EVERY_MS = 250;
+const UNHEARD: readonly ErrorCode[] = ['SERVER_TIMEOUT', 'SERVER_UNREACHABLE'];
 
 export interface UnappliedRequest {
   /** The publisher's database. */
@@ -62,11 +64,18 @@ export async function readUnapplied(request: UnappliedRequest): Promise<Unapplie
     return await reading.run();
   } catch (error) {
     const { host, port, database } = request.target;
-    throw translateError(error, `${host}:${port}/${database}`);
+    const problem = translateError(error, `${host}:${port}/${database}`);
+    const heard = problem.options.sqlstate !== undefined || !UNHEARD.includes(problem.code);
+    if (!reading.mayHaveLeft || heard) throw problem;
+    const left = `its temporary slot ${reading.copy} may be there until the server notices that its session is gone`;
+    throw new Problem(problem.code, `${problem.detail}; ${left}`, { ...problem.options, cause: error });
   }
 }
 
 class Reading {
+  readonly copy = newCopyName();
+  /** The server was asked for the copy. */
+  mayHaveLeft = false;
   private readonly decoder = new PgoutputDecoder();
   private readonly summarizer: TransactionSummarizer;
   private until = ZERO_LSN;
@@ -81,8 +90,9 @@ class Reading {
   async run(): Promise<UnappliedEnd> {
     const { target, slotName, plugin, publications, origin, position, until } = this.request;
     const deadline = Date.now() + this.request.deadlineMs;
-    const copy = newCopyName();
-    await withSession(target, { purpose: `read of slot ${slotName}` }, flushCommits);
+    const { copy } = this;
+    await withSession(target, { purpose: `read of slot ${slotName}`, ...boundedAnswers() }, flushCommits);
+    this.mayHaveLeft = true;
     const connection = await ReplicationConnection.open({
       target,
       slotName: copy,

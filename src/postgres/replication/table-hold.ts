@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Problem } from '../../problems/problem.js';
 import { type Lsn, maxLsn, parseLsn, ZERO_LSN } from '../../shared/lsn.js';
-import type { ConnectionTarget } from '../connection.js';
+import { END_APPLY_WORKERS, PROCESSES_LEFT } from '../catalog/apply.sql.js';
+import { variantFor } from '../catalog/variant.js';
+import { boundedAnswers, type ConnectionTarget } from '../connection.js';
 import { identifier } from '../quoting.js';
 import { Session } from '../session.js';
 import { sqlstateOf } from '../translate-error.js';
@@ -69,10 +71,10 @@ export async function holdTable(request: TableHoldRequest): Promise<TableHold> {
   try {
     const { publisher, subscriber, table, purpose } = request;
     const snapshot = await keep(BoundSnapshot.open(publisher.target, 'resync publisher', [table]));
-    const control = await keep(
-      Session.open(publisher.target, { purpose: 'resync control', settings: { synchronous_commit: 'local' } }),
-    );
-    const watch = await keep(Session.open(subscriber, { purpose: 'resync control' }));
+    const limits = { purpose: 'resync control', ...boundedAnswers() };
+    const settings = { synchronous_commit: 'local' };
+    const control = await keep(Session.open(publisher.target, { ...limits, settings }));
+    const watch = await keep(Session.open(subscriber, limits));
     const writer = await keep(Session.open(subscriber, { purpose, statementTimeoutMs: 0, settings: ENDS_WITH_US }));
     const hold = await new Holding(request, published, snapshot, control, watch, writer).run();
     await Promise.all([control.close(), watch.close()]);
@@ -187,10 +189,9 @@ class Holding {
     const ended = await this.endWorkers(oid);
     const pids = ended.map(({ pid }) => pid);
     for (;;) {
-      const { left } = await this.watch.row<{ left: number }>(
-        'select pg_catalog.count(*)::int as left from pg_catalog.pg_stat_activity where pid = any ($1::int4[])',
-        [pids],
-      );
+      const { left } = await this.watch.row<{ left: number }>(variantFor(PROCESSES_LEFT, this.watch.versionNum), [
+        pids,
+      ]);
       const holder = (await logicalSlotStatus(this.control, slotName))?.activePid ?? null;
       if (left === 0 && (walsender === null || holder !== walsender)) return;
       if (Date.now() > this.deadline) {
@@ -206,10 +207,7 @@ class Holding {
 
   private async endWorkers(oid: number): Promise<{ pid: number }[]> {
     try {
-      return await this.watch.rows<{ pid: number }>(
-        `select w.pid, pg_catalog.pg_terminate_backend(w.pid) from pg_catalog.pg_stat_subscription w
-          where w.subid = ${oid} and w.pid is not null and w.relid is null`,
-      );
+      return await this.watch.rows<{ pid: number }>(variantFor(END_APPLY_WORKERS, this.watch.versionNum), [oid]);
     } catch (error) {
       if (sqlstateOf(error) !== INSUFFICIENT_PRIVILEGE) throw error;
       throw new Problem('SERVER_PRIVILEGE_MISSING', 'the login may not end the apply worker, which must begin anew', {

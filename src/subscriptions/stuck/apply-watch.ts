@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { applyWaitsSql } from '../../postgres/catalog/apply.sql.js';
 import { readSubscriptions } from '../../postgres/catalog/subscriptions.js';
 import type { Session } from '../../postgres/session.js';
 import { type Lsn, parseLsn } from '../../shared/lsn.js';
@@ -70,8 +71,7 @@ async function look(session: Session, name: string, originExpression: string | n
   const { enabled, settings, workers, errors, conflicts, tables } = subscription;
   const worker = workers.find(({ kind }) => kind === 'apply') ?? null;
   const { remote, waits } = await session.row<{ remote: string | null; waits: number[] }>(
-    `select ${originExpression ?? 'null::text'} as remote,
-            coalesce(pg_catalog.pg_blocking_pids($1::int4), '{}') as waits`,
+    applyWaitsSql(originExpression),
     [worker?.pid ?? null],
   );
   const unready = tables.filter(({ state }) => state === 'initializing' || state === 'copying' || state === 'copied');

@@ -7,6 +7,7 @@ import { identifier, literal } from '../../postgres/quoting.js';
 import { originProgressExpression, subscriptionOrigin } from '../../postgres/replication/origin-progress.js';
 import { copySlotSql } from '../../postgres/replication/read-unapplied.js';
 import type { TransactionSummary } from '../../postgres/replication/transaction-summary.js';
+import { boundedAnswers } from '../../postgres/connection.js';
 import { type Session, withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import { ServersService } from '../../servers/servers.service.js';
@@ -18,6 +19,9 @@ import { judgeApply } from './apply-verdict.js';
 import { type ApplyLook, conflictsBetween, failedBetween, watchApply } from './apply-watch.js';
 import { type Diagnosis, presentTransaction } from './diagnosis.js';
 import { findTransaction, hasNoEffect, rowsOnSubscriber, searchUnapplied } from './unapplied-search.js';
+
+/** For all the rows that are looked for on the subscriber; what they cannot tell by then is not known. */
+const ROWS_WITHIN_MS = 5_000;
 
 /** What was found out, with what a skip needs of it. */
 export interface Finding {
@@ -45,8 +49,9 @@ export class DiagnosisService {
   async diagnose(server: string, database: string, name: string): Promise<Finding> {
     const view = await this.view(server, database, name);
     const target = await this.servers.target(server, database);
-    return withSession(target, { purpose: 'diagnosis' }, (watcher) =>
-      withSession(target, { purpose: 'diagnosis' }, (session) => this.find(watcher, session, view)),
+    const limits = { purpose: 'diagnosis', ...boundedAnswers() };
+    return withSession(target, limits, (watcher) =>
+      withSession(target, limits, (session) => this.find(watcher, session, view)),
     );
   }
 
@@ -147,9 +152,10 @@ export class DiagnosisService {
 }
 
 async function judgeCandidates(session: Session, end: string, candidates: TransactionSummary[]): Promise<Unapplied> {
+  const deadline = Date.now() + ROWS_WITHIN_MS;
   const without: { summary: TransactionSummary; rows: (boolean | null)[] }[] = [];
   for (const summary of candidates) {
-    const rows = await rowsOnSubscriber(session, summary);
+    const rows = await rowsOnSubscriber(session, summary, deadline);
     if (hasNoEffect(summary, rows)) {
       without.push({ summary, rows });
       continue;

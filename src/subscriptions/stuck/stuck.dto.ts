@@ -58,7 +58,8 @@ class UnappliedChangeDto {
   @ApiProperty({
     type: Boolean,
     nullable,
-    description: 'Whether the subscriber has a row of that key now: an INSERT of one that is there cannot be applied.',
+    description:
+      'Whether the subscriber has a row of that key now: an INSERT of one that is there cannot be applied. Null: not known, as of a table that is locked.',
   })
   onSubscriber: boolean | null;
 }

@@ -1,4 +1,4 @@
-import { readTableNames, rowExists } from '../../postgres/catalog/subscriber-rows.js';
+import { readTableNames, type RowKey, rowsExist } from '../../postgres/catalog/subscriber-rows.js';
 import type { Subscription } from '../../postgres/catalog/subscriptions.js';
 import type { ConnectionTarget } from '../../postgres/connection.js';
 import { readUnapplied, type UnappliedEnd } from '../../postgres/replication/read-unapplied.js';
@@ -79,14 +79,28 @@ export async function findTransaction(
   return found;
 }
 
-/** For each change that is shown, whether the subscriber has a row of its key now. */
+/**
+ * For each change that is shown, whether the subscriber has a row of its key now; null where that is not known, and for
+ * all that is asked past `deadline` (ms epoch). One statement for each table.
+ */
 export async function rowsOnSubscriber(
   subscriber: Session,
   { changes }: TransactionSummary,
+  deadline: number,
 ): Promise<(boolean | null)[]> {
-  const found: (boolean | null)[] = [];
-  for (const { schema, table, key } of changes) {
-    found.push(key === null ? null : await rowExists(subscriber, { schema, name: table }, key));
+  const found = changes.map((): boolean | null => null);
+  const groups = new Map<string, { schema: string; name: string; keys: RowKey[]; at: number[] }>();
+  for (const [index, { schema, table: name, key }] of changes.entries()) {
+    if (key === null || Object.values(key).includes(null)) continue;
+    const id = JSON.stringify([schema, name, Object.keys(key)]);
+    const group = groups.get(id) ?? { schema, name, keys: [], at: [] };
+    groups.set(id, group);
+    group.keys.push(key);
+    group.at.push(index);
+  }
+  for (const { schema, name, keys, at } of groups.values()) {
+    const present = await rowsExist(subscriber, { schema, name }, keys, deadline - Date.now());
+    for (const [position, index] of at.entries()) found[index] = present[position] ?? null;
   }
   return found;
 }

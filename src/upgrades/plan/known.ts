@@ -1,3 +1,4 @@
+import { boundedAnswers } from '../../postgres/connection.js';
 import { withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import type { ServersService } from '../../servers/servers.service.js';
@@ -70,7 +71,7 @@ export class Known {
     work: (session: Parameters<typeof barStatements>[0], user: string) => Promise<Bar>,
   ): Promise<Bar> {
     const { server, database } = this.request[side];
-    const limits = { purpose: 'plan', connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
+    const limits = { purpose: 'plan', connectTimeoutMs: 5_000, ...boundedAnswers(10_000) };
     try {
       const target = await this.servers.target(server, database);
       return await withSession(target, limits, (session) => work(session, target.user));

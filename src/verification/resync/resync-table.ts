@@ -1,5 +1,5 @@
 import { failpoint } from '../../engine/failpoints.js';
-import type { ConnectionTarget } from '../../postgres/connection.js';
+import { boundedAnswers, type ConnectionTarget } from '../../postgres/connection.js';
 import { copyRows } from '../../postgres/copy/copy-rows.js';
 import { ChangeStream } from '../../postgres/replication/change-stream.js';
 import { createLogicalSlot } from '../../postgres/replication/logical-slot.js';
@@ -36,6 +36,7 @@ export interface ResyncResult {
   [field: string]: unknown;
 }
 
+const LIMITS = { purpose: 'resync', ...boundedAnswers() };
 const SLOT_DEADLINE_MS = 120_000;
 const HOLD_DEADLINE_MS = 120_000;
 
@@ -51,10 +52,8 @@ export function writerPurpose(readerId: string): string {
 export async function resyncTable(request: ResyncRequest): Promise<ResyncResult> {
   const { readerId, publisher, subscriber, table, signal } = request;
   await endEarlierRun(request);
-  const { subscription, shape, quiet } = await withSession(publisher, { purpose: 'resync' }, (ours) =>
-    withSession(subscriber, { purpose: 'resync' }, (theirs) =>
-      checkResync(ours, theirs, request.subscription, request.table),
-    ),
+  const { subscription, shape, quiet } = await withSession(publisher, LIMITS, (ours) =>
+    withSession(subscriber, LIMITS, (theirs) => checkResync(ours, theirs, request.subscription, request.table)),
   );
   const slotName = publisherSlotName(readerId);
   await createLogicalSlot(publisher, slotName, { deadlineMs: SLOT_DEADLINE_MS, signal });
@@ -128,7 +127,7 @@ function changesOf(rollForward: TableHold['rollForward'], shape: TableShape) {
 
 /** A process that was declared dead may only be paused: its session would hold the table for as long. */
 async function endEarlierRun({ subscriber, readerId }: ResyncRequest): Promise<void> {
-  await withSession(subscriber, { purpose: 'resync' }, (session) =>
+  await withSession(subscriber, LIMITS, (session) =>
     session.rows(
       `select pg_catalog.pg_terminate_backend(a.pid) from pg_catalog.pg_stat_activity a
         where a.application_name = $1 and a.datname = pg_catalog.current_database() and a.usename = current_user`,

@@ -5,6 +5,7 @@ import type { PlanDto } from '../../changes/plan.dto.js';
 import { Engine } from '../../engine/engine.js';
 import { OperationDto } from '../../operations/operation.dto.js';
 import { OperationsService } from '../../operations/operations.service.js';
+import { boundedAnswers } from '../../postgres/connection.js';
 import { withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import { ServerUsage } from '../../servers/server-usage.js';
@@ -63,8 +64,9 @@ export class ResyncService {
   private async check(publisher: Place, subscriber: Place, name: string, table: TableName): Promise<ResyncSubject> {
     const target = (place: Place) => this.servers.target(place.server, place.database);
     const [ours, theirs] = [await target(publisher), await target(subscriber)];
-    return withSession(ours, { purpose: 'resync' }, (source) =>
-      withSession(theirs, { purpose: 'resync' }, (sink) => checkResync(source, sink, name, table)),
+    const limits = { purpose: 'resync', ...boundedAnswers() };
+    return withSession(ours, limits, (source) =>
+      withSession(theirs, limits, (sink) => checkResync(source, sink, name, table)),
     );
   }
 

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { StatementJournal } from '../../changes/statement-journal.js';
 import { Engine, type Workflow, type WorkflowContext } from '../../engine/engine.js';
 import { Operations } from '../../operations/operations.js';
+import { boundedAnswers } from '../../postgres/connection.js';
 import { dropLogicalSlot } from '../../postgres/replication/logical-slot.js';
 import { withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
@@ -80,7 +81,7 @@ export class ResyncWorkflow implements Workflow<Record<string, never>> {
     for (const deadline = Date.now() + REMOVAL_DEADLINE_MS; ;) {
       try {
         const { publisher } = await this.ends(resync, journal);
-        await withSession(publisher, { purpose: 'resync' }, (session) =>
+        await withSession(publisher, { purpose: 'resync', ...boundedAnswers() }, (session) =>
           dropLogicalSlot(session, publisherSlotName(readerIdOf(id))),
         );
         return await this.account(id, 'remove', 'succeeded', journal);
