@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Operations } from '../operations/operations.js';
+import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
 import { retireForwardStep } from './steps/open-target.step.js';
@@ -19,6 +20,8 @@ export const ABORTABLE: UpgradePhase[] = [
 ];
 /** Callers may act from these; they show a moment, or a tidying up, before the operation that leads there has ended. */
 const RESTING: UpgradePhase[] = ['blocked', 'failed', 'switched', 'rolled-back'];
+const ASK_MS = 4_000;
+const IS_STANDBY = 'select pg_catalog.pg_is_in_recovery() as standby';
 const ENDS_WITHIN_MS = 10_000;
 const ENDED_POLL_MS = 50;
 
@@ -56,7 +59,24 @@ export class UpgradeReadiness {
           '{"leave": "target"} (or "source"): nothing is done there then.',
       });
     }
+    if (leave === 'source') await this.refuseOpenSource(name);
     return upgrade;
+  }
+
+  /**
+   * An abort that leaves the source opens the target: with the source open too, rows would be written on both sides. Only
+   * where it does not answer, answers as a standby, or is fenced, the caller's word is taken for it to be lost.
+   */
+  async refuseOpenSource(name: string): Promise<void> {
+    const { facts, request } = await this.get(name);
+    const { server, database } = request.source;
+    const shut = facts.sourceFence
+      ? await this.isShut(request.source, facts.sourceFence, true)
+      : (await this.servers.look(server, database, ASK_MS, isStandby).catch(nullWhereAway)) !== false;
+    if (shut) return;
+    throw new Problem('WRONG_STATE', 'the source answers, and is open to its writers', {
+      hint: 'Abort without "leave": the source stays as it is for its writers, and both servers are tidied up.',
+    });
   }
 
   /** Whether an opening that failed has let nobody in on the target. */
@@ -78,8 +98,7 @@ export class UpgradeReadiness {
     try {
       return (await proveBar(await this.servers.target(server, database), record)).held;
     } catch (error) {
-      const away = error instanceof Problem && ['SERVER_UNREACHABLE', 'SERVER_TIMEOUT'].includes(error.code);
-      if (away && lost) return true;
+      if (lost && isAway(error)) return true;
       throw error;
     }
   }
@@ -169,4 +188,17 @@ export function notAbortable({ phase, openingAt, facts }: UpgradeEntity): Proble
   return new Problem('WRONG_STATE', `an upgrade in phase ${phase} cannot be aborted`, {
     ...(openingAt ? { hint: openingHint } : {}),
   });
+}
+
+async function isStandby(session: Session): Promise<boolean> {
+  return (await session.row<{ standby: boolean }>(IS_STANDBY)).standby;
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof Problem && ['SERVER_UNREACHABLE', 'SERVER_TIMEOUT'].includes(error.code);
+}
+
+function nullWhereAway(error: unknown): null {
+  if (isAway(error)) return null;
+  throw error;
 }

@@ -285,6 +285,9 @@ describe('ways out of an upgrade', () => {
   it('a source that is lost inside the fence is left as it is: the target, the only copy, keeps its rows and is usable', async () => {
     failAt('upgrade.sequences.begin', 'upgrade.undo-fence.begin');
     await scene.begin(lockstep, NAME);
+    await upgradeIn(lockstep, NAME, ['awaiting-approval']);
+    // While the source is open, leaving it would open both sides.
+    expect(await refused('abort', { leave: 'source' })).toContain('without "leave"');
     await approve('switchover');
     expect(await upgradeIn(lockstep, NAME, ['failed'])).toMatchObject({ writeTo: null });
     failAt();

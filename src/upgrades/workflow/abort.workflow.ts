@@ -4,6 +4,7 @@ import { Engine, OperationCancelled, type Workflow, type WorkflowContext } from 
 import { Problem } from '../../problems/problem.js';
 import { Operations } from '../../operations/operations.js';
 import { ABORT_ORDER } from '../steps/index.js';
+import { UpgradeReadiness } from '../upgrade-readiness.js';
 import { UpgradeRepository } from '../upgrade.repository.js';
 import { earlierEnded } from './earlier-operation.js';
 import { leftBehind } from './left-behind.js';
@@ -38,6 +39,7 @@ export class AbortWorkflow implements Workflow<AbortInput> {
     private readonly runs: UpgradeRuns,
     private readonly repository: UpgradeRepository,
     private readonly operations: Operations,
+    private readonly readiness: UpgradeReadiness,
   ) {
     engine.register(this);
   }
@@ -48,6 +50,8 @@ export class AbortWorkflow implements Workflow<AbortInput> {
     try {
       await this.ended(context, 'forward-ended', forwardOperationId);
       if (earlierAbortId !== undefined) await this.ended(context, 'earlier-abort-ended', earlierAbortId);
+      // Again, now that nothing else acts: what came before may have opened the source.
+      if (leave === 'source') await context.step('source-is-shut', () => this.readiness.refuseOpenSource(name));
       // Only now: what is to be undone may be recorded until the very end of what carried the upgrade.
       const opened = await this.runs.open(name, context);
       run = opened;
