@@ -123,9 +123,12 @@ describe('an upgrade that does not go through', () => {
       const [marker] = await blocker.rows<{ name: string }>(
         `select relname::text as name from pg_class where relnamespace = 'lockstep'::regnamespace and relname like 'marker%' and relkind = 'r'`,
       );
-      await blocker.execute(`begin; lock table lockstep."${marker!.name}" in share row exclusive mode`);
+      // Only now: a table that is locked already is refused before the fence.
+      lockstep.arm('upgrade.drain.begin=wait:3000');
       await lockstep.ok('POST', '/v1/upgrades/stuck/approve', { gate: 'switchover' });
       await inStep('stuck', 'drain');
+      await blocker.execute(`begin; lock table lockstep."${marker!.name}" in share row exclusive mode`);
+      lockstep.arm();
       expect((await catalogsOf(scene.source)).settings).not.toEqual(settings);
       const back = await eventually(
         async () => {

@@ -141,8 +141,12 @@ describe('an upgrade through an outage', () => {
         `select oid::regclass::text as name from pg_class where relkind = 'r' and relnamespace = 'lockstep'::regnamespace and relname like 'marker%'`,
       ),
     );
-    const drain = await held(marker.name);
+    // Only inside the fence: a table that is locked already is refused before it.
+    lockstep.arm('upgrade.drain.begin=wait:3000');
     await approve();
+    await eventually(async () => (await stateOf('drain')) === 'running', { within: 60_000, every: 20 });
+    const drain = await held(marker.name);
+    lockstep.arm();
     const isMarked = (side: 'source' | 'target') =>
       scene[side].withSession(DATABASE, async (s) => (await s.rows(`select from ${marker.name}`)).length > 0);
     // Written on the source: from here the step asks the servers only.
