@@ -48,7 +48,7 @@ export class Lockstep {
     private readonly options: LockstepOptions,
     token?: string,
   ) {
-    this.token = token ?? randomBytes(18).toString('base64url');
+    this.token = token ?? options.environment?.LOCKSTEP_ADMIN_TOKEN ?? randomBytes(18).toString('base64url');
     this.logFile = join(folder, 'lockstep.log');
   }
 
