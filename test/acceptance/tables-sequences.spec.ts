@@ -163,7 +163,7 @@ describe.each([
     const set = await api.call('PUT', path, { kind: 'index', index: LONG });
     expect(set.body.replicaIdentity).toMatchObject({ kind: 'index', index: LONG, usable: true });
     const again = await api.call('PUT', `${path}?dryRun=true`, { kind: 'index', index: LONG });
-    expect(again.body).toEqual({ statements: [] });
+    expect(again.body).toEqual({ statements: [], warnings: [] });
     expect((await api.call('PUT', path, { kind: 'default' })).body.replicaIdentity.kind).toBe('default');
     expect((await api.call('PUT', path, { kind: 'index', index: 'absent' })).status).toBe(404);
     const view = await api.call('PUT', `${publisherAt}/tables/public/seen/replica-identity`, { kind: 'full' });
