@@ -6,7 +6,8 @@ export default {
   transform: { '^.+\\.ts$': '@swc/jest' },
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/data/'],
   coverageProvider: 'v8',
-  maxWorkers: 2,
+  // One more than the cores of the machine it is measured on: a third of the time a spec waits for servers.
+  maxWorkers: 3,
   testSequencer: '<rootDir>/jest.sequencer.mjs',
   workerIdleMemoryLimit: '768MB',
   testTimeout: 60_000,
