@@ -77,7 +77,12 @@ export class Lockstep {
     if (this.options.databaseUrl === undefined) this.copyTemplate();
     for (let attempt = 1; ; attempt++) {
       await this.spawn(environment);
-      await eventually(async () => this.exited || (await this.isReady()), { within: READY_WITHIN_MS, every: 50 });
+      try {
+        await eventually(async () => this.exited || (await this.isReady()), { within: READY_WITHIN_MS, every: 50 });
+      } catch (error) {
+        await this.kill();
+        throw error;
+      }
       if (!this.exited) return;
       const tail = this.logTail();
       // Somebody else took the port between its choice and its use.
