@@ -106,14 +106,14 @@ describe('slots that were left behind, looked for at an address', () => {
   }, 90_000);
 
   it('is not believed that a slot is gone when it leads to another cluster', async () => {
-    await subscribe('moved', ['p']);
+    await subscribe('left_moved', ['p']);
     await network.cut();
     network.leadTo(other.port);
     await network.restore();
-    const refused = await api.call('DELETE', `${base}/moved`);
+    const refused = await api.call('DELETE', `${base}/left_moved`);
     expect(refused).toMatchObject({ status: 409, body: { code: 'CONFLICT', retryWith: '?slot=keep' } });
-    const dropped = await api.call('DELETE', `${base}/moved?slot=keep`);
-    expect(dropped).toMatchObject({ status: 200, body: { slotLeft: { name: 'moved' } } });
+    const dropped = await api.call('DELETE', `${base}/left_moved?slot=keep`);
+    expect(dropped).toMatchObject({ status: 200, body: { slotLeft: { name: 'left_moved' } } });
     await inState('unknown', 1);
     await network.cut();
     network.leadTo(publisher.port);

@@ -41,12 +41,13 @@ describe('the look at schemas by two instances', () => {
       const { host, port, user, password } = server;
       await first.ok('POST', '/v1/servers', { name, host, port, user, password, tls: { mode: 'disable' } });
     }
-    // Each look writes the link's row.
+    // Each look writes the link's row; the shared servers have other links besides.
     await state!.run(
       STATE,
       `create table public.look (at timestamptz not null default clock_timestamp());
        create function public.noted() returns trigger language plpgsql as 'begin insert into public.look default values; return null; end';
-       create trigger noted after insert or update on lockstep.schema_look for each row execute function public.noted()`,
+       create trigger noted after insert or update on lockstep.schema_look for each row
+         when (new.subscriber_database = '${DATABASE}') execute function public.noted()`,
     );
     second = await first.sibling();
   }, 120_000);

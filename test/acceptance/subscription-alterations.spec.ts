@@ -149,8 +149,8 @@ describe('a subscription that is changed', () => {
 
   it('is given no slot that cannot serve it', async () => {
     await subscribe('fit');
-    await subscribe('reader');
-    await eventually(async () => (await get('reader')).slot?.active === true, { within: 20_000 });
+    await subscribe('alter_reader');
+    await eventually(async () => (await get('alter_reader')).slot?.active === true, { within: 20_000 });
     await publisher.run(
       'postgres',
       `select pg_catalog.pg_create_logical_replication_slot('fit_elsewhere', 'pgoutput')`,
@@ -158,7 +158,7 @@ describe('a subscription that is changed', () => {
     const cases: [string, number, string][] = [
       ['fit_absent', 409, 'no slot'],
       ['fit_elsewhere', 409, '"postgres"'],
-      ['reader', 409, 'read by another'],
+      ['alter_reader', 409, 'read by another'],
     ];
     for (const [slotName, status, detail] of cases) {
       const refused = { status, body: { rule: 'slot-to-read', detail: expect.stringContaining(detail) } };
@@ -173,7 +173,7 @@ describe('a subscription that is changed', () => {
       }
     }
     await publisher.run('postgres', `select pg_catalog.pg_drop_replication_slot('fit_elsewhere')`);
-    for (const name of ['fit', 'reader']) expect((await api.call('DELETE', `${base}/${name}`)).status).toBe(200);
+    for (const name of ['fit', 'alter_reader']) expect((await api.call('DELETE', `${base}/${name}`)).status).toBe(200);
   }, 60_000);
 
   it('leaves its former slot on record when it gets none, and takes it off when it has it again', async () => {
@@ -194,15 +194,15 @@ describe('a subscription that is changed', () => {
   }, 60_000);
 
   it('leaves its slot on record when it is led to another publisher, not when only the password changes', async () => {
-    await subscribe('moved', { enabled: false });
-    const same = await patch('moved', { connection: conninfo(publisher, ' connect_timeout=5') });
+    await subscribe('alter_moved', { enabled: false });
+    const same = await patch('alter_moved', { connection: conninfo(publisher, ' connect_timeout=5') });
     expect(same).toMatchObject({ status: 200, body: { warnings: [] } });
-    expect(await left('moved')).toEqual([]);
-    await makeSlot('moved', other);
-    const moved = await patch('moved', { publisher: { server: 'other', database: DATABASE } });
+    expect(await left('alter_moved')).toEqual([]);
+    await makeSlot('alter_moved', other);
+    const moved = await patch('alter_moved', { publisher: { server: 'other', database: DATABASE } });
     expect(moved).toMatchObject({ status: 200, body: { warnings: [{ rule: 'former-slot-stays' }] } });
-    expect(await left('moved')).toMatchObject([{ publisher: { server: 'source' } }]);
-    expect((await api.call('DELETE', `${base}/moved`)).status).toBe(200);
+    expect(await left('alter_moved')).toMatchObject([{ publisher: { server: 'source' } }]);
+    expect((await api.call('DELETE', `${base}/alter_moved`)).status).toBe(200);
   }, 60_000);
 
   it('loses none of the changes that several make at once', async () => {
