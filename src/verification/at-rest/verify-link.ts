@@ -77,6 +77,8 @@ export async function verifyLink(request: VerifyLinkRequest): Promise<LinkVerifi
       await pair.release();
     }
   }
+  // Tables that are compared side by side tell of it in any order, and the later word may come first.
+  await request.onProgress?.(ledger.progress());
   return ledger.conclude();
 }
 
