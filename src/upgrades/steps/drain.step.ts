@@ -95,7 +95,7 @@ export async function drain(context: StepContext, spec: Drain): Promise<{ marker
   );
   await refuseUndrained(context, direction, passage);
   await checkHealthy(subscriber, subscriptionOf(context, direction), spec);
-  context.drained.set(direction, performance.now());
+  context.drained.set(direction, { monotonic: performance.now(), wall: Date.now() });
   return { markerLsn };
 }
 

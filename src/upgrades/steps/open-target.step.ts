@@ -80,7 +80,10 @@ async function nothingMeanwhile(context: StepContext): Promise<void> {
 /** Whether the opening was held up by something, be it that this process had to take it over. */
 export function isLate({ drained }: StepContext, direction: Direction): boolean {
   const at = drained.get(direction);
-  return at === undefined || performance.now() - at > LATE_MS;
+  if (at === undefined) return true;
+  // By both clocks: one may be set, the other stands still while the host is suspended.
+  const wall = Date.now() - at.wall;
+  return wall < 0 || wall > LATE_MS || performance.now() - at.monotonic > LATE_MS;
 }
 
 /** Since when this process has not reached the source, attempt after attempt. */

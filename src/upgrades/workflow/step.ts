@@ -66,10 +66,10 @@ export interface StepContext {
   /** Reads when the rollback is to verify: a caller may have asked meanwhile to do it after the opening. */
   rollbackVerification(): Promise<RollbackVerification>;
   /**
-   * When this process showed a link to be drained (performance.now(), which no change of the clock moves). What an
-   * earlier process showed, nobody here can say how long ago.
+   * When this process showed a link to be drained, by performance.now() and Date.now(). What an earlier process showed,
+   * nobody here can say how long ago.
    */
-  readonly drained: Map<Direction, number>;
+  readonly drained: Map<Direction, { monotonic: number; wall: number }>;
   /** Appends to the upgrade's events. */
   event(type: string, data: Record<string, unknown>): Promise<void>;
 }

@@ -48,7 +48,7 @@ export class UpgradeRun implements StepContext {
   private takingLease: Promise<Lease> | null = null;
   /** The side that an abort leaves as it is. */
   leave: Side | null = null;
-  readonly drained = new Map<Direction, number>();
+  readonly drained = new Map<Direction, { monotonic: number; wall: number }>();
   private readonly journal = new StatementJournal();
 
   constructor(
