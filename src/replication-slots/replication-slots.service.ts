@@ -149,13 +149,13 @@ export class ReplicationSlotsService {
     { dryRun = false, ...overruled }: ChangeOptions & Overruled = {},
   ): Promise<Change<{ name: string }>> {
     const slot = await this.get(server, name);
-    requireInactive(slot);
+    requireInactive(slot, 'drop');
     requireUnowned(slot, 'drop', overruled);
     return this.inServer(server, async (session, database) => {
       const slot = await requireSlot(session, name);
       const statements = dropReplicationSlot(name);
       const planned = plan({ server, database }, statements);
-      requireInactive(slot);
+      requireInactive(slot, 'drop');
       if (dryRun) return { statements: planned, result: null };
       await carryOut(session, statements);
       const systemIdentifier = await readSystemIdentifier(session);
@@ -176,7 +176,7 @@ export class ReplicationSlotsService {
     { dryRun = false, force = false }: ChangeOptions & { force?: boolean } = {},
   ): Promise<Change<SlotView> & { skips: SkippedChanges | null }> {
     const slot = await this.get(server, name);
-    requireInactive(slot);
+    requireInactive(slot, 'advance');
     requireUnowned(slot, 'advance', { force });
     // A logical slot is advanced by decoding, which only its own database can do.
     const target = await this.servers.target(server, slot.database ?? undefined);
@@ -184,7 +184,7 @@ export class ReplicationSlotsService {
       const current = await requireSlot(session, name);
       const statements = advanceReplicationSlot(name, lsn);
       const planned = plan({ server, database: target.database }, statements);
-      requireInactive(current);
+      requireInactive(current, 'advance');
       requireForward(current, lsn);
       if (dryRun) {
         const skips = await previewAdvance(this.servers, server, current, slot.owner, lsn);

@@ -6,6 +6,8 @@ import type { SlotView } from './slot-view.js';
 
 type Act = 'drop' | 'advance';
 
+export const SYNCHRONIZED_COPY = 'the copy of a failover slot, kept in step by slot synchronization';
+
 export interface Overruled {
   /** Whoever has the slot, or may have, is left without. */
   force?: boolean;
@@ -48,15 +50,10 @@ const IN_THE_WAY: Record<Exclude<SlotOwnerKind, 'primary'>, Record<Act, string>>
 
 /**
  * CONFLICT while the slot has an owner that will come back for it, or may have one on a server that did not answer,
- * unless `force` says to leave that one without. WRONG_STATE, whatever is said, for the copy of a primary's slot.
+ * unless `force` says to leave that one without.
  */
 export function requireUnowned(slot: SlotView, act: Act, { force = false, isNew = false }: Overruled): void {
   const { name, owner, orphan, unanswered } = slot;
-  if (owner?.live && owner.kind === 'primary') {
-    throw new Problem('WRONG_STATE', `the slot ${name} is ${owner.detail}`, {
-      hint: `PostgreSQL takes no ${act} of it here, with force neither: ${act} the slot on the primary, and the copy follows.`,
-    });
-  }
   if (force) return;
   if (owner?.live) throw owned(name, owner, act);
   if (isNew || orphan !== null || unanswered.length === 0) return;
@@ -76,7 +73,14 @@ function owned(name: string, owner: SlotOwner, act: Act): Problem {
   });
 }
 
-export function requireInactive(slot: ReplicationSlot): void {
+/** SLOT_ACTIVE while somebody streams from it; WRONG_STATE for the copy of a primary's slot, whoever has it. */
+export function requireInactive(slot: ReplicationSlot, act: Act): void {
+  // First: the worker that keeps copies in step has each of them for moments, and nobody can stop it for this.
+  if (slot.synced === true) {
+    throw new Problem('WRONG_STATE', `the slot ${slot.name} is ${SYNCHRONIZED_COPY}`, {
+      hint: `PostgreSQL takes no ${act} of it here, with force neither: ${act} the slot on the primary, and the copy follows.`,
+    });
+  }
   if (!slot.active) return;
   throw new Problem('SLOT_ACTIVE', `the slot ${slot.name} is in use by process ${slot.activePid ?? 'unknown'}`, {
     hint: 'Disable the subscription, or stop the standby or reader, that streams from it.',

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { readUpstreamSlot } from '../postgres/catalog/upstream-slot.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
+import { SYNCHRONIZED_COPY } from './slot-refusals.js';
 import { type FoundOwners, type OwnerSearch, SlotOwners } from './slot-owners.js';
 
 /** A server that is silent must not hold up what is asked about another. */
@@ -20,7 +21,7 @@ export class StandbySlotOwners {
   private async find({ server, systemIdentifier, slots }: OwnerSearch): Promise<FoundOwners> {
     const found: FoundOwners = { owners: new Map(), unanswered: [] };
     for (const { name } of slots.filter(({ synced }) => synced === true)) {
-      const detail = 'the copy of a failover slot, kept in step by slot synchronization';
+      const detail = SYNCHRONIZED_COPY;
       found.owners.set(name, { kind: 'primary', name, server: null, database: null, live: true, detail });
     }
     const physical = new Set(slots.filter(({ kind }) => kind === 'physical').map(({ name }) => name));
