@@ -8,6 +8,7 @@ import type { SwitchoverFacts } from '../facts.js';
 import { LOCKSTEP_SCHEMA } from '../object-names.js';
 import { proveSourceBar } from './fence.step.js';
 import { type Direction, publisherOf, subscriberOf } from '../workflow/direction.js';
+import { thisMoment } from '../workflow/late-opening.js';
 import { describeChange } from '../workflow/local-writes.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { pollUntil } from '../workflow/poll.js';
@@ -95,7 +96,7 @@ export async function drain(context: StepContext, spec: Drain): Promise<{ marker
   );
   await refuseUndrained(context, direction, passage);
   await checkHealthy(subscriber, subscriptionOf(context, direction), spec);
-  context.drained.set(direction, { monotonic: performance.now(), wall: Date.now() });
+  context.drained.set(direction, thisMoment());
   return { markerLsn };
 }
 

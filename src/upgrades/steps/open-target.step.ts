@@ -3,7 +3,7 @@ import { refuseAdmitted } from '../traffic/admitted.js';
 import { compareRecord } from '../traffic/compare-record.js';
 import { openRoles, refuseUncommitted } from '../traffic/sql-fence.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
-import type { Direction } from '../workflow/direction.js';
+import { isLate, isSourceLost } from '../workflow/late-opening.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { refuseForeignChanges, refuseUndrained } from './drain.step.js';
 import { whoWrites } from './fence.step.js';
@@ -18,9 +18,6 @@ import {
 } from './subscription.step.js';
 
 const IDLE_SLOT_DEADLINE_MS = 5_000;
-const LATE_MS = 5_000;
-/** A source that has not answered for this long is lost, not restarting. */
-const LOST_MS = 60_000;
 
 /** Publication and slot of the way back, before the first write on the target: whatever is written there is kept. */
 export const wayBackStep: UpgradeStep = {
@@ -58,14 +55,14 @@ async function nothingAfterTheFence(context: StepContext): Promise<void> {
  * taken place. A source that stays away is not waited for: the target has everything that was written before the fence.
  */
 async function nothingMeanwhile(context: StepContext): Promise<void> {
-  if (!isLate(context, 'forward')) return;
+  if (!isLate(context.drained.get('forward'))) return;
   const closed = await compareRecord(await context.act('target'), context.facts.targetBar!, 'open');
   if (!closed.some(({ ours }) => ours)) return;
   try {
     await nothingAfterTheFence(context);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    if (await isLost(context, error)) {
+    if (await isSourceLost(context, error)) {
       await context.event('source-not-asked', { reason: error.detail });
       return;
     }
@@ -75,43 +72,6 @@ async function nothingMeanwhile(context: StepContext): Promise<void> {
       hint: 'POST …/abort opens the source again, with everything that was written there.',
     });
   }
-}
-
-/** Whether the opening was held up by something, be it that this process had to take it over. */
-export function isLate({ drained }: StepContext, direction: Direction): boolean {
-  const at = drained.get(direction);
-  if (at === undefined) return true;
-  // By both clocks: one may be set, the other stands still while the host is suspended.
-  const wall = Date.now() - at.wall;
-  return wall < 0 || wall > LATE_MS || performance.now() - at.monotonic > LATE_MS;
-}
-
-/** Since when this process has not reached the source, attempt after attempt. */
-const awaySince = new WeakMap<StepContext, number>();
-
-/** Decided by the source itself: a stream may be slow, or closed, while the server is there and can be asked again. */
-async function isLost(context: StepContext, failure: Problem): Promise<boolean> {
-  if (!isAway(failure) || (await answers(context))) {
-    awaySince.delete(context);
-    return false;
-  }
-  const since = awaySince.get(context) ?? performance.now();
-  awaySince.set(context, since);
-  return performance.now() - since > LOST_MS;
-}
-
-async function answers(context: StepContext): Promise<boolean> {
-  try {
-    await (await context.act('source')).rows('select 1');
-    return true;
-  } catch (error) {
-    if (error instanceof Problem && isAway(error)) return false;
-    throw error;
-  }
-}
-
-function isAway({ code, options }: Problem): boolean {
-  return code === 'SERVER_UNREACHABLE' || (code === 'SERVER_TIMEOUT' && options.sqlstate === undefined);
 }
 
 /** Lets the writers in on the target. From here the way back is a rollback, not an abort. */

@@ -8,11 +8,12 @@ import { lowerFence, raiseFence, refuseUncommitted } from '../traffic/sql-fence.
 import { type FenceRecord, mergeRecords } from '../traffic/fence-record.js';
 import { findWriterRoles } from '../traffic/writers.js';
 import { flushedNow } from '../../postgres/flushed-now.js';
+import { isLate } from '../workflow/late-opening.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { drain, refuseForeignChanges, refuseUndrained } from './drain.step.js';
 import { planFor, refuseIdle, whoWrites } from './fence.step.js';
 import { refuseDifferences, sequenceProblem } from './final-check.step.js';
-import { isLate, retireForwardStep } from './open-target.step.js';
+import { retireForwardStep } from './open-target.step.js';
 import { lagIsLittle, refuseUnsettled } from './pre-switchover.step.js';
 import { publish, publishAhead, unpublish } from './publication.step.js';
 import { tellAbsent } from './roles.step.js';
@@ -262,7 +263,7 @@ export const openSourceStep: UpgradeStep = {
     const { verifiedLsn, ...rollback } = context.facts.rollback!;
     const writePauseMs = Date.parse(openedAt) - Date.parse(rollback.startedAt);
     // What was shown inside the fence holds for that moment; an opening that was held up is verified afterwards.
-    const proof = verifiedLsn === undefined || isLate(context, 'back') ? {} : { verifiedLsn };
+    const proof = verifiedLsn === undefined || isLate(context.drained.get('back')) ? {} : { verifiedLsn };
     await context.record({ rollback: { ...rollback, ...proof, openedAt, writePauseMs } });
     await context.setWriteTo('source');
     await context.clearPointOfNoReturn();

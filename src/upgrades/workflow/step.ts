@@ -8,6 +8,7 @@ import type { LinkVerification, VerificationProgress } from '../../verification/
 import type { ObjectNames } from '../object-names.js';
 import type { UpgradePhase, UpgradeRequest } from '../upgrade-request.js';
 import type { Direction, Side } from './direction.js';
+import type { Moment } from './late-opening.js';
 import type { Readers } from './readers.js';
 
 export type { Side };
@@ -66,10 +67,9 @@ export interface StepContext {
   /** Reads when the rollback is to verify: a caller may have asked meanwhile to do it after the opening. */
   rollbackVerification(): Promise<RollbackVerification>;
   /**
-   * When this process showed a link to be drained, by performance.now() and Date.now(). What an earlier process showed,
-   * nobody here can say how long ago.
+   * When this process showed a link to be drained. What an earlier process showed, nobody here can say how long ago.
    */
-  readonly drained: Map<Direction, { monotonic: number; wall: number }>;
+  readonly drained: Map<Direction, Moment>;
   /** Appends to the upgrade's events. */
   event(type: string, data: Record<string, unknown>): Promise<void>;
 }

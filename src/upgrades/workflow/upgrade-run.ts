@@ -22,6 +22,7 @@ import type { UpgradeRequest } from '../upgrade-request.js';
 import { publisherConninfo } from '../../subscriptions/publisher-connection.js';
 import { openActSession } from './act-session.js';
 import type { Direction } from './direction.js';
+import type { Moment } from './late-opening.js';
 import { Readers } from './readers.js';
 import { StatementJournal } from '../../changes/statement-journal.js';
 import type { Side, StepContext } from './step.js';
@@ -48,7 +49,7 @@ export class UpgradeRun implements StepContext {
   private takingLease: Promise<Lease> | null = null;
   /** The side that an abort leaves as it is. */
   leave: Side | null = null;
-  readonly drained = new Map<Direction, { monotonic: number; wall: number }>();
+  readonly drained = new Map<Direction, Moment>();
   private readonly journal = new StatementJournal();
 
   constructor(
