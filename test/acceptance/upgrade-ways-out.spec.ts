@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { streamedEvents } from '../support/event-stream.js';
 import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
 import { catalogsOf, operationEnds, ours } from '../support/upgrade-proof.js';
@@ -246,6 +247,29 @@ describe('ways out of an upgrade', () => {
     expect(await catalogsOf(scene.source)).toEqual(before.source);
     expect(await catalogsOf(scene.target)).toEqual(before.target);
   }, 180_000);
+
+  it('a source that is lost before a late opening is asked for a minute, then the target is opened without it', async () => {
+    failAt('upgrade.open-target.begin');
+    const { operationId } = await switchOver();
+    await ended(operationId, 'failed');
+    await scene.source.crash();
+    failAt();
+    const retriedAt = Date.now();
+    await act('retry');
+    await eventually(async () => (await view()).writeTo === 'target', { within: 150_000, every: 500 });
+    // Restarting, a source takes less; what it says of writes inside the fence is worth the wait.
+    expect(Date.now() - retriedAt).toBeGreaterThan(60_000);
+    expect(await writes('target')).toBe(true);
+    const events = await streamedEvents(lockstep, `${PATH}/events`, {
+      enough: (seen) => seen.some(({ type }) => type === 'source-not-asked'),
+    });
+    expect(events.find(({ type }) => type === 'source-not-asked')!.data.reason).toContain(`:${scene.source.port}`);
+    // It comes back, barred as it was: the way back is opened from where it stands.
+    await scene.source.restart();
+    await operationEnds(lockstep, (await view()).operationId);
+    expect(await view()).toMatchObject({ phase: 'switched', writeTo: 'target', problem: null });
+    expect(await writes('source')).toBe(false);
+  }, 360_000);
 
   it('a target that is lost keeps nothing on the source: the abort leaves it, also in the place of one that waits', async () => {
     await scene.begin(lockstep, NAME);
