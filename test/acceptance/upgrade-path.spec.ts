@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { Lockstep } from '../support/lockstep.js';
 import { AVAILABLE_MAJORS } from '../support/postgres-fleet.js';
 import { stateAsText } from '../support/state-text.js';
-import { holds, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
+import { holds, isProvenInside, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
 import { DATABASE, upgradeIn, UpgradeScene } from '../support/upgrade-scene.js';
 
 /** The oldest and the most common path also go the whole way twice. */
@@ -59,7 +59,7 @@ describe('upgrade over HTTP, under writes', () => {
       const back = await upgradeIn(lockstep, name, ['rolled-back']);
       expect(back.writeTo).toBe('source');
       expect(back.verification?.verdict).toBe('equal');
-      expect(back.rollback).toMatchObject({ fenceProof: 'held', verifiedLsn: expect.stringMatching(/./) });
+      isProvenInside(back);
       await writesContinue(scene);
       await holds(scene, 'source');
 

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
-import { holds, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
+import { holds, isProvenInside, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
 import { DATABASE, upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
 
 const NAME = 'back';
@@ -63,14 +63,13 @@ describe('a rollback proves that the source has everything before it opens it', 
     await writesContinue(scene);
 
     await scene.source.run(DATABASE, `update app.client_write set writer = writer - 1 ${row}`);
+    // An opening that is held up does not go by what was shown inside the fence: it is shown again afterwards.
+    lockstep.arm('upgrade.rollback-open.begin=wait:6000');
     await lockstep.ok('POST', `${PATH}/rollback`, { verification: 'before' });
     const back = await upgradeIn(lockstep, NAME, ['rolled-back']);
     expect(back).toMatchObject({ writeTo: 'source', problem: null, verification: { verdict: 'equal' } });
-    expect(back.rollback!.fenceProof).toBe('held');
-    expect(back.rollback!.verifiedLsn).toMatch(/^[0-9A-F]+\/[0-9A-F]+$/);
+    expect(isProvenInside(back)).toBe(false);
     expect(back.rollback!.keysChecked).toBeGreaterThan(0);
-    const after = back.steps.find(({ name }) => name === 'rollback-verification-after')!;
-    expect(after).toMatchObject({ state: 'skipped' });
     await writesContinue(scene);
     await holds(scene, 'source');
   }, 240_000);

@@ -4,7 +4,7 @@ import { compareDatabases } from '../../demo/compare-databases.js';
 import { eventually } from './eventually.js';
 import type { Lockstep } from './lockstep.js';
 import type { TestServer } from './postgres-fleet.js';
-import { DATABASE, type UpgradeScene } from './upgrade-scene.js';
+import { DATABASE, type UpgradeScene, type UpgradeView } from './upgrade-scene.js';
 
 /** The writers get further acknowledgements, wherever they write now. */
 export async function writesContinue(scene: UpgradeScene): Promise<void> {
@@ -55,6 +55,24 @@ export async function operationEnds(lockstep: Lockstep, id: string): Promise<voi
     },
     { within: 60_000, every: 200 },
   );
+}
+
+/**
+ * Whether the rollback opened the source with what was shown inside its fence. One that was held up, as on a machine
+ * that is busy, verifies afterwards and says so.
+ */
+export function isProvenInside({ rollback, steps }: UpgradeView): boolean {
+  const { fenceProof, verifiedLsn, writePauseMs } = rollback!;
+  expect(fenceProof).toBe('held');
+  const after = steps.find(({ name }) => name === 'rollback-verification-after')!;
+  if (verifiedLsn === null) {
+    expect(writePauseMs).toBeGreaterThan(5_000);
+    expect(after.state).toBe('done');
+    return false;
+  }
+  expect(verifiedLsn).toMatch(/^[0-9A-F]+\/[0-9A-F]+$/);
+  expect(after.state).toBe('skipped');
+  return true;
 }
 
 /** Everything of ours that is still on a server. */

@@ -12,7 +12,12 @@ export interface UpgradeView {
   operationId: string;
   steps: { name: string; state: string; detail: Record<string, unknown> | null }[];
   switchover: { fenceProof: string | null; writePauseMs: number | null } | null;
-  rollback: { fenceProof: string | null; verifiedLsn: string | null; keysChecked: number | null } | null;
+  rollback: {
+    fenceProof: string | null;
+    verifiedLsn: string | null;
+    keysChecked: number | null;
+    writePauseMs: number | null;
+  } | null;
   verification: { id: string; verdict: string | null; verifiedLsn: string | null } | null;
   preflight: { check: string; passed: boolean; severity: string; observed: string }[];
   problem: { code: string; detail: string } | null;
