@@ -99,7 +99,7 @@ describe('a schema dump that cannot be had', () => {
           (
             await watcher.rows(
               `select pg_terminate_backend(pid) from pg_stat_activity
-                where application_name = 'lockstep schema dump' and wait_event_type = 'Lock'`,
+                where application_name = 'lockstep schema dump' and wait_event_type = 'Lock' and datname = 'schema_dump_fails'`,
             )
           ).length > 0,
         { within: 5000 },
