@@ -20,6 +20,7 @@ type Server = 'source' | 'sink';
 const PATHS = [
   [14, 18],
   [18, 14],
+  [17, 16],
 ].filter((path) => path.every((major) => AVAILABLE_MAJORS.includes(major))) as [number, number][];
 
 /** What runs is read in the servers' own logs, not in what the service says of itself. */

@@ -7,6 +7,7 @@ import { operationEnds } from '../support/upgrade-proof.js';
 const PATHS = [
   [14, 18],
   [18, 14],
+  [16, 17],
 ].filter((path) => path.every((major) => AVAILABLE_MAJORS.includes(major))) as [number, number][];
 
 /** Every one is at once the name of a database, schema, table, column, sequence, role, publication and subscription. */

@@ -22,6 +22,7 @@ const SCHEMA = `
 describe.each([
   [14, 18],
   [18, 14],
+  [16, 17],
 ])('publications, subscriptions, slots, tables: %i -> %i', (from, to) => {
   const database = `Objects ${from}-${to}`;
   let state: TestServer;

@@ -22,6 +22,7 @@ const DATABASE = 'slot_owners';
 describe.each([
   [14, 18],
   [17, 15],
+  [16, 18],
 ])('replication slots of %i, read from %i', (from, to) => {
   let lockstep: Lockstep;
   let publisher: TestServer;

@@ -16,6 +16,7 @@ afterAll(() => fleet?.stop());
 describe.each([
   [15, 18],
   [17, 16],
+  [14, 18],
 ])('a subscription stuck on a unique violation, %i -> %i', (from, to) => {
   let link: Link;
   beforeAll(async () => void (link = await Link.create(fleet, from, to)), 120_000);

@@ -8,6 +8,7 @@ import { ApiUnderTest } from './security-app.js';
 describe.each([
   [18, 14],
   [15, 18],
+  [17, 16],
 ])('what a subscription needs is looked at before anything is made: %i -> %i', (from, to) => {
   const database = `creation_${from}_${to}`;
   let state: TestServer;

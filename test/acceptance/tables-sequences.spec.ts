@@ -27,6 +27,7 @@ const SCHEMA = `
 describe.each([
   [14, 18],
   [18, 13],
+  [16, 17],
 ])('tables and sequences: %i -> %i', (from, to) => {
   const database = `Tables "é" ${from}-${to}`;
   const publisherAt = `/v1/servers/tables-source/databases/${encodeURIComponent(database)}`;
