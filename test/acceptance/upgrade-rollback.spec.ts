@@ -108,6 +108,17 @@ describe('a rollback proves that the source has everything before it opens it', 
     const superuser = await scene.target.open(DATABASE);
     await superuser.execute('begin; select pg_current_xact_id()');
     try {
+      // Asked for while the rollback is recorded and nothing carries it yet, the hurry stands.
+      lockstep.arm('upgrade.unstarted=wait:2000', 'upgrade.rollback-ahead.begin=throw');
+      const asked = lockstep.ok<UpgradeView>('POST', `${PATH}/rollback`);
+      await eventually(async () => (await view()).phase === 'rolling-back', { within: 20_000 });
+      const early = await lockstep.request('POST', `${PATH}/rollback`, { verification: 'after' });
+      expect(early.status).toBe(202);
+      const kept = await refused((await asked).operationId);
+      // Were it waiting to verify, it would not have come there.
+      expect(kept).toMatchObject({ phase: 'switched', problem: { detail: 'failpoint upgrade.rollback-ahead.begin' } });
+      lockstep.arm();
+
       const { operationId } = await lockstep.ok<UpgradeView>('POST', `${PATH}/rollback`);
       await eventually(
         async () => {
@@ -136,7 +147,17 @@ describe('a rollback proves that the source has everything before it opens it', 
     expect(back.verification!.verdict).toBe('equal');
     expect(back.steps.find(({ name }) => name === 'rollback-verification')).toMatchObject({ state: 'skipped' });
     expect(back.steps.find(({ name }) => name === 'rollback-verification-after')).toMatchObject({ state: 'done' });
+    await operationEnds(lockstep, back.operationId);
     await writesContinue(scene);
     await holds(scene, 'source');
+
+    // That verification's readers are there still; a retry that is aborted before it begins has not opened them.
+    lockstep.arm('upgrade.unstarted=wait:2000');
+    const retrying = lockstep.ok('POST', `${PATH}/retry`);
+    await eventually(async () => (await view()).phase === 'preflight', { within: 20_000 });
+    await lockstep.ok('POST', `${PATH}/abort`);
+    await retrying;
+    await upgradeIn(lockstep, NAME, ['aborted']);
+    expect({ source: await ours(scene.source), target: await ours(scene.target) }).toEqual({ source: [], target: [] });
   }, 240_000);
 });
