@@ -143,6 +143,21 @@ describe('dry runs of every action on an upgrade', () => {
     const switchover = await dryRun('approve', { gate: 'switchover' });
     const fence = switchover.steps.find(({ step }) => step === 'fence')!;
     expect(fence.statements.filter(({ sql }) => /^alter role "\w+" nologin$/.test(sql)).length).toBeGreaterThan(0);
+    const published = (plan: Plan) => plan.steps.find(({ step }) => step === 'pre-switchover')!.statements;
+    expect(published(switchover)).toMatchObject([
+      { server: 'target', sql: expect.stringMatching(/_back" for table /) },
+    ]);
+
+    // A fence that is taken back leaves the publication of the way back, which is not made twice.
+    lockstep.arm('upgrade.drain.begin=throw');
+    await lockstep.ok('POST', `${UPGRADE}/approve`, { gate: 'switchover' });
+    await eventually(async () => (await view()).problem?.detail === 'failpoint upgrade.drain.begin', {
+      within: 60_000,
+    });
+    await awaits(NAME, 'switchover');
+    lockstep.arm();
+    const again = await dryRun('approve', { gate: 'switchover' });
+    expect(published(again)).toEqual([]);
     await really('approve', { gate: 'switchover' });
     await operationEnds(lockstep, (await upgradeIn(lockstep, NAME, ['switched'])).operationId);
     await wasRun(switchover);

@@ -10,6 +10,7 @@ import {
   dropMarkerStatements,
   dropSlotStatements,
   forwardLinkStatements,
+  publishDescribed,
   readsOnly,
   slotStatements,
   unpublishStatements,
@@ -32,10 +33,13 @@ export const ROLLBACK_DESCRIPTIONS: Record<string, Describe> = {
           sides: ['source', 'target'],
           statements: [['target', createOnPublisher(names.backReaders)]],
         },
-  'rollback-ahead': () => ({
-    does: 'Publishes on the source what the publication of the forward link lacks; waits for transactions there that the slot of the forward link would wait for; sets the source’s sequences ahead, waits until the lag is small.',
-    sides: ['source'],
-  }),
+  'rollback-ahead': (known) =>
+    publishDescribed(
+      known,
+      'source',
+      known.names.publication,
+      'Publishes on the source what the publication of the forward link lacks; waits for transactions there that the slot of the forward link would wait for; sets the source’s sequences ahead, waits until the lag is small.',
+    ),
   'rollback-fence': async (known) => {
     const bar = await known.raised('target', known.facts.rollbackFence);
     const does = `Bars the writer roles of the target, ends their sessions (pg_terminate_backend) within ${known.request.deadlines.fenceMs} ms, and shows that they cannot log in.`;

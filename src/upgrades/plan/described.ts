@@ -1,5 +1,5 @@
 import { dropMarkerTable } from '../../postgres/ddl/marker.ddl.js';
-import { createPublication, dropPublication, takeTablesOut } from '../../postgres/ddl/publication.ddl.js';
+import { dropPublication, takeTablesOut } from '../../postgres/ddl/publication.ddl.js';
 import { dropReplicationSlot } from '../../postgres/ddl/replication-slot.ddl.js';
 import { statement, type Statement } from '../../postgres/ddl/statement.js';
 import { disableSubscription, dropSubscriptionKeepingSlot } from '../../postgres/ddl/subscription.ddl.js';
@@ -26,13 +26,19 @@ export type Describe = (known: Known, isDone: IsDone) => Described | Promise<Des
 
 export const readsOnly = (does: string): Described => ({ does, sides: [] });
 
-export function publishStatements(known: Known, side: Side, name: string): [Side, Statement[]] {
+/**
+ * What makes the publication hold every carried table: once it is there, only those it lacks. In words, where it is not
+ * known.
+ */
+export async function publishDescribed(known: Known, side: Side, name: string, does: string): Promise<Described> {
   if (known.facts.tables === undefined) {
     const sql = `create publication ${identifier(name)} for table only …`;
-    return [side, [statement(sql, 'SHARE UPDATE EXCLUSIVE on each listed table: does not block reads or writes')]];
+    const lock = 'SHARE UPDATE EXCLUSIVE on each listed table: does not block reads or writes';
+    return { does, sides: [side], statements: [[side, [statement(sql, lock)]]] };
   }
-  const target = { kind: 'tables' as const, tables: publishedTables(known) };
-  return [side, createPublication({ name, target }, known.versions[side])];
+  const publishing = await known.publishing(side, name);
+  if ('unknown' in publishing) return untold(side, does, publishing.unknown);
+  return { does, sides: [side], statements: [[side, publishing.statements]] };
 }
 
 export function unpublishStatements(known: Known, side: Side, name: string): [Side, Statement[]] {
@@ -79,8 +85,7 @@ export function dropMarkerStatements(known: Known, side: Side): [Side, Statement
 
 /** The bar's statements, all in one transaction; or, in words, why they are not known. */
 export function barDescribed(side: Side, bar: Bar, does: string): Described {
-  if ('unknown' in bar)
-    return { does: `${does} What that comes to cannot be told now: ${bar.unknown}.`, sides: [side] };
+  if ('unknown' in bar) return untold(side, does, bar.unknown);
   const roles = bar.roles.map(({ name, method }) => (method === 'nologin' ? name : `${name} (by CONNECT)`));
   const who = roles.length > 0 ? ` Roles: ${roles.join(', ')}.` : ' No role is concerned.';
   const lock = 'no table lock; the roles and the database are locked against other changes';
@@ -89,4 +94,8 @@ export function barDescribed(side: Side, bar: Bar, does: string): Described {
     sides: [side],
     statements: [[side, bar.statements.map((sql) => statement(sql, lock))]],
   };
+}
+
+function untold(side: Side, does: string, unknown: string): Described {
+  return { does: `${does} What that comes to cannot be told now: ${unknown}.`, sides: [side] };
 }

@@ -8,7 +8,7 @@ import {
   disableStatements,
   dropSlotStatements,
   forwardLinkStatements,
-  publishStatements,
+  publishDescribed,
   readsOnly,
   slotStatements,
   unsubscribeStatements,
@@ -43,11 +43,13 @@ export const FORWARD_DESCRIPTIONS: Record<string, Describe> = {
       ],
     };
   },
-  publication: (known) => ({
-    does: 'Publishes every permanent table by name, and the marker table.',
-    sides: ['source'],
-    statements: [publishStatements(known, 'source', known.names.publication)],
-  }),
+  publication: (known) =>
+    publishDescribed(
+      known,
+      'source',
+      known.names.publication,
+      'Publishes every permanent table by name, and the marker table.',
+    ),
   'replication-slot': ({ names, request }) => ({
     does: `Creates the slot; waits up to ${request.deadlines.slotMs} ms for running transactions, naming what it waits for.`,
     sides: ['source'],
@@ -75,11 +77,13 @@ export const FORWARD_DESCRIPTIONS: Record<string, Describe> = {
         ? 'Proves both sides equal at an LSN, under writes; anything else stops the upgrade.'
         : 'Compares both sides at an LSN, under writes; a difference is reported and does not stop the upgrade.',
     ),
-  'pre-switchover': (known) => ({
-    does: 'Carries the roles once more, as they are now on the source (CREATE ROLE, ALTER ROLE, GRANT), barred; refuses settings on the target that would keep writers from writing. Looks whether the target followed what changed in the source’s schema since it was copied, and copies new partitions (ALTER SUBSCRIPTION … REFRESH PUBLICATION); creates the publication of the way back, where an earlier attempt has not, and with it waits for VACUUM, ANALYZE and DDL on the target’s tables; verifies again what the last verification does not cover; waits for transactions on the target that the slot of the way back would wait for; sets the target’s sequences ahead, waits until the lag is small.',
-    sides: ['target'],
-    statements: [publishStatements(known, 'target', known.names.backPublication)],
-  }),
+  'pre-switchover': (known) =>
+    publishDescribed(
+      known,
+      'target',
+      known.names.backPublication,
+      'Carries the roles once more, as they are now on the source (CREATE ROLE, ALTER ROLE, GRANT), barred; refuses settings on the target that would keep writers from writing. Looks whether the target followed what changed in the source’s schema since it was copied, and copies new partitions (ALTER SUBSCRIPTION … REFRESH PUBLICATION); creates the publication of the way back, where an earlier attempt has not, and with it waits for VACUUM, ANALYZE and DDL on the target’s tables; verifies again what the last verification does not cover; waits for transactions on the target that the slot of the way back would wait for; sets the target’s sequences ahead, waits until the lag is small.',
+    ),
   fence: async (known) => {
     const bar = await known.raised('source', known.facts.sourceFence);
     const does = `Bars the writer roles of the source, ends their sessions (pg_terminate_backend) within ${known.request.deadlines.fenceMs} ms, reads the fence’s LSN. Nobody writes from here until one side is opened.`;

@@ -1,18 +1,23 @@
 import { boundedAnswers } from '../../postgres/connection.js';
-import { withSession } from '../../postgres/session.js';
+import type { Statement } from '../../postgres/ddl/statement.js';
+import { type Session, withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import type { ServersService } from '../../servers/servers.service.js';
 import { publisherConninfo } from '../../subscriptions/publisher-connection.js';
 import { knownWriters, type UpgradeFacts } from '../facts.js';
 import { type ObjectNames, objectNames } from '../object-names.js';
+import { publishedTables, publishing } from '../steps/publication.step.js';
 import { barStatements, restoreStatements, type RestoreTo } from '../traffic/bar.js';
 import type { FencedRole, FenceRecord } from '../traffic/fence-record.js';
 import { planWritersFence } from '../traffic/plan-writers-fence.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
 import type { Side } from '../workflow/step.js';
 
-/** What raising or lowering a bar would run, as the server stands now; or why that cannot be told. */
-export type Bar = { roles: Pick<FencedRole, 'name' | 'method'>[]; statements: string[] } | { unknown: string };
+/** What a look at a server shows; or why that cannot be told. */
+type Looked<T> = T | { unknown: string };
+
+/** What raising or lowering a bar would run, as the server stands now. */
+export type Bar = Looked<{ roles: Pick<FencedRole, 'name' | 'method'>[]; statements: string[] }>;
 
 /** What a plan can build on: what was asked for, what was recorded, and what a look at the servers shows. */
 export class Known {
@@ -66,10 +71,14 @@ export class Known {
     }));
   }
 
-  private async look(
-    side: Side,
-    work: (session: Parameters<typeof barStatements>[0], user: string) => Promise<Bar>,
-  ): Promise<Bar> {
+  /** What would make the publication hold every carried table, as the server stands now. */
+  publishing(side: Side, publication: string): Promise<Looked<{ statements: Statement[] }>> {
+    return this.look(side, async (session) => ({
+      statements: await publishing(session, publication, publishedTables(this)),
+    }));
+  }
+
+  private async look<T>(side: Side, work: (session: Session, user: string) => Promise<T>): Promise<Looked<T>> {
     const { server, database } = this.request[side];
     const limits = { purpose: 'plan', connectTimeoutMs: 5_000, ...boundedAnswers(10_000) };
     try {

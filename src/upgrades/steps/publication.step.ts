@@ -4,6 +4,7 @@ import { alterPublication, createPublication, dropPublication } from '../../post
 import { identifier } from '../../postgres/quoting.js';
 import { emptyPublications } from '../../postgres/replication/empty-publications.js';
 import { SCHEMA_IS_EMPTY } from '../../postgres/catalog/upgrade.sql.js';
+import type { Session } from '../../postgres/session.js';
 import { statement, type Statement } from '../../postgres/ddl/statement.js';
 import { Problem } from '../../problems/problem.js';
 import type { TableName } from '../facts.js';
@@ -63,15 +64,7 @@ export const publicationStep: UpgradeStep = {
 export async function publish(context: StepContext, side: Side, publication: string): Promise<number> {
   const session = await context.act(side);
   const tables = publishedTables(context);
-  const [existing] = await readPublications(session, publication);
-  if (!existing) {
-    const spec = { name: publication, target: { kind: 'tables' as const, tables } };
-    await context.run(side, createPublication(spec, session.versionNum));
-  } else if (existing.target.kind === 'tables') {
-    const held = new Set(existing.target.tables.map(qualified));
-    const addTables = tables.filter((table) => !held.has(qualified(table)));
-    if (addTables.length > 0) await context.run(side, alterPublication(existing, { addTables }, session.versionNum));
-  }
+  await context.run(side, await publishing(session, publication, tables));
   const [made] = await readPublications(session, publication);
   const published = made?.target.kind === 'tables' ? made.target.tables.length : 0;
   if (published !== tables.length) {
@@ -80,8 +73,18 @@ export async function publish(context: StepContext, side: Side, publication: str
   return tables.length;
 }
 
+/** What the publication needs for it to hold these tables: to be created, those it lacks, or nothing. */
+export async function publishing(session: Session, name: string, tables: TableName[]): Promise<Statement[]> {
+  const [existing] = await readPublications(session, name);
+  if (!existing) return createPublication({ name, target: { kind: 'tables', tables } }, session.versionNum);
+  if (existing.target.kind !== 'tables') return [];
+  const held = new Set(existing.target.tables.map(qualified));
+  const addTables = tables.filter((table) => !held.has(qualified(table)));
+  return addTables.length > 0 ? alterPublication(existing, { addTables }, session.versionNum) : [];
+}
+
 /**
- * The same ahead of a fence, inside which it then finds nothing to do: it waits for whoever holds one of the tables, as
+ * `publish` ahead of a fence, inside which it then finds nothing to do: it waits for whoever holds one of the tables, as
  * VACUUM, ANALYZE and CREATE INDEX CONCURRENTLY do, for hours sometimes.
  */
 export async function publishAhead(context: StepContext, side: Side, publication: string): Promise<void> {
