@@ -151,7 +151,13 @@ describe('a rollback proves that the source has everything before it opens it', 
     await writesContinue(scene);
     await holds(scene, 'source');
 
-    // That verification's readers are there still; a retry that is aborted before it begins has not opened them.
+    // That verification's readers are there still, and no retry makes them; one that is aborted before it begins has not
+    // even opened them.
+    const plan = await lockstep.ok<{ steps: { step: string; statements: unknown[] }[] }>(
+      'POST',
+      `${PATH}/retry?dryRun=true`,
+    );
+    expect(plan.steps.find(({ step }) => step === 'catch-up')!.statements).toEqual([]);
     lockstep.arm('upgrade.unstarted=wait:2000');
     const retrying = lockstep.ok('POST', `${PATH}/retry`);
     await eventually(async () => (await view()).phase === 'preflight', { within: 20_000 });

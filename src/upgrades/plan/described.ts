@@ -9,7 +9,7 @@ import { LOCKSTEP_SCHEMA } from '../object-names.js';
 import { dropOwnSchema, publishedTables } from '../steps/publication.step.js';
 import { subscribe } from '../steps/subscription.step.js';
 import type { Side } from '../workflow/step.js';
-import type { Bar, Known } from './known.js';
+import type { Bar, Known, Planned } from './known.js';
 
 /** What a step does, and the statements known before it runs. */
 export interface Described {
@@ -36,9 +36,13 @@ export async function publishDescribed(known: Known, side: Side, name: string, d
     const lock = 'SHARE UPDATE EXCLUSIVE on each listed table: does not block reads or writes';
     return { does, sides: [side], statements: [[side, [statement(sql, lock)]]] };
   }
-  const publishing = await known.publishing(side, name);
-  if ('unknown' in publishing) return untold(side, does, publishing.unknown);
-  return { does, sides: [side], statements: [[side, publishing.statements]] };
+  return plannedDescribed(side, await known.publishing(side, name), does);
+}
+
+/** The statements; or, in words, why they are not known. */
+export function plannedDescribed(side: Side, planned: Planned, does: string): Described {
+  if ('unknown' in planned) return untold(side, does, planned.unknown);
+  return { does, sides: [side], statements: [[side, planned.statements]] };
 }
 
 export function unpublishStatements(known: Known, side: Side, name: string): [Side, Statement[]] {

@@ -8,6 +8,7 @@ import {
   disableStatements,
   dropSlotStatements,
   forwardLinkStatements,
+  plannedDescribed,
   publishDescribed,
   readsOnly,
   slotStatements,
@@ -66,11 +67,15 @@ export const FORWARD_DESCRIPTIONS: Record<string, Describe> = {
     sides: ['target'],
   }),
   analyze: () => ({ does: 'ANALYZE of every table on the target.', sides: ['target'] }),
-  'catch-up': ({ names }) => ({
-    does: 'Opens a change stream on each side (the target’s, with publications of its own, where its wal_level is logical) and waits for the lag to go.',
-    sides: ['source', 'target'],
-    statements: [['source', createOnPublisher(names.readers)]],
-  }),
+  'catch-up': async (known) => {
+    const does =
+      'Opens a change stream on each side (the target’s, with publications of its own, where its wal_level is logical) and waits for the lag to go.';
+    // Those that verified after a rollback are there still, and go on.
+    const planned = known.facts.readersOpened
+      ? await known.openingStream()
+      : { statements: createOnPublisher(known.names.readers) };
+    return { ...plannedDescribed('source', planned, does), sides: ['source', 'target'] };
+  },
   verification: ({ request }) =>
     readsOnly(
       request.verification.required

@@ -1,3 +1,4 @@
+import { readReplicationSlots } from '../../postgres/catalog/replication-slots.js';
 import { boundedAnswers } from '../../postgres/connection.js';
 import type { Statement } from '../../postgres/ddl/statement.js';
 import { type Session, withSession } from '../../postgres/session.js';
@@ -11,10 +12,15 @@ import { barStatements, restoreStatements, type RestoreTo } from '../traffic/bar
 import type { FencedRole, FenceRecord } from '../traffic/fence-record.js';
 import { planWritersFence } from '../traffic/plan-writers-fence.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
+import { publisherSlotName } from '../../verification/link/link-objects.js';
+import { createOnPublisher } from '../../verification/link/link-plan.js';
 import type { Side } from '../workflow/step.js';
 
 /** What a look at a server shows; or why that cannot be told. */
 type Looked<T> = T | { unknown: string };
+
+/** Statements that would run, as the server stands now. */
+export type Planned = Looked<{ statements: Statement[] }>;
 
 /** What raising or lowering a bar would run, as the server stands now. */
 export type Bar = Looked<{ roles: Pick<FencedRole, 'name' | 'method'>[]; statements: string[] }>;
@@ -72,10 +78,19 @@ export class Known {
   }
 
   /** What would make the publication hold every carried table, as the server stands now. */
-  publishing(side: Side, publication: string): Promise<Looked<{ statements: Statement[] }>> {
+  publishing(side: Side, publication: string): Promise<Planned> {
     return this.look(side, async (session) => ({
       statements: await publishing(session, publication, publishedTables(this)),
     }));
+  }
+
+  /** What would create the slot of the source that its change stream is read from, as the server stands now. */
+  openingStream(): Promise<Planned> {
+    const { readers } = this.names;
+    return this.look('source', async (session) => {
+      const [slot] = await readReplicationSlots(session, publisherSlotName(readers));
+      return { statements: slot && slot.walStatus !== 'lost' ? [] : createOnPublisher(readers) };
+    });
   }
 
   private async look<T>(side: Side, work: (session: Session, user: string) => Promise<T>): Promise<Looked<T>> {
