@@ -25,8 +25,9 @@ export type Removed = Record<
 >;
 
 /**
- * Removes what is older than its time, soon after the start and every hour. One instance at a time does it; being cut off at
- * any point leaves nothing half removed, and the next run goes on.
+ * Removes what is older than its time, soon after the start and every hour. One instance at a time does it, and stops
+ * when it can no longer show that it is the one; being cut off at any point leaves nothing half removed, and the next
+ * run goes on.
  */
 @Injectable()
 export class RetentionService implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -57,7 +58,7 @@ export class RetentionService implements OnApplicationBootstrap, BeforeApplicati
     const lock = await SessionLock.tryTake(this.state.url, 'retention');
     if (lock === null) return null;
     try {
-      return await this.removeOld();
+      return await this.removeOld(lock);
     } finally {
       await lock.release();
     }
@@ -86,38 +87,42 @@ export class RetentionService implements OnApplicationBootstrap, BeforeApplicati
     }
   }
 
-  private async removeOld(): Promise<Removed> {
+  private async removeOld(lock: SessionLock): Promise<Removed> {
     const { auditRetentionDays, eventRetentionDays, operationRetentionDays } = this.config;
     const { repository } = this;
     const removed: Removed = {
       ...{ idempotencyKeys: 0, auditEvents: 0, eventsOfOperations: 0, operations: 0, verifications: 0 },
       ...{ upgradeEvents: 0, instances: 0 },
     };
-    removed.idempotencyKeys = await this.inBatches(() => repository.idempotencyKeys());
+    removed.idempotencyKeys = await this.inBatches(lock, () => repository.idempotencyKeys());
     if (auditRetentionDays > 0) {
-      removed.auditEvents = await this.inBatches(() => repository.auditEvents(auditRetentionDays));
+      removed.auditEvents = await this.inBatches(lock, () => repository.auditEvents(auditRetentionDays));
     }
     if (eventRetentionDays > 0) {
       removed.eventsOfOperations = await this.ofForgotten(
+        lock,
         (except) => repository.operationsWithEvents(eventRetentionDays, except),
         (ids) => repository.operationEvents(ids),
       );
-      removed.upgradeEvents = await this.inBatches(() => repository.upgradeEvents(eventRetentionDays));
-      removed.instances = await this.inBatches(() => repository.stoppedInstances(eventRetentionDays));
+      removed.upgradeEvents = await this.inBatches(lock, () => repository.upgradeEvents(eventRetentionDays));
+      removed.instances = await this.inBatches(lock, () => repository.stoppedInstances(eventRetentionDays));
     }
     if (operationRetentionDays > 0) {
       removed.operations = await this.ofForgotten(
+        lock,
         (except) => repository.oldOperations(operationRetentionDays, except),
         (ids) => repository.operations(ids),
       );
-      removed.verifications = await this.inBatches(() => repository.verificationsOfUpgrades(operationRetentionDays));
+      removed.verifications = await this.inBatches(lock, () =>
+        repository.verificationsOfUpgrades(operationRetentionDays),
+      );
     }
     return removed;
   }
 
-  private async inBatches(batch: () => Promise<number>): Promise<number> {
+  private async inBatches(lock: SessionLock, batch: () => Promise<number>): Promise<number> {
     let total = 0;
-    while (!this.stopping.signal.aborted) {
+    while (lock.held && !this.stopping.signal.aborted) {
       const count = await batch();
       total += count;
       if (count === 0) break;
@@ -128,11 +133,12 @@ export class RetentionService implements OnApplicationBootstrap, BeforeApplicati
 
   /** The engine's records go first: an operation without them is whole, they without it would stay for ever. */
   private async ofForgotten(
+    lock: SessionLock,
     find: (except: string[]) => Promise<string[]>,
     remove: (ids: string[]) => Promise<number>,
   ): Promise<number> {
     const kept: string[] = [];
-    return await this.inBatches(async () => {
+    return await this.inBatches(lock, async () => {
       const found = await find(kept);
       const forgotten = await this.engine.forgetEnded(found);
       kept.push(...found.filter((id) => !forgotten.includes(id)));

@@ -76,6 +76,7 @@ export class DriftWatch implements OnApplicationBootstrap, BeforeApplicationShut
     const silent = new Map(unknown.map(({ server, problem }) => [server, problem.detail]));
     const there = new Set(names.map(keyOf));
     for (const look of await this.looks.all()) {
+      if (!lock.held) return;
       const why = silent.get(look.server);
       if (why !== undefined) await this.drift.fail(look, why);
       else if (!there.has(keyOf(look))) await this.looks.forget(look);
@@ -86,28 +87,28 @@ export class DriftWatch implements OnApplicationBootstrap, BeforeApplicationShut
       while (lock.held && !this.stopping.signal.aborted) {
         const link = due.shift();
         if (!link) return;
-        await this.lookAt(link);
+        await this.lookAt(link, lock.lost);
       }
     };
     await Promise.all(Array.from({ length: LINKS_AT_ONCE }, next));
   }
 
-  private async lookAt(link: LinkName): Promise<void> {
+  private async lookAt(link: LinkName, lost: AbortSignal): Promise<void> {
     try {
       await failpoint('links.look');
-      await this.within(this.drift.glance(link));
+      await this.within(this.drift.glance(link), lost);
     } catch (error) {
-      if (this.stopping.signal.aborted) return;
+      if (this.stopping.signal.aborted || lost.aborted) return;
       if (!(error instanceof Problem)) throw error;
       if (error.code === 'NOT_FOUND') await this.looks.forget(link);
       else await this.drift.fail(link, error.detail);
     }
   }
 
-  /** Ends with the service as well: a shutdown waits for no server. */
-  private async within(look: Promise<void>): Promise<void> {
+  /** Ends with the service as well, which waits for no server, and once another instance may be looking. */
+  private async within(look: Promise<void>, lost: AbortSignal): Promise<void> {
     const over = new AbortController();
-    const signal = AbortSignal.any([over.signal, this.stopping.signal]);
+    const signal = AbortSignal.any([over.signal, this.stopping.signal, lost]);
     look.catch(() => {});
     const late = delay(LOOK_MS, undefined, { signal }).then(
       () => {
@@ -115,6 +116,7 @@ export class DriftWatch implements OnApplicationBootstrap, BeforeApplicationShut
       },
       () => {
         if (this.stopping.signal.aborted) throw new Problem('SERVER_TIMEOUT', 'the service is ending');
+        if (lost.aborted) throw new Problem('SERVER_TIMEOUT', 'another instance may be looking by now');
       },
     );
     late.catch(() => {});
