@@ -70,7 +70,7 @@ export class SlotChanges {
     const change: SlotChange = { left, gap: null, warnings: left === null ? [] : [leftWarning(left)] };
     if (!isOther || slotName === null) return change;
     const look = await lookAtSlot(this.servers, publisher, slotName);
-    if (publisher !== null) requireFit(look, slotName, publisher);
+    if (publisher !== null) requireFit(look, slotName, publisher, '#/options/slotName');
     const before = await this.leftBefore(subscriber, current.oid);
     // Its own former one goes on where it was left: it had confirmed more than the origin shows, and nobody reads it.
     if (publisher !== null && before.some((each) => isOf(each, slotName, publisher.server))) return change;

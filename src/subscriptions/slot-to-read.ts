@@ -1,8 +1,9 @@
 import type { Place } from '../changes/change.js';
 import { readReplicationSlots, type ReplicationSlot } from '../postgres/catalog/replication-slots.js';
-import { refusal } from '../postgres/ddl/options/combination-rules.js';
+import { COMBINATION_RULES, refusal } from '../postgres/ddl/options/combination-rules.js';
 import { Problem } from '../problems/problem.js';
 import type { ServersService } from '../servers/servers.service.js';
+import type { SubscriptionWarning } from './subscription-warnings.js';
 
 const LOOK_MS = 8_000;
 const PLUGIN = 'pgoutput';
@@ -32,11 +33,27 @@ export async function lookAtSlot(servers: ServersService, publisher: Place | nul
 }
 
 /** Rejects with PREREQUISITE_FAILED or SLOT_ACTIVE for one that is known not to serve a subscription. */
-export function requireFit({ slot, unknown }: SlotLook, name: string, { server, database }: Place): void {
-  if (unknown !== null) return;
+export function requireFit(look: SlotLook, name: string, publisher: Place, pointer: string): void {
   const refuse = (code: 'PREREQUISITE_FAILED' | 'SLOT_ACTIVE', detail: string) =>
-    refusal('slot-to-read', code, detail, [{ pointer: '#/options/slotName', detail }]);
-  if (slot === null) throw refuse('PREREQUISITE_FAILED', `${server} has no slot ${JSON.stringify(name)}`);
+    refusal('slot-to-read', code, detail, [{ pointer, detail }]);
+  const misfit = misfitOf(look, name, publisher);
+  if (misfit !== null) throw refuse('PREREQUISITE_FAILED', misfit);
+  if (look.slot?.active !== true) return;
+  throw refuse('SLOT_ACTIVE', `the slot ${name} is read by another: process ${look.slot.activePid ?? 'unknown'}`);
+}
+
+/** The same of one that is not read from before the subscription is enabled; somebody may see to it until then. */
+export function misfitWarnings(look: SlotLook, name: string, publisher: Place): SubscriptionWarning[] {
+  const misfit = misfitOf(look, name, publisher);
+  if (misfit === null) return [];
+  const detail = `${misfit}: once enabled, the subscription fails. ${COMBINATION_RULES['slot-to-read'].instead}`;
+  return [{ rule: 'slot-to-read', option: 'slotName', detail }];
+}
+
+/** Why no subscription can read from it, whoever does now; null: one can, as far as is known. */
+function misfitOf({ slot, unknown }: SlotLook, name: string, { server, database }: Place): string | null {
+  if (unknown !== null) return null;
+  if (slot === null) return `${server} has no slot ${JSON.stringify(name)}`;
   const wrong = [
     ...(slot.kind === 'logical' ? [] : [`it is ${slot.kind}`]),
     ...(slot.kind !== 'logical' || slot.plugin === PLUGIN ? [] : [`its plugin is ${slot.plugin}`]),
@@ -47,9 +64,5 @@ export function requireFit({ slot, unknown }: SlotLook, name: string, { server, 
       ? ['it is lost']
       : []),
   ];
-  if (wrong.length > 0) {
-    throw refuse('PREREQUISITE_FAILED', `the slot ${name} cannot serve a subscription: ${wrong.join(', ')}`);
-  }
-  if (!slot.active) return;
-  throw refuse('SLOT_ACTIVE', `the slot ${name} is read by another: process ${slot.activePid ?? 'unknown'}`);
+  return wrong.length === 0 ? null : `the slot ${name} cannot serve a subscription: ${wrong.join(', ')}`;
 }

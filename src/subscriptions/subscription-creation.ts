@@ -23,7 +23,7 @@ import { explainCreationTimeout } from './creation-timeout.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
 import { refuseAbsentTable } from './refresh-preview.js';
-import { lookAtSlot, requireFit } from './slot-to-read.js';
+import { lookAtSlot, misfitWarnings, requireFit } from './slot-to-read.js';
 import { readsFrom } from './slot-reading.js';
 import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
 
@@ -59,6 +59,8 @@ interface RunOptions {
   timeoutMs?: number;
   /** Called right before CREATE SUBSCRIPTION is sent. */
   sending?: () => unknown;
+  /** What is known already. */
+  warnings?: SubscriptionWarning[];
 }
 
 /** Whether this creation has made its slot; null: that is not known. */
@@ -107,20 +109,21 @@ export class SubscriptionCreation {
   ): Promise<Creation> {
     const password = parseConninfo(connection).password;
     if (password !== undefined) registerSecret(password);
-    if (request.options?.createSlot !== false) requireSlotName(request);
+    const makesSlot = request.options?.createSlot !== false;
+    if (makesSlot) requireSlotName(request);
     const known = await this.ends.publisherBy(connection, server);
     // As last seen: a publisher that is away, or that only the subscriber reaches, is no reason not to ask the latter.
     const publisherVersion = known === null ? null : (await this.servers.facts(known.server)).versionNum;
-    if (request.options?.createSlot === false) await this.requireSlot(request, known);
-    else if (known !== null) await this.refuseOwnCluster(server, known.server);
+    if (makesSlot && known !== null) await this.refuseOwnCluster(server, known.server);
+    const warnings = makesSlot ? [] : await this.requireSlot(request, known);
     const create = (fate: SlotFate = { made: false, sent: false }) => {
       const asked = { ...request, connection, publisherVersion };
       // Where the subscriber fails it does not say whether it had made the slot.
       const sending = () => Object.assign(fate, { made: null, sent: true });
-      return this.runCreate(server, database, asked, { dryRun, timeoutMs: slotDeadlineMs, sending });
+      return this.runCreate(server, database, asked, { dryRun, timeoutMs: slotDeadlineMs, sending, warnings });
     };
     try {
-      const slot = request.options?.createSlot === false ? null : requireSlotName(request);
+      const slot = makesSlot ? requireSlotName(request) : null;
       const isOurs = known !== null && slot !== null && !dryRun && (await this.ends.isWithoutSlot(known.server, slot));
       if (!isOurs) return await create();
       return await this.guarded({ server, database }, known, request.name, slot, create);
@@ -146,8 +149,9 @@ export class SubscriptionCreation {
     const connection = publisherConninfo(await this.servers.advertisedTarget(publisher.server, publisher.database));
     const given = request.options ?? {};
     if (given.createSlot === false || given.slotName === null) {
-      await this.requireSlot(request, publisher);
-      return this.runCreate(server, database, { ...request, connection, publisherVersion, offer }, { dryRun });
+      const warnings = await this.requireSlot(request, publisher);
+      const asked = { ...request, connection, publisherVersion, offer };
+      return this.runCreate(server, database, asked, { dryRun, warnings });
     }
     const slotName = requireSlotName(request);
     const slot = { name: slotName, kind: 'logical' as const, ...(given.failover ? { failover: true } : {}) };
@@ -171,11 +175,20 @@ export class SubscriptionCreation {
     });
   }
 
-  /** One that is to be read from and exists already; where it cannot be looked at, or is not read from yet, it is let. */
-  private async requireSlot({ name, options }: CreateSubscriptionRequest, publisher: Place | null): Promise<void> {
-    if (publisher === null || options?.enabled === false || options?.slotName === null) return;
+  /**
+   * One that is to be read from and exists already. It is warned of where it is not read from yet, and let where it cannot
+   * be looked at.
+   */
+  private async requireSlot(
+    { name, options }: CreateSubscriptionRequest,
+    publisher: Place | null,
+  ): Promise<SubscriptionWarning[]> {
+    if (publisher === null || options?.slotName === null) return [];
     const slot = options?.slotName ?? name;
-    requireFit(await lookAtSlot(this.servers, publisher, slot), slot, publisher);
+    const look = await lookAtSlot(this.servers, publisher, slot);
+    if (options?.enabled === false) return misfitWarnings(look, slot, publisher);
+    requireFit(look, slot, publisher, '#/options/slotName');
+    return [];
   }
 
   private async refuseOwnCluster(server: string, publisher: string): Promise<void> {
@@ -191,12 +204,13 @@ export class SubscriptionCreation {
     server: string,
     database: string,
     request: ConnectedRequest,
-    { dryRun = false, timeoutMs = STATEMENT_TIMEOUT_MS, sending = () => {} }: RunOptions = {},
+    { dryRun = false, timeoutMs = STATEMENT_TIMEOUT_MS, sending = () => {}, warnings: known = [] }: RunOptions = {},
   ): Promise<Creation> {
     const options = request.options ?? {};
     const warnings = [
       ...ignoredOptions(options, request.publisherVersion),
       ...copyWarnings(request.offer?.narrowed ?? [], options),
+      ...known,
     ];
     const create = async (session: Session): Promise<Creation> => {
       const statements = await checkCreate(session, request);

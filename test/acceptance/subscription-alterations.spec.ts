@@ -170,6 +170,15 @@ describe('a subscription that is changed', () => {
         const body = { name: 'second', ...via, publications: ['p'] };
         const options = { createSlot: false, copyData: false, slotName };
         expect(await api.post(`${base}?dryRun=true`, { ...body, options })).toMatchObject(refused);
+        // Not read from before it is enabled, and somebody may see to it until then.
+        const disabled = { ...body, options: { ...options, enabled: false } };
+        const warning = { rule: 'slot-to-read', option: 'slotName', detail: expect.stringContaining(detail) };
+        const warnings = slotName === 'alter_reader' ? [] : [warning];
+        const planned = await api.post(`${base}?dryRun=true`, disabled);
+        expect({ status: planned.status, warnings: planned.body.warnings }).toEqual({ status: 200, warnings });
+        const created = await api.post(base, disabled);
+        expect({ status: created.status, warnings: created.body.warnings }).toEqual({ status: 201, warnings });
+        expect((await api.call('DELETE', `${base}/second?slot=keep`)).status).toBe(200);
       }
     }
     await publisher.run('postgres', `select pg_catalog.pg_drop_replication_slot('fit_elsewhere')`);

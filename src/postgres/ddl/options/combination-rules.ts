@@ -202,7 +202,7 @@ export const COMBINATION_RULES = {
   },
   'slot-to-read': {
     on: 'subscription',
-    says: "A slot that a subscription is given, or created with and createSlot false, is there already, logical, of pgoutput and of the publisher's database, not lost, and read by nobody else.",
+    says: "A slot that a subscription is given, or created with and createSlot false, is there already, logical, of pgoutput and of the publisher's database, not lost, and read by nobody else. One of a subscription that is created disabled is warned of.",
     instead: 'Create one there first, or name one that fits.',
     seen: 'state',
   },
