@@ -1,13 +1,13 @@
 import { readSlotCreationBlockers, type SlotCreationBlocker } from '../postgres/catalog/replication-slots.js';
-import type { ConnectionTarget, TlsSettings } from '../postgres/connection.js';
+import type { ConnectionTarget } from '../postgres/connection.js';
 import type { Conninfo } from '../postgres/ddl/conninfo.js';
 import { withSession } from '../postgres/session.js';
 import { redactText } from '../observability/redact.js';
 import { Problem } from '../problems/problem.js';
+import { connectionTargetOf } from './publisher-connection.js';
 
 const PROBE_MS = 3_000;
 const TIMED_OUT = '57014';
-const TLS_MODES: readonly TlsSettings['mode'][] = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'];
 /** Said by whoever answers at the address. */
 const ANSWERED = new Set(['SERVER_AUTHENTICATION_FAILED', 'SERVER_TLS_FAILED', 'DATABASE_NOT_FOUND', 'LIMIT_REACHED']);
 
@@ -33,7 +33,7 @@ export async function explainCreationTimeout(
   readBlockers: (() => Promise<SlotCreationBlocker[]>) | null,
 ): Promise<unknown> {
   if (!(error instanceof Problem) || error.options.sqlstate !== TIMED_OUT) return error;
-  const target = targetOf(connection);
+  const target = connectionTargetOf(connection);
   const where = target === null ? 'the publisher' : `the publisher at ${target.host}:${target.port}`;
   const probe = target === null ? untried() : await probeAddress(target);
   const seen = probe.reached === true && readBlockers !== null ? await readBlockers().catch(() => null) : null;
@@ -98,22 +98,4 @@ async function probeAddress(target: ConnectionTarget): Promise<Probe> {
 function untried(): Probe {
   const reason = 'the connection string names several hosts, a socket, or none';
   return { reached: null, reason, blockers: null };
-}
-
-function targetOf({
-  host,
-  hostaddr,
-  port = '5432',
-  user,
-  dbname,
-  password,
-  sslmode,
-}: Conninfo): ConnectionTarget | null {
-  const address = hostaddr ?? host;
-  if (address === undefined || address.startsWith('/') || /,/.test(address + port) || user === undefined) return null;
-  const mode = TLS_MODES.find((each) => each === sslmode) ?? 'prefer';
-  return {
-    ...{ host: address, port: Number(port), user, password: password ?? '', database: dbname ?? user },
-    tls: { mode },
-  };
 }

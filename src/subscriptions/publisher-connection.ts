@@ -1,5 +1,7 @@
-import type { ConnectionTarget } from '../postgres/connection.js';
-import { buildConninfo } from '../postgres/ddl/conninfo.js';
+import type { ConnectionTarget, TlsSettings } from '../postgres/connection.js';
+import { buildConninfo, type Conninfo } from '../postgres/ddl/conninfo.js';
+
+const TLS_MODES: readonly TlsSettings['mode'][] = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'];
 
 /** A registered server as other servers reach it. `tls` holds the mode that they are to use. */
 export interface PublisherTarget extends ConnectionTarget {
@@ -23,4 +25,26 @@ export function publisherConninfo({ host, port, database, user, password, tls, r
     ...(rootCert ? { sslrootcert: rootCert } : {}),
     connect_timeout: '10',
   });
+}
+
+/**
+ * A connection string as Lockstep itself can try it, where it leads to the same server from here; null: it names several
+ * hosts, a socket, none, or no user.
+ */
+export function connectionTargetOf({
+  host,
+  hostaddr,
+  port = '5432',
+  user,
+  dbname,
+  password,
+  sslmode,
+}: Conninfo): ConnectionTarget | null {
+  const address = hostaddr ?? host;
+  if (address === undefined || address.startsWith('/') || /,/.test(address + port) || user === undefined) return null;
+  const mode = TLS_MODES.find((each) => each === sslmode) ?? 'prefer';
+  return {
+    ...{ host: address, port: Number(port), user, password: password ?? '', database: dbname ?? user },
+    tls: { mode },
+  };
 }

@@ -23,6 +23,7 @@ import { explainCreationTimeout } from './creation-timeout.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
 import { refuseAbsentTable } from './refresh-preview.js';
+import { explainRefusedLogin } from './refused-login.js';
 import { lookAtSlot, misfitWarnings, requireFit } from './slot-to-read.js';
 import { readsFrom } from './slot-reading.js';
 import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
@@ -129,7 +130,9 @@ export class SubscriptionCreation {
       return await this.guarded({ server, database }, known, request.name, slot, create);
     } catch (error) {
       const blockers = known === null ? null : () => this.slots.blockers(known.server);
-      throw await explainCreationTimeout(error, parseConninfo(connection), slotDeadlineMs, blockers);
+      const conninfo = parseConninfo(connection);
+      const explained = await explainCreationTimeout(error, conninfo, slotDeadlineMs, blockers);
+      throw await explainRefusedLogin(explained, conninfo);
     }
   }
 

@@ -89,6 +89,33 @@ describe.each([
     expect(await slots()).toEqual([]);
   });
 
+  it('says that the publisher refused the login of a connection string, whether or not it is reached from here', async () => {
+    const { host, port, user } = publisher;
+    const { publisher: _registered, ...rest } = request;
+    // Several hosts are tried by the subscriber alone.
+    const addresses = [`host=${host} port=${port}`, `host=${host},${host} port=${port},${port}`];
+    for (const [tried, address] of addresses.entries()) {
+      const connection = `${address} dbname=${database} user=${user} sslmode=disable password=planted-and-wrong`;
+      const refused = await api.post(path, { ...rest, connection });
+      expect(refused).toMatchObject({
+        status: 400,
+        body: {
+          ...{ code: 'INVALID_INPUT', retryable: false },
+          ...(tried === 0 ? { sqlstate: '28P01' } : {}),
+          errors: [{ pointer: '#/connection', detail: expect.stringContaining('login') }],
+          detail: expect.stringContaining(`password authentication failed for user "${user}"`),
+          hint: expect.stringContaining('pg_hba.conf'),
+        },
+      });
+      expect(refused.text).not.toContain('planted-and-wrong');
+      const none = await api.post(path, { ...rest, connection: connection.replace(/ password=.*/, '') });
+      expect(none).toMatchObject({ status: 400, body: { errors: [{ pointer: '#/connection' }] } });
+    }
+    const nobody = `host=${host} port=1 dbname=${database} user=${user} sslmode=disable password=any`;
+    expect((await api.post(path, { ...rest, connection: nobody })).status).toBeGreaterThanOrEqual(500);
+    expect(await slots()).toEqual([]);
+  }, 60_000);
+
   it('warns of rows outside a filter that are copied all the same', async () => {
     await subscriber.run(database, 'truncate orders; create table late (id int primary key); create table later ()');
     const heeds = to >= 15;
