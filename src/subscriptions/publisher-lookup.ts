@@ -32,13 +32,18 @@ export function findPublisher(
   const port = connection.port ?? DEFAULT_PORT;
   const database = connection.dbname ?? connection.user;
   if (host === undefined || database === undefined || host.includes(',') || port.includes(',')) return null;
-  const elsewhere = isLocal(host) && (subscriber === null || !isLocal(subscriber.host));
+  const elsewhere = !meansTheSameHere(connection, subscriber);
   const found = servers.find((server) =>
     addressesOf(server)
       .filter(({ advertised }) => advertised || !elsewhere)
       .some((address) => sameHost(address.host, host) && String(address.port) === port),
   );
   return found ? { server: found.name, database } : null;
+}
+
+/** Whether the address may be tried from here: a local one is that of the subscriber's own host (null: not known). */
+export function meansTheSameHere(connection: Conninfo, subscriber: ServerAddress | null): boolean {
+  return !isLocal(hostOf(connection) ?? '') || (subscriber !== null && isLocal(subscriber.host));
 }
 
 export function serverNamed(name: string, servers: readonly ServerAddress[]): ServerAddress | null {

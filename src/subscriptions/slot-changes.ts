@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { isDoneInPart, type Place } from '../changes/change.js';
-import type { Subscription } from '../postgres/catalog/subscriptions.js';
-import { type Conninfo, parseConninfo } from '../postgres/ddl/conninfo.js';
+import { readSubscriptionConnections, type Subscription } from '../postgres/catalog/subscriptions.js';
+import { parseConninfo } from '../postgres/ddl/conninfo.js';
 import { refusal } from '../postgres/ddl/options/combination-rules.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
@@ -9,7 +9,8 @@ import { formatLsn, type Lsn, parseLsn, ZERO_LSN } from '../shared/lsn.js';
 import type { LeftSlot } from './left-slots/left-slot.repository.js';
 import { LeftSlots } from './left-slots/left-slots.service.js';
 import { PublisherEnds } from './publisher-ends.js';
-import { hostOf } from './publisher-lookup.js';
+import { portOf, type Whither, whither } from './publisher-identity.js';
+import { hostOf, serverNamed } from './publisher-lookup.js';
 import { lookAtSlot, requireFit, type SlotLook } from './slot-to-read.js';
 import { leavingSlot, type SlotLeft, slotLeftBy } from './subscription-drop.js';
 import { appliedLsn } from './subscription-lag.js';
@@ -18,8 +19,6 @@ import { requireUnchanged } from './subscription-session.js';
 import type { SubscriptionView } from './subscription-view.js';
 import type { SubscriptionWarning } from './subscription-warnings.js';
 import { TablesNeedingVerification } from './tables-needing-verification.repository.js';
-
-const DEFAULT_PORT = '5432';
 
 /** Changes that the slot a subscription gets may not send. */
 interface Gap {
@@ -37,6 +36,15 @@ export interface SlotChange {
   warnings: SubscriptionWarning[];
 }
 
+/** What was asked of it. */
+export interface SlotAsked {
+  /** Where it will be read from; null: not known. */
+  publisher: Place | null;
+  /** What of the request names that. */
+  named: 'publisher' | 'connection';
+  force: boolean;
+}
+
 const NO_CHANGE: SlotChange = { left: null, gap: null, warnings: [] };
 
 /** A subscription that gets another slot, none, or another publisher. */
@@ -51,14 +59,13 @@ export class SlotChanges {
 
   /**
    * Rejects with PREREQUISITE_FAILED or SLOT_ACTIVE for a slot that cannot serve it, and unless forced with CONFLICT
-   * for one that starts past what is applied, or may do so. `publisher`: where it will be read from; null: not known.
+   * for one that starts past what is applied, or may do so: one it is given, or the one of the same name elsewhere.
    */
   async of(
     subscriber: Place,
     current: Subscription,
     { connection, options = {} }: SubscriptionPatch,
-    publisher: Place | null,
-    force: boolean,
+    { publisher, named, force }: SlotAsked,
   ): Promise<SlotChange> {
     const { slotName = current.settings.slotName } = options;
     const isOther = slotName !== current.settings.slotName;
@@ -66,18 +73,23 @@ export class SlotChanges {
     const [view] = await this.ends.views(subscriber.server, subscriber.database, current.name);
     if (view === undefined) throw new Problem('CONFLICT', 'the subscription was dropped meanwhile');
     requireUnchanged(current, view);
-    const left = isOther || isElsewhere(view, connection, publisher) ? slotLeftBy(view) : null;
+    const to = connection === undefined ? 'same' : await this.whither(subscriber, view, connection, publisher);
+    const left = isOther || isLeft(to, view, connection, publisher) ? slotLeftBy(view) : null;
     const change: SlotChange = { left, gap: null, warnings: left === null ? [] : [leftWarning(left)] };
-    if (!isOther || slotName === null) return change;
+    const isSame = !isOther && (to === 'same' || to === 'same-cluster');
+    if (isSame || slotName === null) return change;
     const look = await lookAtSlot(this.servers, publisher, slotName);
-    if (publisher !== null) requireFit(look, slotName, publisher, '#/options/slotName');
+    const pointer = isOther ? '#/options/slotName' : `#/${named}`;
+    // Where it is not known whether the slot is the same, the reader may be the subscription itself.
+    const mayBeOwn = !isOther && to === 'unknown';
+    if (publisher !== null) requireFit(look, slotName, publisher, { pointer, mayBeOwn });
     const before = await this.leftBefore(subscriber, current.oid);
     // Its own former one goes on where it was left: it had confirmed more than the origin shows, and nobody reads it.
     if (publisher !== null && before.some((each) => isOf(each, slotName, publisher.server))) return change;
     const gap = gapOf(slotName, look, await this.applied(current, view, publisher, before.length === 0));
     if (gap === null) return change;
-    if (!force) throw refuseGap(gap, look);
-    return { ...change, gap, warnings: [...change.warnings, gapWarning(gap)] };
+    if (!force) throw refuseGap(gap, look, pointer);
+    return { ...change, gap, warnings: [...change.warnings, gapWarning(gap, isOther ? 'slotName' : null)] };
   }
 
   /** Runs the change. What it leaves and what is missed is recorded before, so that it is known whatever dies then. */
@@ -103,6 +115,20 @@ export class SlotChanges {
     // Once more: whoever looked at the record in between found the subscription unchanged, and forgot it.
     if (left !== null) await this.left.confirm([await record()]);
     await this.forgetTakenUp(subscriber, oid);
+  }
+
+  private async whither(
+    { server, database }: Place,
+    { name, publisher: before }: SubscriptionView,
+    conninfo: string,
+    publisher: Place | null,
+  ): Promise<Whither> {
+    const conninfos = await this.servers.withSession(server, database, (session) =>
+      readSubscriptionConnections(session, name),
+    );
+    const from = { publisher: before, conninfo: conninfos?.get(name) ?? null };
+    const address = serverNamed(server, await this.ends.addresses());
+    return whither(this.servers, address, from, { publisher, conninfo });
   }
 
   /** Up to where all is applied, in the publisher's WAL; null: nothing was applied yet, from any slot. */
@@ -150,16 +176,13 @@ function isOf({ slot, publisherServer }: LeftSlot, name: string, server: string)
   return slot === name && publisherServer === server;
 }
 
-/** Whether the connection leads to another server; a new password, or another name of the same one, is none. */
-function isElsewhere({ publisher, connection }: SubscriptionView, conninfo: string | undefined, place: Place | null) {
-  if (conninfo === undefined || connection === null) return false;
+/** Whether the slot it had stays behind on another server; a new password, or another name of the same one, is none. */
+function isLeft(to: Whither, view: SubscriptionView, conninfo: string | undefined, place: Place | null): boolean {
+  const { publisher, connection } = view;
+  if (to === 'same' || conninfo === undefined || connection === null) return false;
   if (publisher !== null && place !== null) return publisher.server !== place.server;
   const given = parseConninfo(conninfo);
   return hostOf(given) !== hostOf(connection) || portOf(given) !== portOf(connection);
-}
-
-function portOf({ port }: Conninfo): string {
-  return port === undefined || port === '' ? DEFAULT_PORT : port;
 }
 
 /** A walsender starts no earlier than its slot has confirmed, whatever the subscriber asks for. */
@@ -179,15 +202,15 @@ function gapOf(name: string, { slot, unknown }: SlotLook, applied: Lsn | null | 
   return { detail, until };
 }
 
-function refuseGap({ detail }: Gap, { slot }: SlotLook): Problem {
+function refuseGap({ detail }: Gap, { slot }: SlotLook, pointer: string): Problem {
   const extra = { slotStart: slot?.confirmedFlushLsn ?? null, retryWith: { force: true } };
-  return refusal('slot-goes-on', 'CONFLICT', detail, [{ pointer: '#/options/slotName', detail }], { extra });
+  return refusal('slot-goes-on', 'CONFLICT', detail, [{ pointer, detail }], { extra });
 }
 
-function gapWarning({ detail }: Gap): SubscriptionWarning {
+function gapWarning({ detail }: Gap, option: string | null): SubscriptionWarning {
   return {
     rule: 'slot-goes-on',
-    option: 'slotName',
+    option,
     detail: `${detail}. The tables are marked as needing verification.`,
   };
 }

@@ -33,12 +33,17 @@ export async function lookAtSlot(servers: ServersService, publisher: Place | nul
 }
 
 /** Rejects with PREREQUISITE_FAILED or SLOT_ACTIVE for one that is known not to serve a subscription. */
-export function requireFit(look: SlotLook, name: string, publisher: Place, pointer: string): void {
+export function requireFit(
+  look: SlotLook,
+  name: string,
+  publisher: Place,
+  { pointer, mayBeOwn = false }: { pointer: string; mayBeOwn?: boolean },
+): void {
   const refuse = (code: 'PREREQUISITE_FAILED' | 'SLOT_ACTIVE', detail: string) =>
     refusal('slot-to-read', code, detail, [{ pointer, detail }]);
   const misfit = misfitOf(look, name, publisher);
   if (misfit !== null) throw refuse('PREREQUISITE_FAILED', misfit);
-  if (look.slot?.active !== true) return;
+  if (mayBeOwn || look.slot?.active !== true) return;
   throw refuse('SLOT_ACTIVE', `the slot ${name} is read by another: process ${look.slot.activePid ?? 'unknown'}`);
 }
 

@@ -75,11 +75,12 @@ export class SubscriptionAlteration {
     // What the version does not know is refused before any connection is made.
     checkKnownOptions(rest.options ?? {}, (await this.servers.facts(subscriber.server)).versionNum);
     const patch = publisher === undefined ? rest : { ...rest, connection: await this.connectionTo(publisher) };
+    const named = publisher === undefined ? 'connection' : 'publisher';
     const place = publisher ?? (await this.publisherOf(subscriber, name, rest.connection));
     const publisherVersion = place === null ? null : (await this.servers.facts(place.server)).versionNum;
     return this.changing(subscriber, name, async (session, current) => {
       const statements = patchStatements(current, patch, session.versionNum, publisherVersion);
-      const slots = await this.slots.of(subscriber, current, patch, place, force);
+      const slots = await this.slots.of(subscriber, current, patch, { publisher: place, named, force });
       const publications = publicationsAfter(current, patch);
       const previews = dryRun && current.enabled && publications !== null;
       const preview = previews ? await this.preview(session, current, publications, place) : null;

@@ -190,7 +190,7 @@ export class SubscriptionCreation {
     const slot = options?.slotName ?? name;
     const look = await lookAtSlot(this.servers, publisher, slot);
     if (options?.enabled === false) return misfitWarnings(look, slot, publisher);
-    requireFit(look, slot, publisher, '#/options/slotName');
+    requireFit(look, slot, publisher, { pointer: '#/options/slotName' });
     return [];
   }
 

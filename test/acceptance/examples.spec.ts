@@ -5,7 +5,7 @@ import { Lockstep } from '../support/lockstep.js';
 import { TestServer } from '../support/postgres-fleet.js';
 
 interface Content {
-  content?: Record<string, { schema: Schema; examples?: Record<string, { value: object }> }>;
+  content?: Record<string, { schema: Schema; examples?: Record<string, { value: Record<string, unknown> }> }>;
 }
 interface Document {
   paths: Record<string, Record<string, { requestBody?: Content; responses: Record<string, Content> }>>;
@@ -74,12 +74,17 @@ describe('the examples of publications, subscriptions, slots, tables, sequences 
     return answer.body;
   }
 
-  /** As they are; an LSN can only be that of the servers there are. */
+  /** As they are; an LSN, and where a publisher is, can only be those of the servers there are. */
   async function dryRuns(method: string, server: string, route: string, lsn?: string): Promise<void> {
     const { requestBody } = document.paths[route]![method.toLowerCase()]!;
     const examples = Object.values(requestBody!.content!['application/json']!.examples!);
     for (const { value } of examples) {
-      const body = 'lsn' in value && value.lsn !== null && lsn !== undefined ? { ...value, lsn } : value;
+      const body: Record<string, unknown> = { ...value };
+      if (typeof body.lsn === 'string' && lsn !== undefined) body.lsn = lsn;
+      if (typeof body.connection === 'string') {
+        const { host, port } = publisher;
+        body.connection = body.connection.replace(/host='[^']*' port='\d+'/, `host='${host}' port='${port}'`);
+      }
       await call(method, server, route, body, '?dryRun=true');
     }
   }

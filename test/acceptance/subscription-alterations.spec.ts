@@ -202,16 +202,77 @@ describe('a subscription that is changed', () => {
     expect(await left('parted')).toMatchObject([{ state: 'orphan', subscriber: { subscription: 'parted' } }]);
   }, 60_000);
 
-  it('leaves its slot on record when it is led to another publisher, not when only the password changes', async () => {
-    await subscribe('alter_moved', { enabled: false });
+  it('leaves its slot on record when it is led to another publisher, whose slot must go on, not when only the password changes', async () => {
+    await subscribe('alter_moved');
+    await publisher.run(DATABASE, 'insert into t values (101)');
+    await applied(101);
     const same = await patch('alter_moved', { connection: conninfo(publisher, ' connect_timeout=5') });
     expect(same).toMatchObject({ status: 200, body: { warnings: [] } });
     expect(await left('alter_moved')).toEqual([]);
+    const there = { publisher: { server: 'other', database: DATABASE } };
+    for (const body of [there, { connection: conninfo(other) }]) {
+      const pointer = `#/${Object.keys(body)[0]!}`;
+      const without = await patch('alter_moved', { ...body, force: true });
+      expect(without).toMatchObject({ status: 409, body: { rule: 'slot-to-read', errors: [{ pointer }] } });
+    }
     await makeSlot('alter_moved', other);
-    const moved = await patch('alter_moved', { publisher: { server: 'other', database: DATABASE } });
-    expect(moved).toMatchObject({ status: 200, body: { warnings: [{ rule: 'former-slot-stays' }] } });
+    for (const query of ['?dryRun=true', '']) {
+      expect(await patch('alter_moved', there, query)).toMatchObject({
+        status: 409,
+        body: {
+          ...{ code: 'CONFLICT', rule: 'slot-goes-on', retryWith: { force: true } },
+          errors: [{ pointer: '#/publisher' }],
+          slotStart: expect.stringMatching(/^[0-9A-F]+\/[0-9A-F]+$/),
+        },
+      });
+    }
+    expect(await get('alter_moved')).toMatchObject({ publisher: { server: 'source' } });
+    const moved = await patch('alter_moved', { ...there, force: true });
+    expect(moved).toMatchObject({
+      status: 200,
+      body: {
+        publisher: { server: 'other' },
+        warnings: [{ rule: 'former-slot-stays' }, { rule: 'slot-goes-on', option: null }],
+        tables: [{ needsVerification: { reason: expect.stringContaining('alter_moved') } }],
+      },
+    });
     expect(await left('alter_moved')).toMatchObject([{ publisher: { server: 'source' } }]);
+    // Its own former one goes on where it was left.
+    const back = await patch('alter_moved', { publisher: { server: 'source', database: DATABASE } });
+    expect(back).toMatchObject({ status: 200, body: { warnings: [{ rule: 'former-slot-stays' }] } });
     expect((await api.call('DELETE', `${base}/alter_moved`)).status).toBe(200);
+  }, 60_000);
+
+  it('is led to another address of its publisher without a question, and to what is not known only when told to', async () => {
+    await subscribe('alter_address');
+    const way = await Network.to(publisher.port);
+    try {
+      for (const port of [way.port, publisher.port]) {
+        const led = await patch('alter_address', { connection: conninfo({ ...publisher, port } as TestServer) });
+        expect(led).toMatchObject({ status: 200, body: { slotName: 'alter_address', warnings: [] } });
+        await eventually(async () => (await get('alter_address')).connection?.port === String(port), { within: 5_000 });
+      }
+    } finally {
+      await way.cut();
+    }
+    expect(await left('alter_address')).toEqual([]);
+    expect((await get('alter_address')).tables).toMatchObject([{ needsVerification: null }]);
+    const unknown = { connection: `host=127.0.0.1 port=1 dbname=${DATABASE} user=nobody password=never-shown` };
+    const refused = await patch('alter_address', unknown);
+    expect(refused).toMatchObject({
+      status: 409,
+      body: {
+        rule: 'slot-goes-on',
+        errors: [{ pointer: '#/connection' }],
+        detail: expect.stringContaining('not known'),
+      },
+    });
+    expect(refused.text).not.toContain('never-shown');
+    expect(await patch('alter_address', { ...unknown, force: true })).toMatchObject({
+      status: 200,
+      body: { warnings: expect.arrayContaining([expect.objectContaining({ rule: 'slot-goes-on' })]) },
+    });
+    expect((await api.call('DELETE', `${base}/alter_address?slot=keep`)).status).toBe(200);
   }, 60_000);
 
   it('loses none of the changes that several make at once', async () => {

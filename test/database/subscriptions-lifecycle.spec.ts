@@ -304,6 +304,7 @@ describe.each([
     const slot = `slot_${from}_${to}`;
     await subscriptions.patch('sink', database, SUBSCRIPTION, {
       connection: `host=127.0.0.1 port=1 dbname=${database}`,
+      force: true,
     });
     expect((await read()).lag).toEqual({
       bytes: null,

@@ -195,14 +195,14 @@ export const COMBINATION_RULES = {
   },
   'slot-goes-on': {
     on: 'subscription',
-    says: 'A slot that a subscription is given goes on where applying ended: what lies between that and where the slot starts is never sent, and nothing shows it.',
+    says: 'A slot that a subscription is given, or finds by its name at another publisher, goes on where applying ended: what lies between that and where the slot starts is never sent, and nothing shows it.',
     instead:
       'A copy of the former slot goes on where it does: POST .../replication-slots/{slot}/copy. With "force": true the slot is taken all the same, and the tables are marked as needing verification.',
     seen: 'state',
   },
   'slot-to-read': {
     on: 'subscription',
-    says: "A slot that a subscription is given, or created with and createSlot false, is there already, logical, of pgoutput and of the publisher's database, not lost, and read by nobody else. One of a subscription that is created disabled is warned of.",
+    says: "A slot that a subscription is given, finds by its name at another publisher, or is created with and createSlot false, is there already, logical, of pgoutput and of the publisher's database, not lost, and read by nobody else. One of a subscription that is created disabled is warned of.",
     instead: 'Create one there first, or name one that fits.',
     seen: 'state',
   },
