@@ -22,11 +22,13 @@ import { copyWarnings, type Offer, readOffer, requireTables } from './creation-c
 import { explainCreationTimeout } from './creation-timeout.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
+import { serverNamed } from './publisher-lookup.js';
 import { refuseAbsentTable } from './refresh-preview.js';
 import { explainRefusedLogin } from './refused-login.js';
 import { lookAtSlot, misfitWarnings, requireFit } from './slot-to-read.js';
 import { readsFrom } from './slot-reading.js';
 import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
+import { failedBeforeSlot, hasSlot, locationOf } from './unregistered-publisher.js';
 
 export interface CreateSubscriptionRequest {
   name: string;
@@ -125,8 +127,9 @@ export class SubscriptionCreation {
     };
     try {
       const slot = makesSlot ? requireSlotName(request) : null;
-      const isOurs = known !== null && slot !== null && !dryRun && (await this.ends.isWithoutSlot(known.server, slot));
-      if (!isOurs) return await create();
+      if (slot === null || dryRun) return await create();
+      if (known === null) return await this.recorded({ server, database }, request.name, slot, connection, create);
+      if (!(await this.ends.isWithoutSlot(known.server, slot))) return await create();
       return await this.guarded({ server, database }, known, request.name, slot, create);
     } catch (error) {
       const blockers = known === null ? null : () => this.slots.blockers(known.server);
@@ -269,6 +272,34 @@ export class SubscriptionCreation {
   }
 
   /**
+   * The same where the publisher is no registered server: what became of the slot is told by the subscriber's words only.
+   * One that is there already is another's.
+   */
+  private async recorded(
+    subscriber: Place,
+    subscription: string,
+    slot: string,
+    conninfo: string,
+    create: (fate: SlotFate) => Promise<Creation>,
+  ): Promise<Creation> {
+    const connection = parseConninfo(conninfo);
+    const address = serverNamed(subscriber.server, await this.ends.addresses());
+    const fate: SlotFate = { made: false, sent: false };
+    if ((await hasSlot(connection, address, slot)) === true) return create(fate);
+    const location = locationOf(connection);
+    const record = await this.left.recordCreationAt(subscriber, location, subscription, slot);
+    try {
+      const creation = await create(fate);
+      await this.left.forget([record]);
+      return creation;
+    } catch (error) {
+      if (fate.sent && !failedBeforeSlot(error)) throw mayBeLeft(error, null, slot, location.host || 'its publisher');
+      await this.left.forget([record]);
+      throw error;
+    }
+  }
+
+  /**
    * Drops the slot that was made for a subscription that came to nothing; where that is not certain, says what may be
    * left. One of which it is not known who made it may be another's by now: that is left to whoever asks for it.
    */
@@ -314,10 +345,10 @@ export class SubscriptionCreation {
   }
 }
 
-function mayBeLeft(error: unknown, publisher: string, slot: string): unknown {
+function mayBeLeft(error: unknown, publisher: string | null, slot: string, where = publisher): unknown {
   if (!(error instanceof Problem)) return error;
   const left = { server: publisher, slot };
-  return new Problem(error.code, `${error.detail}; the slot ${slot} may be left behind on ${publisher}`, {
+  return new Problem(error.code, `${error.detail}; the slot ${slot} may be left behind on ${where}`, {
     ...error.options,
     extra: { ...error.options.extra, slotLeft: left },
     cause: error,

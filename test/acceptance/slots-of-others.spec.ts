@@ -264,6 +264,44 @@ describe('a slot that Lockstep does not know to be its own', () => {
     }, 60_000);
   });
 
+  it('is on record before a publisher that is not registered is asked for it', async () => {
+    const { host, port, user, password } = publisher;
+    const connection = `host=${host} port=${port} dbname=${DATABASE} user=${user} password=${password} sslmode=disable`;
+    const body = { connection, publications: ['p'], options: { copyData: false } };
+    const blocker = await publisher.open(DATABASE);
+    await blocker.execute('begin; select pg_catalog.txid_current()');
+    const creating = api.post(base, { ...body, name: 'raw_slot' });
+    // Whoever dies now leaves it.
+    const recorded = await eventually(
+      async () => {
+        const answer = await api.get(ORPHANS);
+        return answer.body.items.length > 0 ? answer : null;
+      },
+      { within: 10_000, every: 50 },
+    );
+    expect(recorded.body.items).toMatchObject([
+      {
+        ...{ slot: 'raw_slot', state: 'unknown', reason: expect.stringContaining('may be being created') },
+        publisher: { server: null, host, port: String(port), database: DATABASE },
+        subscriber: { server: 'sink', database: DATABASE, subscription: 'raw_slot' },
+      },
+    ]);
+    expect(recorded.text).not.toContain('password');
+    await blocker.execute('rollback');
+    expect((await creating).status).toBe(201);
+    expect(await orphans()).toEqual([]);
+    // What was refused before it came to the slot leaves nothing, and of what ran out of time it is not known.
+    for (const wrong of [{ connection: connection.replace(/port=\d+/, 'port=1') }, { name: 'raw_slot' }]) {
+      expect((await api.post(base, { ...body, name: 'raw_other', ...wrong })).status).toBeGreaterThanOrEqual(400);
+      expect(await orphans()).toEqual([]);
+    }
+    await blocker.execute('begin; select pg_catalog.txid_current()');
+    const late = await api.post(base, { ...body, name: 'raw_late', slotDeadlineMs: 600 });
+    expect(late).toMatchObject({ status: 504, body: { slotLeft: { server: null, slot: 'raw_late' } } });
+    await blocker.close();
+    expect(await orphans()).toMatchObject([{ slot: 'raw_late', state: 'unknown' }]);
+  }, 60_000);
+
   it('is live while a subscription has it whose address is not registered', async () => {
     expect((await create('moved')).status).toBe(201);
     expect((await api.call('DELETE', `${base}/mine?slot=keep`)).status).toBe(200);

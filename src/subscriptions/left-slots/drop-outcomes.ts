@@ -1,8 +1,13 @@
-import { readSubscriptionsNow, type SubscriptionsNow } from '../../postgres/catalog/subscription-slots.js';
+import {
+  readSubscriptionsNow,
+  type SubscriptionSlot,
+  type SubscriptionsNow,
+} from '../../postgres/catalog/subscription-slots.js';
 import { Problem } from '../../problems/problem.js';
 import type { ServersService } from '../../servers/servers.service.js';
 import type { ServerAddress } from '../publisher-lookup.js';
 import { readsFrom } from '../slot-reading.js';
+import { leadsTo } from '../unregistered-publisher.js';
 import { type LeftSlot, NOT_CREATED } from './left-slot.repository.js';
 
 const ASK_MS = 4_000;
@@ -64,17 +69,26 @@ function outcomeOf(left: LeftSlot, now: SubscriptionsNow | string, addresses: Se
 }
 
 /** Of a slot that was made for a subscription: until that exists nothing shows that somebody is about to create it. */
-function creationOutcome(
-  { slot, subscription, subscriberServer, subscriberDatabase, publisherServer, publisherDatabase, leftAt }: LeftSlot,
-  now: SubscriptionsNow,
-  addresses: ServerAddress[],
-): DropOutcome {
+function creationOutcome(left: LeftSlot, now: SubscriptionsNow, addresses: ServerAddress[]): DropOutcome {
+  const { slot, subscription, subscriberServer, subscriberDatabase, leftAt } = left;
   const created = now.subscriptions.find(
     ({ database, name, slotName }) => database === subscriberDatabase && name === subscription && slotName === slot,
   );
   // Of that name there may be another by now, with a slot of that name on another publisher.
-  const publisher = { server: publisherServer ?? '', database: publisherDatabase };
-  if (created && readsFrom(created, subscriberServer, publisher, addresses) === true) return { is: 'kept' };
+  if (created && readsFromLeft(created, subscriberServer, left, addresses)) return { is: 'kept' };
   if (Date.now() - leftAt.getTime() > CREATION_MS) return { is: 'dropped' };
   return { is: 'unknown', reason: `the subscription ${JSON.stringify(subscription)} may be being created now` };
+}
+
+function readsFromLeft(
+  created: SubscriptionSlot,
+  subscriber: string,
+  { publisherServer, publisherDatabase: database, host, port }: LeftSlot,
+  addresses: ServerAddress[],
+): boolean {
+  if (publisherServer !== null) {
+    return readsFrom(created, subscriber, { server: publisherServer, database }, addresses) === true;
+  }
+  // One that cannot be told from where it reads has its names at least: nobody is told to drop what it may live on.
+  return leadsTo(created.conninfo, { host, port, database }) !== false;
 }

@@ -14,6 +14,7 @@ import type { SlotView } from '../../replication-slots/slot-view.js';
 import { ServersService } from '../../servers/servers.service.js';
 import { PublisherEnds } from '../publisher-ends.js';
 import { findPublisher, type ServerAddress, serverNamed } from '../publisher-lookup.js';
+import type { PublisherLocation } from '../unregistered-publisher.js';
 import { type DropOutcome, dropOutcomes } from './drop-outcomes.js';
 import { type LeavingSlot, type LeftSlot, LeftSlotRepository, NOT_CREATED } from './left-slot.repository.js';
 
@@ -68,6 +69,20 @@ export class LeftSlots {
     const { host, port } = await this.servers.target(publisher.server);
     return this.record({
       ...{ slot, publisherServer: publisher.server, publisherDatabase: publisher.database, host, port: String(port) },
+      ...{ subscriberServer: subscriber.server, subscriberDatabase: subscriber.database },
+      ...{ subscription, subscriptionOid: NOT_CREATED },
+    });
+  }
+
+  /** The same where the publisher is no registered server. */
+  async recordCreationAt(
+    subscriber: Place,
+    { host, port, database }: PublisherLocation,
+    subscription: string,
+    slot: string,
+  ): Promise<string> {
+    return this.record({
+      ...{ slot, publisherServer: null, publisherDatabase: database, host, port },
       ...{ subscriberServer: subscriber.server, subscriberDatabase: subscriber.database },
       ...{ subscription, subscriptionOid: NOT_CREATED },
     });
