@@ -22,6 +22,8 @@ export interface EffectiveTable extends Omit<PublishedTable, 'broken'> {
   /** Those of UPDATE and DELETE that fail on the publisher. */
   failing: ('update' | 'delete')[];
   failures: WriteFailure[];
+  /** Columns by which subscribers could not find its rows, for which replica identity full is not offered. */
+  incomparableColumns: string[];
   /** SQL that mends it on the publisher; empty where nothing fails, or only the publication can be changed. */
   fix: string[];
 }
@@ -41,6 +43,8 @@ export interface PublicationWarning {
 /** Most tables, and statements, a warning names. */
 const MOST_NAMED = 100;
 const MOST_IN_TEXT = 3;
+
+const GIVE_KEY = 'give it a primary key, or a unique index on NOT NULL columns';
 
 /** Refused where the request brings it about: the caller wrote the filter or the list. */
 const REFUSED: readonly RuleName[] = ['filter-within-identity', 'columns-hold-identity'];
@@ -70,8 +74,9 @@ export function effectiveTables(
       failing: rules.length > 0 ? carryOldRows : [],
       failures: rules.map((rule) => {
         const relations = broken.filter((relation) => relation[BREAKS[rule]]);
-        return { rule, detail: failureOf(rule, table, relations) };
+        return { rule, detail: `${failureOf(rule, table, relations)}${withoutFull(relations)}` };
       }),
+      incomparableColumns: [...new Set(broken.filter(isStuck).flatMap(({ incomparable }) => incomparable))],
       fix: broken.flatMap(mendIdentity).map(({ sql }) => `${sql};`),
     };
   });
@@ -102,6 +107,25 @@ export function refuseFailingLists(
   }
 }
 
+/** No index would do, and full would only move the failure to the subscriber. */
+function isStuck({ index, incomparable }: BrokenIdentity): boolean {
+  return index === null && incomparable.length > 0;
+}
+
+function withoutFull(relations: readonly BrokenIdentity[]): string {
+  const columns = [...new Set(relations.filter(isStuck).flatMap(({ incomparable }) => incomparable))];
+  if (columns.length === 0) return '';
+  const list = columns.map((column) => identifier(column)).join(', ');
+  return `; replica identity full would not do, for subscribers cannot compare ${list}: ${GIVE_KEY}`;
+}
+
+/** Of the tables that replica identity full is not offered for, since subscribers could not find their rows by it. */
+function notByFull(failing: readonly EffectiveTable[]): string {
+  const tables = failing.filter(({ incomparableColumns }) => incomparableColumns.length > 0);
+  if (tables.length === 0) return '';
+  return ` Subscribers could not compare the rows of ${named(tables)}, so replica identity full would not do there: ${GIVE_KEY}.`;
+}
+
 export function warningsOf(
   tables: readonly EffectiveTable[],
   walLevel: string,
@@ -113,7 +137,7 @@ export function warningsOf(
     if (failing.length === 0) continue;
     const operations = failing[0]!.failing.map((operation) => operation.toUpperCase()).join(' and ');
     const detail = `${operations} of ${named(failing)} fail on the publisher while they are published`;
-    warnings.push(warning(rule, `${detail}. ${COMBINATION_RULES[rule].instead}`, failing));
+    warnings.push(warning(rule, `${detail}. ${COMBINATION_RULES[rule].instead}${notByFull(failing)}`, failing));
   }
   if (walLevel !== 'logical' && versionNum < PG19) {
     warnings.push(

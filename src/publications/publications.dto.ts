@@ -330,6 +330,14 @@ export class EffectiveTableDto implements EffectiveTable {
 
   @ApiProperty({
     type: [String],
+    example: [],
+    description:
+      'Columns that subscribers cannot compare (of json or point, for example), where nothing but replica identity full could be set: it is not offered, give the table a primary key or a unique index on NOT NULL columns.',
+  })
+  incomparableColumns: string[];
+
+  @ApiProperty({
+    type: [String],
     example: ['alter table "public"."orders" replica identity full;'],
     description:
       'SQL for the publisher after which its UPDATEs and DELETEs work; empty where nothing fails, or where no replica identity would do with the publication as it is.',

@@ -83,12 +83,13 @@ export const EFFECTIVE_TABLES: EffectiveTableDto[] = [
     ...{ replicaIdentity: 'default', replicaIdentityUsable: false, identityColumns: [] },
     ...{ updatesFail: true, failing: ['update', 'delete'] },
     failures: [{ rule: 'identity-usable', detail: 'no replica identity: "public"."events"' }],
+    incomparableColumns: [],
     fix: MEND_EVENTS,
   },
   {
     ...{ ...ORDERS, columns: ['id', 'total'], where: '(id >= 1000)', operations: PUBLICATION.publish },
     ...{ replicaIdentity: 'default', replicaIdentityUsable: true, identityColumns: ['id'] },
-    ...{ updatesFail: false, failing: [], failures: [], fix: [] },
+    ...{ updatesFail: false, failing: [], failures: [], incomparableColumns: [], fix: [] },
   },
 ];
 

@@ -5,6 +5,7 @@ import { type IdentityIndex, readIdentityIndexes } from '../postgres/catalog/tab
 import { readPublishingChanges } from '../postgres/catalog/publishing.js';
 import { readWriteCounts, type WriteCounts } from '../postgres/catalog/table-writes.js';
 import {
+  readIncomparableColumns,
   readTable,
   readTables,
   type ReplicaIdentity,
@@ -71,8 +72,12 @@ export class TablesService {
     const change = await this.servers.withSession(server, database, async (session) => {
       const table = await requireTable(session, name);
       const indexes = await readIdentityIndexes(session, [table.oid]);
-      refuseUnfit(table, indexes.get(table.oid) ?? [], spec);
-      const warnings = await failingWrites(session, table, indexes.get(table.oid) ?? [], spec);
+      const incomparable = await readIncomparableColumns(session, table.oid);
+      refuseUnfit(table, indexes.get(table.oid) ?? [], spec, incomparable);
+      const warnings = [
+        ...(await failingWrites(session, table, indexes.get(table.oid) ?? [], spec, incomparable)),
+        ...failingApply(spec, incomparable),
+      ];
       // What is so already is not worth waiting for everybody who uses the table.
       if (isSet(table.replicaIdentity, spec)) return { statements: plan({ server, database }, []), warnings };
       const planned = plan({ server, database }, statements);
@@ -128,7 +133,12 @@ async function requireTable(session: Session, table: TableName): Promise<Table> 
 }
 
 /** Before the statement, so that a dry run refuses the same, and the reasons are all named at once. */
-function refuseUnfit(table: Table, indexes: IdentityIndex[], spec: ReplicaIdentitySpec): void {
+function refuseUnfit(
+  table: Table,
+  indexes: IdentityIndex[],
+  spec: ReplicaIdentitySpec,
+  incomparable: readonly string[],
+): void {
   if (table.kind === 'foreign' || table.kind === 'materialized-view') {
     throw new Problem('CONFLICT', `a replica identity would serve nothing: ${table.reason ?? table.kind}`);
   }
@@ -138,7 +148,8 @@ function refuseUnfit(table: Table, indexes: IdentityIndex[], spec: ReplicaIdenti
   const fit = indexes.filter((index) => index.fit).map(({ name }) => JSON.stringify(name));
   const hint =
     fit.length === 0
-      ? 'No index of the table can: create one that is unique, not deferrable, not partial, and on NOT NULL columns only; or set it to full.'
+      ? 'No index of the table can: create one that is unique, not deferrable, not partial, and on NOT NULL columns only' +
+        (incomparable.length === 0 ? '; or set it to full.' : '.')
       : `Indexes that can: ${fit.join(', ')}.`;
   const name = JSON.stringify(spec.index);
   throw chosen === undefined
@@ -152,6 +163,7 @@ async function failingWrites(
   table: Table,
   indexes: IdentityIndex[],
   { kind }: ReplicaIdentitySpec,
+  incomparable: readonly string[],
 ): Promise<IdentityWarning[]> {
   const isNone =
     kind === 'nothing' || (kind === 'default' && !indexes.some(({ primaryKey, fit }) => primaryKey && fit));
@@ -161,7 +173,27 @@ async function failingWrites(
   const names = publications.map((name) => JSON.stringify(name)).join(', ');
   const why = kind === 'nothing' ? 'nothing identifies its rows' : 'it has no primary key that identifies its rows';
   const detail = `every UPDATE and DELETE of the table that is published fails from then on: ${why}, and it is published by ${names}`;
-  return [{ rule: 'identity-usable', detail: `${detail}. Set it to full, or to an index that can identify rows.` }];
+  const instead =
+    incomparable.length === 0
+      ? 'Set it to full, or to an index that can identify rows.'
+      : `Set it to an index that can identify rows, not to full: subscribers cannot compare ${listed(incomparable)}.`;
+  return [{ rule: 'identity-usable', detail: `${detail}. ${instead}` }];
+}
+
+/** The publisher takes full for any table; subscribers without a key of their own cannot find its rows by it. */
+function failingApply({ kind }: ReplicaIdentitySpec, incomparable: readonly string[]): IdentityWarning[] {
+  if (kind !== 'full' || incomparable.length === 0) return [];
+  const detail = `values of ${listed(incomparable)} cannot be compared: UPDATE and DELETE fail on a subscriber whose table has no primary key or replica identity index`;
+  return [
+    {
+      rule: 'identity-usable',
+      detail: `${detail}. Give the table a primary key, or a unique index on NOT NULL columns.`,
+    },
+  ];
+}
+
+function listed(columns: readonly string[]): string {
+  return columns.map((column) => JSON.stringify(column)).join(', ');
 }
 
 function isSet(current: ReplicaIdentity, spec: ReplicaIdentitySpec): boolean {

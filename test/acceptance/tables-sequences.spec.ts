@@ -171,6 +171,24 @@ describe.each([
     expect(view).toMatchObject({ status: 409, body: { detail: expect.stringContaining('materialized') } });
   });
 
+  it('does not offer replica identity full where subscribers could not compare the rows, and warns of it', async () => {
+    await publisher.run(
+      database,
+      `create table shapes (id int unique, doc json, corner point); create publication of_shapes for table shapes`,
+    );
+    const path = `${publisherAt}/tables/public/shapes/replica-identity`;
+    const full = await api.call('PUT', `${path}?dryRun=true`, { kind: 'full' });
+    expect(full).toMatchObject({
+      status: 200,
+      body: { warnings: [{ rule: 'identity-usable', detail: expect.stringMatching(/"doc", "corner".*primary key/) }] },
+    });
+    const none = await api.call('PUT', `${path}?dryRun=true`, { kind: 'nothing' });
+    expect(none.body.warnings).toMatchObject([{ detail: expect.stringContaining('not to full') }]);
+    const unfit = await api.call('PUT', path, { kind: 'index', index: 'shapes_id_key' });
+    expect(unfit).toMatchObject({ status: 409, body: { hint: expect.not.stringContaining('full') } });
+    await publisher.run(database, 'drop publication of_shapes; drop table shapes');
+  });
+
   it('gives up after a moment where somebody uses the table, and says so', async () => {
     const reader = await publisher.open(database);
     await reader.execute(`begin; select from public."${SPACED}"`);

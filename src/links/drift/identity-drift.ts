@@ -25,7 +25,9 @@ function brokenOnPublisher({ publisher }: TablePair, { broken }: SentTable): Fin
       advice:
         mends.length > 0
           ? null
-          : 'No replica identity would do with the publication as it is: change its column list or row filter, or what it publishes.',
+          : relation.incomparable.length > 0
+            ? `Give it a primary key, or a unique index on NOT NULL columns. Replica identity full would not do: the subscriber cannot compare ${relation.incomparable.map((name) => JSON.stringify(name)).join(', ')}.`
+            : 'No replica identity would do with the publication as it is: change its column list or row filter, or what it publishes.',
     };
   });
 }

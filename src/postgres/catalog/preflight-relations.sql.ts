@@ -1,3 +1,5 @@
+import { columnsWithoutEquality } from './equality.sql.js';
+
 /** Condition on namespace `n`: neither the system's nor Lockstep's own. */
 export const USER_NAMESPACE = `n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'lockstep')`;
 
@@ -19,7 +21,7 @@ const HAS_IDENTITY = `(c.relreplident = 'f'
 
 /**
  * Tables whose UPDATE and DELETE cannot be replicated, each with a unique index that would do as replica identity:
- * immediate, complete, of columns only, all NOT NULL.
+ * immediate, complete, of columns only, all NOT NULL; and with its columns for which FULL would not do.
  */
 export const TABLES_WITHOUT_IDENTITY = `
 select ${OBJECT}, c.relreplident::text as "replicaIdentity",
@@ -29,6 +31,7 @@ select ${OBJECT}, c.relreplident::text as "replicaIdentity",
      and not exists (select from pg_catalog.pg_attribute a
                      where a.attrelid = c.oid and a.attnum = any (i.indkey::int2[]) and not a.attnotnull)
    order by i.indisprimary desc, i.indnatts, ic.relname limit 1) as "usableIndex",
+  ${columnsWithoutEquality('c.oid')} as incomparable,
   c.reltuples::float8 as "estimatedRows"
 ${FROM} where ${PUBLISHED} and not ${HAS_IDENTITY} order by 1`;
 

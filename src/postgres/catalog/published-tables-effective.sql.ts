@@ -1,4 +1,5 @@
 import { PG13, PG15, PG18 } from '../../shared/server-version.js';
+import { columnsWithoutEquality } from './equality.sql.js';
 import type { Variant } from './variant.js';
 
 /**
@@ -8,7 +9,7 @@ import type { Variant } from './variant.js';
  * each of its leaves. `broken` are those where they fail: `lacking` a replica identity; with a row filter that uses
  * columns outside of it; with some of it `unlisted` in the column list; with a generated column of it `unpublished`
  * (18). Beside it stands what would be fit to be the replica identity: an index, the primary key if it can be, or all
- * columns (`full`). The columns a filter uses are read from its stored expression, where a column is a Var with its
+ * columns (`full`), unless subscribers could not compare some (`incomparable`). The columns a filter uses are read from its stored expression, where a column is a Var with its
  * number. Before 18 generated columns are never sent, though the view of 15 lists them.
  * `offset 0`: a partition tree passes for 500 leaves, and pg_class would be scanned for each table.
  */
@@ -40,7 +41,8 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                    'schema', ln.nspname, 'name', l.relname,
                    'lacking', b.lacking, 'filterOutside', b.filter_outside,
                    'unlisted', b.unlisted, 'unpublished', b.unpublished,
-                   'primaryKey', fit.is_primary, 'index', fit.index, 'full', true))
+                   'primaryKey', fit.is_primary, 'index', fit.index, 'full', comparing.lacking = '{}',
+                   'incomparable', comparing.lacking))
                    filter (where b.lacking or b.filter_outside or b.unlisted or b.unpublished), '[]') as broken
             from (select c.oid as relid where c.relkind <> 'p'
                   union all
@@ -78,6 +80,9 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                  and pg_catalog.cardinality(key.columns) = i.indnkeyatts
                order by i.indisprimary desc, x.relname
                limit 1) fit on true
+            left join lateral (
+              select ${columnsWithoutEquality('l.oid')} as lacking
+               where b.lacking or b.filter_outside or b.unlisted or b.unpublished) comparing on true
             left join lateral (
               select a.attname as name from pg_catalog.pg_attribute a
                where a.attrelid = l.oid and a.attnum > 0 and not a.attisdropped
@@ -121,7 +126,8 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                    'schema', ln.nspname, 'name', l.relname,
                    'lacking', b.lacking, 'filterOutside', b.filter_outside,
                    'unlisted', b.unlisted, 'unpublished', b.unpublished,
-                   'primaryKey', fit.is_primary, 'index', fit.index, 'full', d.listed is null))
+                   'primaryKey', fit.is_primary, 'index', fit.index, 'full', d.listed is null and comparing.lacking = '{}',
+                   'incomparable', comparing.lacking))
                    filter (where b.lacking or b.filter_outside or b.unlisted or b.unpublished), '[]') as broken
             from (select c.oid as relid where c.relkind <> 'p'
                   union all
@@ -160,6 +166,9 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                  and (d.listed is null or key.columns <@ d.listed) and d.filter <@ key.columns
                order by i.indisprimary desc, x.relname
                limit 1) fit on true
+            left join lateral (
+              select ${columnsWithoutEquality('l.oid')} as lacking
+               where b.lacking or b.filter_outside or b.unlisted or b.unpublished) comparing on true
             left join lateral (
               select a.attname as name from pg_catalog.pg_attribute a
                where a.attrelid = l.oid and a.attnum > 0 and not a.attisdropped
@@ -201,7 +210,8 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                    'schema', ln.nspname, 'name', l.relname,
                    'lacking', b.lacking, 'filterOutside', b.filter_outside,
                    'unlisted', b.unlisted, 'unpublished', b.unpublished,
-                   'primaryKey', fit.is_primary, 'index', fit.index, 'full', d.listed is null and hidden.columns = '{}'))
+                   'primaryKey', fit.is_primary, 'index', fit.index, 'full', d.listed is null and hidden.columns = '{}' and comparing.lacking = '{}',
+                   'incomparable', comparing.lacking))
                    filter (where b.lacking or b.filter_outside or b.unlisted or b.unpublished), '[]') as broken
             from (select c.oid as relid where c.relkind <> 'p'
                   union all
@@ -246,6 +256,9 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                  and (d.listed is not null or not key.columns && hidden.columns)
                order by i.indisprimary desc, x.relname
                limit 1) fit on true
+            left join lateral (
+              select ${columnsWithoutEquality('l.oid')} as lacking
+               where b.lacking or b.filter_outside or b.unlisted or b.unpublished) comparing on true
             left join lateral (
               select a.attname as name from pg_catalog.pg_attribute a
                where a.attrelid = l.oid and a.attnum > 0 and not a.attisdropped

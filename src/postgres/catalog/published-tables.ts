@@ -22,6 +22,8 @@ export interface BrokenIdentity {
   primaryKey: boolean | null;
   /** Replica identity full would do. */
   full: boolean;
+  /** Columns whose values a subscriber cannot compare, so that full would let apply fail there. */
+  incomparable: string[];
 }
 
 /** A table that a publication really publishes (pg_publication_tables). */

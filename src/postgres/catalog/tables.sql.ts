@@ -1,4 +1,5 @@
 import { PG13, PG14 } from '../../shared/server-version.js';
+import { columnsWithoutEquality } from './equality.sql.js';
 import type { Variant } from './variant.js';
 
 /**
@@ -8,8 +9,7 @@ import type { Variant } from './variant.js';
  * A table that was never analyzed has reltuples -1; before 14 it has 0, as an empty one has, so that with no pages
  * the estimate is unknown. A partitioned table has no storage: its size is that of its partitions, listed themselves.
  * The page is cut before anything is looked up for its tables, so that it costs the same in a database of thousands.
- * `columns_without_equality` of a table with replica identity FULL: types like json, whose values a subscriber cannot
- * compare to find the row; arrays and domains of them included.
+ * `columns_without_equality` of a table with replica identity FULL: a subscriber cannot compare them to find the row.
  */
 export const TABLES: readonly Variant[] = [
   {
@@ -42,26 +42,7 @@ export const TABLES: readonly Variant[] = [
              exists (select 1 from pg_catalog.pg_depend d
                       where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid
                         and d.deptype = 'e') as of_extension,
-             case when c.relreplident = 'f' then array(
-               select a.attname::text
-                 from pg_catalog.pg_attribute a
-                 join pg_catalog.pg_type t on t.oid = a.atttypid
-                 left join pg_catalog.pg_type b on b.oid = t.typbasetype
-                 left join pg_catalog.pg_type e
-                   on e.oid = coalesce(b.typelem, t.typelem) and coalesce(b.typlen, t.typlen) = -1
-                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-                  and coalesce(e.typtype, b.typtype, t.typtype) = 'b'
-                  and not exists (
-                    select 1
-                      from pg_catalog.pg_opclass o
-                      join pg_catalog.pg_am m on m.oid = o.opcmethod and m.amname in ('btree', 'hash')
-                     where o.opcdefault
-                       and (o.opcintype = coalesce(e.oid, b.oid, t.oid)
-                            or exists (select 1 from pg_catalog.pg_cast k
-                                        where k.castsource = coalesce(e.oid, b.oid, t.oid)
-                                          and k.casttarget = o.opcintype
-                                          and k.castmethod = 'b' and k.castcontext = 'i')))
-                order by a.attnum) end as columns_without_equality
+             case when c.relreplident = 'f' then ${columnsWithoutEquality('c.oid')} end as columns_without_equality
         from page c
         left join lateral (
           select ic.relname::text as index_name
@@ -121,26 +102,7 @@ export const TABLES: readonly Variant[] = [
              exists (select 1 from pg_catalog.pg_depend d
                       where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid
                         and d.deptype = 'e') as of_extension,
-             case when c.relreplident = 'f' then array(
-               select a.attname::text
-                 from pg_catalog.pg_attribute a
-                 join pg_catalog.pg_type t on t.oid = a.atttypid
-                 left join pg_catalog.pg_type b on b.oid = t.typbasetype
-                 left join pg_catalog.pg_type e
-                   on e.oid = coalesce(b.typelem, t.typelem) and coalesce(b.typlen, t.typlen) = -1
-                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-                  and coalesce(e.typtype, b.typtype, t.typtype) = 'b'
-                  and not exists (
-                    select 1
-                      from pg_catalog.pg_opclass o
-                      join pg_catalog.pg_am m on m.oid = o.opcmethod and m.amname in ('btree', 'hash')
-                     where o.opcdefault
-                       and (o.opcintype = coalesce(e.oid, b.oid, t.oid)
-                            or exists (select 1 from pg_catalog.pg_cast k
-                                        where k.castsource = coalesce(e.oid, b.oid, t.oid)
-                                          and k.casttarget = o.opcintype
-                                          and k.castmethod = 'b' and k.castcontext = 'i')))
-                order by a.attnum) end as columns_without_equality
+             case when c.relreplident = 'f' then ${columnsWithoutEquality('c.oid')} end as columns_without_equality
         from page c
         left join lateral (
           select ic.relname::text as index_name

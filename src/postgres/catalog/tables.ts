@@ -1,5 +1,6 @@
 import type { Session } from '../session.js';
 import { decodeReplicaIdentity, type ReplicaIdentityKind } from './replica-identity.js';
+import { INCOMPARABLE_COLUMNS } from './equality.sql.js';
 import { TABLES } from './tables.sql.js';
 import { variantFor } from './variant.js';
 
@@ -83,6 +84,12 @@ export async function readTable(session: Session, table: TableName): Promise<Tab
   const parameters = [null, null, null, table.schema, table.name];
   const rows = await session.rows<TableRow>(variantFor(TABLES, session.versionNum), parameters);
   return rows[0] ? decodeTable(rows[0]) : null;
+}
+
+/** Columns of the table with that oid by which a subscriber cannot find a row: their types have no equality. */
+export async function readIncomparableColumns(session: Session, oid: string): Promise<string[]> {
+  const sql = variantFor(INCOMPARABLE_COLUMNS, session.versionNum);
+  return (await session.row<{ columns: string[] }>(sql, [oid])).columns;
 }
 
 function decodeTable(row: TableRow): Table {

@@ -12,9 +12,12 @@ interface WithoutIdentity {
   [column: string]: unknown;
   object: string;
   usableIndex: string | null;
+  /** Columns that the target could not find rows by: FULL is no remedy. */
+  incomparable: string[];
 }
 
-function remedyFor({ object, usableIndex }: WithoutIdentity): string {
+function remedyFor({ object, usableIndex, incomparable }: WithoutIdentity): string {
+  if (usableIndex === null && incomparable.length > 0) return `alter table ${object} add primary key (...);`;
   return usableIndex === null
     ? `alter table ${object} add primary key (...); or: alter table ${object} replica identity full;`
     : `alter table ${object} replica identity using index ${usableIndex};`;
