@@ -23,7 +23,7 @@ import { typesToLookUp } from './drift/new-column.js';
 import { detailOf, type LinkTarget, LinkTargets } from './link-target.js';
 
 /** Changed when the same catalogs are to be judged otherwise: what was found before is then looked at afresh. */
-const COMPARISON = 3;
+const COMPARISON = 4;
 
 /** A subscription, named from its subscriber. */
 export interface LinkName extends Place {
@@ -104,9 +104,9 @@ export class LinkLooks {
       definitions: await readTablesFingerprint(session, there.names),
       rules: await readRulesFingerprint(session, there.names),
     }));
-    const { oid, publications, enabled, options, twoPhaseState } = view;
+    const { oid, publications, enabled, options, twoPhaseState, owner } = view;
     const basis = [COMPARISON, publisher, oid, publications, enabled, options.binary, twoPhaseState, subscribed];
-    const text = JSON.stringify([...basis, there.sent, there.definitions, there.rules, here]);
+    const text = JSON.stringify([...basis, owner, options.runAsOwner, there.sent, there.definitions, there.rules, here]);
     return {
       publisher: there.definitions,
       subscriber: here.definitions,
@@ -154,6 +154,7 @@ export class LinkLooks {
     return {
       ...{ subscription: view.name, binary: view.options.binary === true, enabled: view.enabled },
       twoPhase: view.twoPhaseState === 'enabled',
+      ...{ owner: view.owner, runAsOwner: view.options.runAsOwner },
       ...{ sent, onPublisher: tables, onSubscriber, known, subscribed: view.tables.map(nameOf) },
       versions: { publisher: versionNum, subscriber: look.versionNum },
     };

@@ -204,6 +204,42 @@ describe.each(AVAILABLE_MAJORS)('what holds the rows of tables on %i', (major) =
     );
   });
 
+  it('are partitions with their bounds, and row security with whom it holds', async () => {
+    const parts = of('parted').partitions.map(({ table, parent, bound, key }) => [
+      table.name,
+      parent?.name,
+      bound,
+      key,
+    ]);
+    expect(parts).toHaveLength(3);
+    expect(parts).toEqual(
+      expect.arrayContaining([
+        ['parted', undefined, null, 'RANGE (id)'],
+        ['part_a', 'parted', 'FOR VALUES FROM (0) TO (10)', null],
+        ['part_b', 'parted', 'FOR VALUES FROM (10) TO (20)', null],
+      ]),
+    );
+    expect(of('part_a').partitions).toMatchObject([
+      { parentKey: 'RANGE (id)', constraint: '((id IS NOT NULL) AND (id >= 0) AND (id < 10))' },
+    ]);
+    expect(of('plain').partitions).toEqual([]);
+    const owner = `rules_owner_${major}`;
+    await server.run(
+      DATABASE,
+      `create role ${owner}; create table secured (id int); alter table secured owner to ${owner}`,
+    );
+    const secured = async (change: string) => {
+      await server.run(DATABASE, `alter table secured ${change} row level security`);
+      const name = [{ schema: 'public', name: 'secured' }];
+      const rules = await server.withSession(DATABASE, (session) => readTableRules(session, name));
+      return [...rules.values()][0]?.security.map(({ tableOwner, forced, held }) => ({ tableOwner, forced, held }));
+    };
+    expect(await secured('force')).toBeUndefined();
+    expect(await secured('enable')).toEqual([{ tableOwner: owner, forced: true, held: [owner] }]);
+    expect(await secured('no force')).toEqual([{ tableOwner: owner, forced: false, held: [] }]);
+    await server.run(DATABASE, `drop table secured; drop role ${owner}`);
+  });
+
   it('have a hash that changes with them', async () => {
     const hash = () => server.withSession(DATABASE, (session) => readRulesFingerprint(session, NAMES));
     const before = await hash();

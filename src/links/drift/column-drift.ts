@@ -1,6 +1,7 @@
 import type { ColumnDefinition } from '../../postgres/catalog/table-definitions.js';
 import * as ddl from '../../postgres/ddl/table-change.ddl.js';
 import { alteredTable, type Finding, onPublisher, onSubscriber, PHASES, type TablePair } from './finding.js';
+import { notGenerated } from './generated-drift.js';
 import { newColumn, typeObstacle, withItsType } from './new-column.js';
 import { typeDrift } from './type-drift.js';
 
@@ -21,7 +22,7 @@ export function columnDrift(pair: TablePair): Finding[] {
   }
   const known = new Set([...sent, ...renamed.values()]);
   for (const column of subscriber.columns) {
-    if (!known.has(column.name) && !column.generated) findings.push(...extra(pair, column, ours.has(column.name)));
+    if (!known.has(column.name) && !column.generated) findings.push(...extra(pair, column, ours.get(column.name)));
   }
   return findings;
 }
@@ -117,7 +118,9 @@ function nullability(
   ];
 }
 
-function extra({ publisher, subscriber }: TablePair, column: ColumnDefinition, onPublisherToo: boolean): Finding[] {
+function extra(pair: TablePair, column: ColumnDefinition, ours: ColumnDefinition | undefined): Finding[] {
+  const { publisher, subscriber } = pair;
+  const onPublisherToo = ours !== undefined;
   const table = alteredTable(subscriber);
   const about = { table: nameOf(publisher), column: column.name, side: 'subscriber' as const };
   const why = onPublisherToo ? 'the publications do not send' : 'the publisher does not have';
@@ -132,6 +135,7 @@ function extra({ publisher, subscriber }: TablePair, column: ColumnDefinition, o
       },
     ];
   }
+  if (ours?.generated) return notGenerated(pair, ours, column);
   if (onPublisherToo) return [];
   return [
     {

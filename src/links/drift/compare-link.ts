@@ -1,6 +1,7 @@
 import type { SentTable, SentTables } from '../../postgres/catalog/sent-tables.js';
 import type { TableDefinition } from '../../postgres/catalog/table-definitions.js';
 import type { TableName } from '../../postgres/catalog/tables.js';
+import type { Statement } from '../../postgres/ddl/statement.js';
 import { COMBINATION_RULES } from '../../postgres/ddl/options/combination-rules.js';
 import { refreshSubscription } from '../../postgres/ddl/subscription.ddl.js';
 import * as ddl from '../../postgres/ddl/table-change.ddl.js';
@@ -11,6 +12,8 @@ import { generatedDrift } from './generated-drift.js';
 import { identityDrift, uniqueDrift } from './identity-drift.js';
 import { indexDrift } from './index-drift.js';
 import { newColumn, typeObstacle, withItsType } from './new-column.js';
+import { ownPartition, partitionDrift } from './partition-drift.js';
+import { securityDrift } from './security-drift.js';
 import { triggerDrift } from './trigger-drift.js';
 
 /** Everything of both ends that is compared. */
@@ -30,6 +33,9 @@ export interface LinkSchema {
   known: { types: ReadonlySet<string>; schemas: ReadonlySet<string> };
   /** `server_version_num` of both sides. */
   versions: Record<Side, number>;
+  /** Of the subscription. */
+  owner: string;
+  runAsOwner: boolean | null;
 }
 
 /** All differences between both ends, table by table. */
@@ -71,10 +77,12 @@ function tableDrift(schema: LinkSchema, sent: SentTable, ours: TableDefinition, 
   const pair: TablePair = {
     ...{ publisher: ours, subscriber: theirs, sent: columns },
     ...{ binary: schema.binary, knownTypes: schema.known.types, versions: schema.versions },
+    applies: { subscription: schema.subscription, owner: schema.owner, runAsOwner: schema.runAsOwner },
   };
   return [
     ...[...unlikeLists(sent), ...columnDrift(pair), ...identityDrift(pair, sent), ...uniqueDrift(pair)],
     ...[...checkDrift(pair), ...domainDrift(pair), ...indexDrift(pair), ...generatedDrift(pair), ...triggerDrift(pair)],
+    ...[...partitionDrift(pair), ...securityDrift(pair)],
   ];
 }
 
@@ -134,10 +142,11 @@ function missingTable(schema: LinkSchema, sent: SentTable, ours: TableDefinition
   // In the table's own order, as far as it is sent.
   const inOrder = [...columns].sort((one, other) => one.position - other.position);
   const made = inOrder.map((column) => ({ ...newColumn(column), notNull: column.notNull }));
+  const asPartition = partitionThere(schema, ours);
   const mends: Mend[] = [
     ...(schemas.has(ours.schema) ? [] : onSubscriber(PHASES.namesOnSubscriber, ddl.createSchema(ours.schema))),
     ...columns.flatMap((column) => withItsType(column, types)),
-    ...onSubscriber(PHASES.extendSubscriber, ddl.createTable(ours, made, tells ? key : [])),
+    ...onSubscriber(PHASES.extendSubscriber, asPartition ?? ddl.createTable(ours, made, tells ? key : [])),
     ...(schema.twoPhase ? [] : refresh(schema, true)),
   ];
   return {
@@ -147,9 +156,24 @@ function missingTable(schema: LinkSchema, sent: SentTable, ours: TableDefinition
       obstacles[0] ??
       lostPublications(schema) ??
       uncopied(schema) ??
+      (asPartition === null
+        ? null
+        : 'It gets the columns, keys and constraints of the table that it is a partition of.') ??
       'The statement makes columns and primary key only. For indexes, constraints and the rest use pg_dump --schema-only --table.',
     mends: obstacles.length > 0 ? [] : mends,
   };
+}
+
+/** As a partition, where another one of the same table is there as such; null: it is none here, or that is not known. */
+function partitionThere({ onSubscriber: theirs }: LinkSchema, ours: TableDefinition): Statement | null {
+  const own = ownPartition(ours);
+  if (own === null) return null;
+  const { parent, parentKey, bound } = own;
+  const beside = theirs.some((table) => {
+    const other = ownPartition(table);
+    return other !== null && keyOf(other.parent) === keyOf(parent) && other.parentKey === parentKey;
+  });
+  return beside ? ddl.createPartition(ours, parent, bound, own.key) : null;
 }
 
 function wrongKind(table: SentTable): Finding {

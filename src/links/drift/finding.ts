@@ -12,6 +12,7 @@ export const DRIFT_KINDS = [
   'column-missing',
   'column-renamed',
   'column-generated',
+  'column-not-generated',
   'column-extra',
   'column-extra-not-null',
   'column-not-null',
@@ -27,6 +28,9 @@ export const DRIFT_KINDS = [
   'exclusion-constraint',
   'generated-expression',
   'trigger',
+  'partition-missing',
+  'partition-bound',
+  'row-security',
 ] as const;
 export type DriftKind = (typeof DRIFT_KINDS)[number];
 
@@ -93,6 +97,16 @@ export interface TablePair {
   knownTypes: ReadonlySet<string>;
   /** `server_version_num` of both sides. */
   versions: Record<Side, number>;
+  applies: Applies;
+}
+
+/** By whose rights changes are applied. */
+export interface Applies {
+  subscription: string;
+  /** The subscription's. */
+  owner: string;
+  /** From 16 on: it is the subscription's owner who does, and not the table's. Null: not an option of the version. */
+  runAsOwner: boolean | null;
 }
 
 export function onSubscriber(phase: number, ...statements: Statement[]): Mend[] {

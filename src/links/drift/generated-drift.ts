@@ -1,5 +1,6 @@
-import { PG17 } from '../../shared/server-version.js';
+import { PG17, PG18 } from '../../shared/server-version.js';
 import type { GeneratedRule } from '../../postgres/catalog/table-rules.js';
+import type { ColumnDefinition } from '../../postgres/catalog/table-definitions.js';
 import type { TableName } from '../../postgres/catalog/tables.js';
 import * as ddl from '../../postgres/ddl/table-change.ddl.js';
 import { alteredTable, type Finding, type Mend, onSubscriber, PHASES, type TablePair } from './finding.js';
@@ -10,6 +11,37 @@ import { newColumn } from './new-column.js';
 export function generatedDrift(pair: TablePair): Finding[] {
   const computed = pair.subscriber.rules.generated.filter(({ name }) => !pair.sent.includes(name));
   return computed.flatMap((theirs) => [...expressionsDiffer(pair, theirs), ...nullRefused(pair, theirs.name)]);
+}
+
+/**
+ * A column that the publisher computes and does not send, and that nothing computes on the subscriber. One that a column
+ * list leaves out beside ordinary ones was not wanted.
+ */
+export function notGenerated(pair: TablePair, ours: ColumnDefinition, theirs: ColumnDefinition): Finding[] {
+  const { publisher, subscriber, sent, versions } = pair;
+  if (publisher.columns.some((column) => column.generated === null && !sent.includes(column.name))) return [];
+  const rule = publisher.rules.generated.find((each) => each.name === ours.name);
+  if (!rule) return [];
+  const table = alteredTable(subscriber);
+  const made = { ...newColumn(ours), default: null };
+  const send =
+    versions.publisher >= PG18 && ours.generated === 'stored'
+      ? ' Or let the publications send it (publish_generated_columns = stored), and resync the table: then every subscriber needs it as a plain column.'
+      : '';
+  return [
+    {
+      ...{ kind: 'column-not-generated', table: nameOf(publisher), column: ours.name, side: 'subscriber' },
+      impact: 'may-differ',
+      detail: `the publisher computes the column ${quote(ours.name)} as ${rule.expression} and does not send it, and on the subscriber it is an ordinary one: it ${theirs.hasDefault ? 'gets its default' : 'stays NULL'} there`,
+      advice: `Its values, and indexes, constraints and grants on it, go with the column: make them anew.${send}`,
+      // Only with the finding: whoever fills it on the subscriber by other means may mean that.
+      mends: onSubscriber(
+        PHASES.optional,
+        ddl.dropColumn(table, ours.name),
+        ddl.addGenerated(table, made, rule.expression),
+      ),
+    },
+  ];
 }
 
 function expressionsDiffer(pair: TablePair, { name, expression }: GeneratedRule): Finding[] {

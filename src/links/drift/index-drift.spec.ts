@@ -35,7 +35,11 @@ function table(uniques: IndexRule[]): TableDefinition {
 function impacts(ours: IndexRule[], theirs: IndexRule[]): string[] {
   const pair: TablePair = {
     ...{ publisher: table(ours), subscriber: table(theirs), sent: ['id', 'a', 'word'], binary: false },
-    ...{ knownTypes: new Set<string>(), versions: { publisher: 160000, subscriber: 160000 } },
+    ...{
+      knownTypes: new Set<string>(),
+      versions: { publisher: 160000, subscriber: 160000 },
+      applies: { subscription: 's', owner: 'o', runAsOwner: false },
+    },
   };
   return indexDrift(pair).map(({ impact }) => impact);
 }

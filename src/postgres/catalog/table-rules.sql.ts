@@ -18,6 +18,8 @@ interface Known {
  * Expressions are as this server prints them (not pretty): other versions may print the same one otherwise.
  * A unique index that is ready and not valid is held to for new rows as any other. Of triggers those that fire while
  * changes are applied (ALWAYS, REPLICA); those of rows are fired at partitions, never at their root.
+ * A partitioned table and each of its partitions is a `partition`, and so is a table that is one. `security` is of
+ * tables with row security enabled: `held` are those of the table's owner and the subscriptions' that policies hold.
  */
 function rules({ nullsNotDistinct, enforced }: Known): string {
   return `
@@ -169,6 +171,43 @@ function rules({ nullsNotDistinct, enforced }: Known): string {
              from pg_catalog.pg_constraint k where k.contypid = d.domain and k.contype = 'c'
             union all
            select null, null where t.typnotnull) held(name, expression)
+         union all
+        select b.schema, b.name, 'partition',
+               pg_catalog.jsonb_build_object(
+                 'table', pg_catalog.jsonb_build_object('schema', tn.nspname, 'name', tc.relname),
+                 'parent', case when pc.oid is not null
+                                then pg_catalog.jsonb_build_object('schema', pn.nspname, 'name', pc.relname) end,
+                 'parentKey', pg_catalog.pg_get_partkeydef(pc.oid),
+                 'bound', pg_catalog.pg_get_expr(tc.relpartbound, tc.oid),
+                 'key', pg_catalog.pg_get_partkeydef(tc.oid),
+                 'constraint', case when b.oid = b.top then pg_catalog.pg_get_partition_constraintdef(b.oid) end)
+          from bearers b
+          join pg_catalog.pg_class tc on tc.oid = b.oid and (tc.relispartition or tc.relkind = 'p')
+          join pg_catalog.pg_namespace tn on tn.oid = tc.relnamespace
+          left join pg_catalog.pg_inherits h on h.inhrelid = tc.oid and tc.relispartition
+          left join pg_catalog.pg_class pc on pc.oid = h.inhparent
+          left join pg_catalog.pg_namespace pn on pn.oid = pc.relnamespace
+         union all
+        select b.schema, b.name, 'security',
+               pg_catalog.jsonb_build_object(
+                 'on', pg_catalog.jsonb_build_object('schema', tn.nspname, 'name', tc.relname),
+                 'holdsRows', tc.relkind <> 'p',
+                 'forced', tc.relforcerowsecurity,
+                 'owner', pg_catalog.pg_get_userbyid(tc.relowner),
+                 'tableOwner', pg_catalog.pg_get_userbyid(top.relowner),
+                 'held', (
+                   select coalesce(pg_catalog.jsonb_agg(r.rolname order by r.rolname::text collate pg_catalog."C"), '[]')
+                     from pg_catalog.pg_roles r
+                    where (r.oid = top.relowner
+                           or r.oid in (select u.subowner from pg_catalog.pg_subscription u
+                                          join pg_catalog.pg_database d on d.oid = u.subdbid
+                                         where d.datname = pg_catalog.current_database()))
+                      and not r.rolsuper and not r.rolbypassrls
+                      and (tc.relforcerowsecurity or not pg_catalog.pg_has_role(r.oid, tc.relowner, 'USAGE'))))
+          from bearers b
+          join pg_catalog.pg_class tc on tc.oid = b.oid and tc.relrowsecurity
+          join pg_catalog.pg_class top on top.oid = b.top
+          join pg_catalog.pg_namespace tn on tn.oid = tc.relnamespace
       )
       select found.schema, found.name, found.kind, found.rule from found`;
 }

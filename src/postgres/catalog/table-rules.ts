@@ -83,6 +83,36 @@ export interface DomainRule {
   expression: string | null;
 }
 
+/** A partitioned table, or a partition. */
+export interface PartitionRule {
+  table: TableName;
+  /** Directly above it; null: it is no partition. */
+  parent: TableName | null;
+  /** By which the parent is partitioned. */
+  parentKey: string | null;
+  /** As this server prints it, e.g. `FOR VALUES FROM (0) TO (10)` or `DEFAULT`. */
+  bound: string | null;
+  /** By which it is partitioned itself, e.g. `RANGE (id)`; null: it holds rows. */
+  key: string | null;
+  /** Of the table itself, not of its partitions: what rows are held to that are written to it directly; null: nothing. */
+  constraint: string | null;
+}
+
+/** Row security that is enabled. */
+export interface SecurityRule {
+  /** The table, or a partition of it. */
+  on: TableName;
+  /** False: it is partitioned, so that single changes are never applied to itself. */
+  holdsRows: boolean;
+  /** Its owner is held to it, too. */
+  forced: boolean;
+  owner: string;
+  /** Of the topmost table, who applies to it from 16 on. */
+  tableOwner: string;
+  /** Those of `tableOwner` and the owners of subscriptions that its policies hold. */
+  held: string[];
+}
+
 /** What holds or changes a table's rows besides its columns and plain keys. */
 export interface TableRules {
   checks: CheckRule[];
@@ -91,6 +121,8 @@ export interface TableRules {
   triggers: TriggerRule[];
   generated: GeneratedRule[];
   domains: DomainRule[];
+  partitions: PartitionRule[];
+  security: SecurityRule[];
 }
 
 type RuleRow = { schema: string; name: string } & (
@@ -100,10 +132,21 @@ type RuleRow = { schema: string; name: string } & (
   | { kind: 'trigger'; rule: TriggerRule }
   | { kind: 'generated'; rule: GeneratedRule }
   | { kind: 'domain'; rule: DomainRule }
+  | { kind: 'partition'; rule: PartitionRule }
+  | { kind: 'security'; rule: SecurityRule }
 );
 
 export function noRules(): TableRules {
-  return { checks: [], uniques: [], exclusions: [], triggers: [], generated: [], domains: [] };
+  return {
+    checks: [],
+    uniques: [],
+    exclusions: [],
+    triggers: [],
+    generated: [],
+    domains: [],
+    partitions: [],
+    security: [],
+  };
 }
 
 /** Of tables of those names, by `[schema, name]` as JSON; one without any has no entry. */
@@ -119,7 +162,9 @@ export async function readTableRules(session: Session, names: readonly TableName
     else if (row.kind === 'exclusion') rules.exclusions.push(row.rule);
     else if (row.kind === 'trigger') rules.triggers.push(row.rule);
     else if (row.kind === 'generated') rules.generated.push(row.rule);
-    else rules.domains.push(row.rule);
+    else if (row.kind === 'domain') rules.domains.push(row.rule);
+    else if (row.kind === 'partition') rules.partitions.push(row.rule);
+    else rules.security.push(row.rule);
   }
   return found;
 }

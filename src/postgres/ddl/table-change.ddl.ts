@@ -61,6 +61,32 @@ export function createTable(
   return statement(`create table ${named(table)} (${parts.join(', ')})`, NONE);
 }
 
+/** @param bound as a server prints it @param key by which it is partitioned itself; null: it holds rows */
+export function createPartition(
+  table: QualifiedName,
+  parent: QualifiedName,
+  bound: string,
+  key: string | null,
+): Statement {
+  const by = key === null ? '' : ` partition by ${key}`;
+  return statement(
+    `create table ${named(table)} partition of ${named(parent)} ${bound}${by}`,
+    'ACCESS EXCLUSIVE on the partitioned table, for an instant; as long as its rows are read on the default partition, if there is one',
+  );
+}
+
+export function detachPartition(parent: QualifiedName, partition: QualifiedName): Statement {
+  return change(parent, `detach partition ${named(partition)}`, INSTANT);
+}
+
+export function noForceRowSecurity(table: QualifiedName): Statement {
+  return change(table, 'no force row level security', INSTANT);
+}
+
+export function bypassRowSecurity(role: string): Statement {
+  return statement(`alter role ${identifier(role)} bypassrls`, 'no table lock');
+}
+
 export function renameTable(table: QualifiedName, to: QualifiedName): Statement[] {
   const moves: Statement[] = [];
   if (table.schema !== to.schema) {

@@ -1,0 +1,55 @@
+import type { SecurityRule } from '../../postgres/catalog/table-rules.js';
+import type { TableName } from '../../postgres/catalog/tables.js';
+import * as ddl from '../../postgres/ddl/table-change.ddl.js';
+import { PG15, PG16 } from '../../shared/server-version.js';
+import { type Finding, onSubscriber, PHASES, type TablePair } from './finding.js';
+
+/**
+ * Row security of the subscriber that holds whoever applies: the worker then refuses the table, whatever its policies
+ * would let pass. Before 15 it does not look at it.
+ */
+export function securityDrift(pair: TablePair): Finding[] {
+  const { publisher, subscriber, versions, applies } = pair;
+  if (versions.subscriber < PG15) return [];
+  const asTableOwner = versions.subscriber >= PG16 && applies.runAsOwner !== true;
+  return subscriber.rules.security.flatMap((rule): Finding[] => {
+    const role = asTableOwner ? rule.tableOwner : applies.owner;
+    if (!rule.held.includes(role)) return [];
+    const who = asTableOwner ? `as the table’s owner ${quote(role)}` : `as the subscription’s owner ${quote(role)}`;
+    return [
+      {
+        ...{ kind: 'row-security', table: nameOf(publisher), column: null, side: 'subscriber' },
+        // A partitioned table itself is only truncated and copied into.
+        impact: rule.holdsRows ? 'stops-apply' : 'may-stop-apply',
+        detail: `row security is ${rule.forced ? 'forced' : 'enabled'} on ${rule.on.schema}.${rule.on.name} of the subscriber, and changes are applied ${who}, who does not bypass it: ${rule.holdsRows ? 'none' : 'neither TRUNCATE nor the first copy'} can be`,
+        advice: adviceOf(rule, role, asTableOwner),
+        mends: onSubscriber(
+          PHASES.optional,
+          ownsForced(rule, role) ? ddl.noForceRowSecurity(rule.on) : ddl.bypassRowSecurity(role),
+        ),
+      },
+    ];
+  });
+}
+
+/** Only FORCE holds an owner. */
+function ownsForced({ forced, owner }: SecurityRule, role: string): boolean {
+  return forced && owner === role;
+}
+
+function adviceOf(rule: SecurityRule, role: string, asTableOwner: boolean): string {
+  if (ownsForced(rule, role)) {
+    return `Then the policies no longer hold ${quote(role)} in its own sessions either. Or give that role BYPASSRLS, or let another role own the table.`;
+  }
+  return asTableOwner
+    ? 'The role then bypasses row security everywhere, and only a superuser may say so. Or let one role own the table and its partitions.'
+    : 'The role then bypasses row security everywhere, and only a superuser may say so. Or let it own the table; from 16 on changes are applied as the table’s owner with run_as_owner = false.';
+}
+
+function nameOf({ schema, name }: TableName): TableName {
+  return { schema, name };
+}
+
+function quote(name: string): string {
+  return JSON.stringify(name);
+}
