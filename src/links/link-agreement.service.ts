@@ -4,10 +4,11 @@ import type { AgreementCheck } from './agreement/check.js';
 import { compareLink } from './drift/compare-link.js';
 import { LastLooks } from './drift/last-looks.js';
 import { LinkLooks, type LinkName } from './link-looks.js';
+import { type LinkProcesses, processesOf } from './link-processes.js';
 import { type Link, linkOf } from './links.service.js';
 
-/** A link with whether its ends agree. */
-export interface CheckedLink extends Link {
+/** A link with what carries it, and whether its ends agree. */
+export interface CheckedLink extends Link, LinkProcesses {
   agreement: AgreementCheck[];
 }
 
@@ -32,6 +33,7 @@ export class LinkAgreement {
         link.publisher ??
         (target.publisher && { ...target.publisher, publications: view.publications, slot: publisher?.slot ?? null }),
       schemaDrift: schemaDrift!,
+      ...processesOf(look),
       agreement: agreementOf(look, schema === null ? null : compareLink(schema)),
     };
   }

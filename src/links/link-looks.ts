@@ -4,7 +4,7 @@ import type { Place } from '../changes/change.js';
 import { hasOrigin, readSystemIdentifier } from '../postgres/catalog/link-facts.js';
 import { type ReplicationSlot, readReplicationSlots } from '../postgres/catalog/replication-slots.js';
 import { readSentFingerprint, readSentTables, type SentTables } from '../postgres/catalog/sent-tables.js';
-import { readSubscriptionConnections } from '../postgres/catalog/subscriptions.js';
+import { mayReadOrigins, readSubscriptionConnections } from '../postgres/catalog/subscriptions.js';
 import {
   readKnownNames,
   readTableDefinitions,
@@ -13,7 +13,7 @@ import {
 } from '../postgres/catalog/table-definitions.js';
 import { readRulesFingerprint } from '../postgres/catalog/table-rules.js';
 import type { TableName } from '../postgres/catalog/tables.js';
-import { readWalSenders, type WalSender } from '../postgres/catalog/wal-senders.js';
+import { readWalSenderPositions, type WalSenderPositions } from '../postgres/catalog/wal-senders.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
 import { PublisherEnds } from '../subscriptions/publisher-ends.js';
@@ -35,6 +35,9 @@ export interface SubscriberLook extends LinkName {
   view: SubscriptionView;
   versionNum: number;
   hasOrigin: boolean;
+  /** The login may read how far it is. */
+  originReadable: boolean;
+  login: string;
   conninfo: string | null;
   target: LinkTarget;
 }
@@ -46,7 +49,7 @@ export interface PublisherLook {
   login: string;
   slot: ReplicationSlot | null;
   /** That streams from the slot; null: none does. */
-  sender: WalSender | null;
+  sender: WalSenderPositions | null;
   sent: SentTables;
   tables: TableDefinition[];
 }
@@ -83,14 +86,15 @@ export class LinkLooks {
     if (!view) throw unknownLink(subscription);
     const found = await this.servers.withSession(server, database, async (session) => ({
       ...{ versionNum: session.versionNum, hasOrigin: await hasOrigin(session, view.oid) },
+      originReadable: await mayReadOrigins(session),
       conninfos: await readSubscriptionConnections(session, subscription),
       login: (await readSystemIdentifier(session)).login,
     }));
     const conninfo = found.conninfos?.get(subscription) ?? null;
     if (found.conninfos !== null && conninfo === null) throw unknownLink(subscription);
     const target = await this.targets.find(server, conninfo, found.login);
-    const { versionNum } = found;
-    return { ...{ server, database, subscription, view, versionNum, conninfo, target }, hasOrigin: found.hasOrigin };
+    const { conninfos: _conninfos, ...rest } = found;
+    return { ...{ server, database, subscription, view, conninfo, target }, ...rest };
   }
 
   /** Rejects with a Problem where either end does not answer. */
@@ -106,7 +110,15 @@ export class LinkLooks {
     }));
     const { oid, publications, enabled, options, twoPhaseState, owner } = view;
     const basis = [COMPARISON, publisher, oid, publications, enabled, options.binary, twoPhaseState, subscribed];
-    const text = JSON.stringify([...basis, owner, options.runAsOwner, there.sent, there.definitions, there.rules, here]);
+    const text = JSON.stringify([
+      ...basis,
+      owner,
+      options.runAsOwner,
+      there.sent,
+      there.definitions,
+      there.rules,
+      here,
+    ]);
     return {
       publisher: there.definitions,
       subscriber: here.definitions,
@@ -132,7 +144,7 @@ export class LinkLooks {
     return this.servers.withSession(place.server, place.database, async (session) => {
       const { slotName } = view;
       const [slot = null] = slotName === null ? [] : await readReplicationSlots(session, slotName);
-      const senders = slot?.active ? await readWalSenders(session) : [];
+      const senders = slot?.active ? await readWalSenderPositions(session) : [];
       const sent = await readSentTables(session, view.publications, versionNum);
       return {
         ...{ place, versionNum: session.versionNum, slot, sent },

@@ -5,6 +5,7 @@ import { ReplicationSlotDto } from '../replication-slots/replication-slots.dto.j
 import { PublisherEndDto, STATES, SubscriptionLagDto } from '../subscriptions/subscription.dto.js';
 import { AGREEMENT_STATES, type AgreementCheck, CHECKS } from './agreement/check.js';
 import { SchemaDriftDto } from './drift/drift.dto.js';
+import type { LinkOrigin, LinkProcesses, LinkSender, LinkWorker } from './link-processes.js';
 import type { UnknownLinks } from './links.service.js';
 
 const nullable = true;
@@ -101,7 +102,96 @@ class AgreementCheckDto implements AgreementCheck {
   sql: string | null;
 }
 
-export class CheckedLinkDto extends LinkDto {
+const WHY_NULL = 'Why something of it is null; null: all is known.';
+
+class LinkSenderDto implements LinkSender {
+  @ApiProperty({ type: Number, nullable, example: 4242 })
+  pid: number | null;
+
+  @ApiProperty({ type: String, nullable, example: 'replicator' })
+  user: string | null;
+
+  @ApiProperty({ type: String, nullable, example: 'orders_sub' })
+  application: string | null;
+
+  @ApiProperty({ type: String, nullable, example: '10.0.0.18', description: 'Null also for a local socket.' })
+  clientAddress: string | null;
+
+  @ApiProperty({ type: String, nullable, example: 'streaming', description: 'As pg_stat_replication has it.' })
+  state: string | null;
+
+  @ApiProperty({ type: String, nullable, example: '0/1A2B3C8', description: 'Sent up to here.' })
+  sentLsn: string | null;
+
+  @ApiProperty({ type: String, nullable, example: '0/1A2B3C8', description: 'Reported as written by the subscriber.' })
+  writeLsn: string | null;
+
+  @ApiProperty({ type: String, nullable, example: '0/1A2B3C8', description: 'Reported as on disk.' })
+  flushLsn: string | null;
+
+  @ApiProperty({ type: String, nullable, example: '0/1A2B3C8', description: 'Reported as applied.' })
+  replayLsn: string | null;
+
+  @ApiProperty({ type: String, nullable, example: null, description: WHY_NULL })
+  reason: string | null;
+}
+
+class LinkOriginDto implements LinkOrigin {
+  @ApiProperty({ example: 'pg_16400' })
+  name: string;
+
+  @ApiProperty({ example: true })
+  exists: boolean;
+
+  @ApiProperty({
+    ...{ type: String, nullable, example: '0/1A2B3C8' },
+    description: "The publisher's LSN up to which transactions are applied.",
+  })
+  remoteLsn: string | null;
+
+  @ApiProperty({ type: String, nullable, example: null, description: WHY_NULL })
+  reason: string | null;
+}
+
+class LinkWorkerDto implements LinkWorker {
+  @ApiProperty({ type: Number, nullable, example: 717 })
+  pid: number | null;
+
+  @ApiProperty({ type: String, format: 'date-time', nullable })
+  startedAt: string | null;
+
+  @ApiProperty({ type: String, nullable, example: '0/1A2B3C8', description: 'Last position received.' })
+  receivedLsn: string | null;
+
+  @ApiProperty({
+    type: String,
+    nullable,
+    example: '0/1A2B3C8',
+    description: 'Last position reported to the publisher.',
+  })
+  latestEndLsn: string | null;
+
+  @ApiProperty({ type: String, format: 'date-time', nullable, description: 'When something last came.' })
+  lastMessageAt: string | null;
+
+  @ApiProperty({ type: String, nullable, example: null, description: WHY_NULL })
+  reason: string | null;
+}
+
+export class CheckedLinkDto extends LinkDto implements LinkProcesses {
+  @ApiProperty({
+    type: LinkSenderDto,
+    description:
+      "The publisher's process that serves the slot, whosever it is: `slot-ours` of the agreement says whether it serves this subscription.",
+  })
+  walsender: LinkSenderDto;
+
+  @ApiProperty({ type: LinkOriginDto, description: 'Where the subscriber records up to where it has applied.' })
+  origin: LinkOriginDto;
+
+  @ApiProperty({ type: LinkWorkerDto, description: "The subscriber's process that applies." })
+  applyWorker: LinkWorkerDto;
+
   @ApiProperty({ type: [AgreementCheckDto], description: 'Always all checks, in this order.' })
   agreement: AgreementCheckDto[];
 }

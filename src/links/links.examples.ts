@@ -10,6 +10,7 @@ import type { CheckedLinkDto, LinkDto, LinkPageDto } from './links.dto.js';
 const PUBLISHER = { server: 'orders-14', database: 'orders' };
 const SUBSCRIBER = { server: 'orders-18', database: 'orders' };
 const LINK = { ...SUBSCRIBER, subscription: 'orders_sub' };
+const AT = '0/1A2B3C8';
 const TABLE = { schema: 'public', name: 'orders' };
 const NOTE = { name: 'note', type: 'text', collation: null, notNull: false, default: null };
 
@@ -55,6 +56,15 @@ const LINK_EXAMPLE: LinkDto = {
 
 export const CHECKED_LINK_EXAMPLE: CheckedLinkDto = {
   ...LINK_EXAMPLE,
+  walsender: {
+    ...{ pid: 4242, user: 'replicator', application: 'orders_sub', clientAddress: '10.0.0.18', state: 'streaming' },
+    ...{ sentLsn: AT, writeLsn: AT, flushLsn: AT, replayLsn: AT, reason: null },
+  },
+  origin: { name: 'pg_16400', exists: true, remoteLsn: AT, reason: null },
+  applyWorker: {
+    ...{ pid: 717, startedAt: '2026-07-01T08:00:00.000Z', receivedLsn: AT, latestEndLsn: AT },
+    ...{ lastMessageAt: '2026-07-01T12:05:00.000Z', reason: null },
+  },
   agreement: [
     {
       check: 'connection-target',

@@ -97,6 +97,29 @@ describe.each([
       publisher: { server: 'source', database, publications: [PUBLICATION], slot: { name: slot, active: true } },
     });
     expect(checks['slot-ours']!.reason).toContain('worker reads it');
+    await ends.onPublisher(`insert into lines values (1000)`);
+    const seen = await eventually(
+      async () => {
+        const { walsender, origin, applyWorker } = (await look()).body;
+        return origin.remoteLsn !== null && { walsender, origin, applyWorker };
+      },
+      { within: 20_000, every: 100 },
+    );
+    const lsn = expect.stringMatching(/^[0-9A-F]+\/[0-9A-F]+$/);
+    const pids = await ends.publisher.withSession(database, (session) =>
+      session.row<{ pid: number }>('select active_pid as pid from pg_replication_slots where slot_name = $1', [slot]),
+    );
+    expect(seen).toEqual({
+      walsender: {
+        ...{ ...pids, state: 'streaming', application: expect.any(String), user: ends.publisher.user },
+        ...{ clientAddress: '127.0.0.1', sentLsn: lsn, writeLsn: lsn, flushLsn: lsn, replayLsn: lsn, reason: null },
+      },
+      origin: { name: expect.stringMatching(/^pg_\d+$/), exists: true, remoteLsn: lsn, reason: null },
+      applyWorker: {
+        ...{ pid: expect.any(Number), startedAt: expect.any(String), receivedLsn: lsn, latestEndLsn: lsn },
+        ...{ lastMessageAt: expect.any(String), reason: null },
+      },
+    });
   });
 
   it('fails where the address leads to another cluster than the one registered for it', async () => {
@@ -150,8 +173,12 @@ describe.each([
     await ends.subscriber.run('postgres', `create role ${low} login password 'a password of its own'`);
     await ends.register('low', { ...ends.subscriber.target(), user: low, password: 'a password of its own' });
     const path = ends.path.replace('/sink/', '/low/');
-    const { checks } = await look(path);
+    const { body, checks } = await look(path);
     expect(checks['connection-target']).toMatchObject({ state: 'unknown', remedy: expect.stringContaining('Grant') });
+    expect(body).toMatchObject({
+      walsender: { pid: null, reason: expect.any(String) },
+      origin: { exists: true, remoteLsn: null, reason: expect.stringContaining('grant select on') },
+    });
     expect(inState(checks).agrees).toEqual(['origin']);
     await ends.onSubscriber(checks['connection-target']!.sql!);
     await eventually(async () => (await look(path)).checks['connection-target']!.state === 'agrees', {
@@ -164,9 +191,11 @@ describe.each([
 
   it('fails for a slot that is gone, of another kind or plugin or database', async () => {
     await disable();
-    expect((await look()).checks['slot-ours']).toMatchObject({
-      state: 'unknown',
-      reason: expect.stringContaining('disabled'),
+    const idle = await look();
+    expect(idle.checks['slot-ours']).toMatchObject({ state: 'unknown', reason: expect.stringContaining('disabled') });
+    expect(idle.body).toMatchObject({
+      walsender: { pid: null, state: null, sentLsn: null, reason: 'nobody streams from the slot' },
+      applyWorker: { pid: null, receivedLsn: null, reason: 'the subscription is disabled' },
     });
     await ends.onPublisher(dropSlot);
     const { checks } = await look();

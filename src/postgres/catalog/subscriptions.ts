@@ -112,6 +112,11 @@ export async function readSubscriptions(session: Session, which: WhichSubscripti
   }));
 }
 
+/** Whether the login may read how far replication origins are. */
+export async function mayReadOrigins(session: Session): Promise<boolean> {
+  return (await session.row<{ origins: boolean }>(variantFor(READABLE, session.versionNum))).origins;
+}
+
 /** Connection strings by subscription, secrets included; null when the login may not read them. */
 export async function readSubscriptionConnections(
   session: Session,
