@@ -1,5 +1,6 @@
 import { statementFailpoint } from '../engine/failpoints.js';
 import { redactText } from '../observability/redact.js';
+import { cutText } from '../shared/cut-text.js';
 
 /** Most statements kept of one step; a restore of thousands of tables is told by its first ones and a count. */
 const MOST_STATEMENTS = 500;
@@ -26,7 +27,7 @@ export class StatementJournal {
       return;
     }
     // Redacted before it is cut: half a secret is not recognised any more.
-    this.statements.push(`-- ${side}\n${redactText(text).slice(0, MOST_CHARACTERS)}`);
+    this.statements.push(`-- ${side}\n${cutText(redactText(text), MOST_CHARACTERS)}`);
   }
 
   /** What was collected since the last call. */

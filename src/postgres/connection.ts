@@ -75,14 +75,19 @@ const PINNED_SETTINGS: Record<string, string> = {
   idle_in_transaction_session_timeout: '0',
 };
 
+const CHECK_FOR_CLIENT = `case when pg_catalog.current_setting('client_connection_check_interval', true) is not null
+  then pg_catalog.set_config('client_connection_check_interval', '10s', false) end`;
+
 /**
  * SQL expressions that lift what a server's or a role's settings would end a session by, as far as the server knows
- * it: these came in 14 and 17, and an older one refuses connections that name them.
+ * it: these came in 14 and 17, and an older one refuses connections that name them. From 14 on a server also looks
+ * whether we are still there while it runs a statement of ours: else a hash over a large table would go on for hours
+ * after this process died, and keep its snapshot and its lock.
  */
 export function liftTimeoutsExpression(): string {
   const lift = (name: string) =>
     `case when pg_catalog.current_setting('${name}', true) is not null then pg_catalog.set_config('${name}', '0', false) end`;
-  return ['idle_session_timeout', 'transaction_timeout'].map(lift).join(', ');
+  return [...['idle_session_timeout', 'transaction_timeout'].map(lift), CHECK_FOR_CLIENT].join(', ');
 }
 
 /** Opens one session. Rejects with a Problem: unreachable, timeout, login refused, TLS failed, unknown database. */

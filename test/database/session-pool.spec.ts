@@ -27,6 +27,16 @@ describe('session pool', () => {
     });
   }
 
+  it('has a server notice that we are gone while it runs a statement of ours', async () => {
+    const network = await Network.to(server.port);
+    const session = await Session.open({ ...server.target('pool'), port: network.port });
+    const sleeping = session.rows('select pg_sleep(120)').catch((error: unknown) => error);
+    await eventually(async () => (await backends()) === 1, { within: 5_000 });
+    await network.cut();
+    expect(await sleeping).toMatchObject({ code: 'SERVER_UNREACHABLE' });
+    await eventually(async () => (await backends()) === 0, { within: 30_000 });
+  }, 60_000);
+
   it('takes leave of a server that does not answer any more', async () => {
     const network = await Network.to(server.port);
     try {

@@ -38,23 +38,19 @@ describe.each([13, 18])('10,000 tables on PostgreSQL %i', (major) => {
   it.each([
     ['the first', undefined],
     ['one in the middle', { schema: 'public', name: 'T 5' }],
-  ])('%s page of tables takes well under a second, in three statements', async (_which, after) => {
+  ])('%s page of tables is had in three statements', async (_which, after) => {
     statements.length = 0;
-    const start = performance.now();
     const tables = await readTables(session, { after, limit: PAGE });
     const oids = tables.map(({ oid }) => oid);
     const indexes = await readIdentityIndexes(session, oids);
     const writes = await readWriteCounts(session, oids);
-    expect(performance.now() - start).toBeLessThan(1000);
     expect([tables.length, indexes.size, writes.counts!.size]).toEqual([PAGE, PAGE, PAGE]);
     expect(statements).toHaveLength(3);
   });
 
-  it('a page of sequences takes well under a second, and no statement for each', async () => {
+  it('a page of sequences is had without a statement for each', async () => {
     statements.length = 0;
-    const start = performance.now();
     const sequences = await readSequences(session, { after: { schema: 'public', name: 'T 5' }, limit: PAGE });
-    expect(performance.now() - start).toBeLessThan(1000);
     expect(sequences).toHaveLength(PAGE);
     expect(sequences.every(({ lastValue, ownedBy }) => lastValue === '1' && ownedBy !== null)).toBe(true);
     expect(statements.length).toBeLessThanOrEqual(3);

@@ -117,6 +117,22 @@ describe('readers of an upgrade', () => {
     await onSource(`delete from sales.by_index where region = 'many'`);
   }, 60_000);
 
+  it('keep no WAL on the source for what others wrote on the target and was not compared yet', async () => {
+    const confirmed = async () => {
+      const { lsn } = await link.publisher.withSession(DATABASE, (session) =>
+        session.row<{ lsn: string }>(
+          `select confirmed_flush_lsn::text as lsn from pg_replication_slots where slot_name = 'lockstep_v_up_readers'`,
+        ),
+      );
+      return parseLsn(lsn);
+    };
+    meanwhile = () => link.plant(`update sales.orders set note = note where id = 9`);
+    await touch('1, 2, 3');
+    expect(await readers.verify(context)).toMatchObject({ verdict: 'equal' });
+    expect(readers.needsVerification).toBe(true);
+    await eventually(async () => (await confirmed()) >= parseLsn(facts.verifiedLsn!), { within: 30_000 });
+  }, 60_000);
+
   it('record the LSN before the slots may forget: a crash in between loses nothing', async () => {
     const verified = facts.verifiedLsn;
     await touch('1, 2, 3');

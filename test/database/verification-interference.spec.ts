@@ -121,6 +121,40 @@ describe('a verification that others get in the way of', () => {
     }
   }, 60_000);
 
+  it('goes by positions where a VACUUM holds a table of the subscriber, and waits for none where nothing is new', async () => {
+    const ends = {
+      readerId: 'interference_vacuum',
+      publisher: publisher.target(database),
+      subscriber: subscriber.target(database),
+      subscription: link.subscription,
+      confirm: 'as-read' as const,
+      deadlineMs: 30_000,
+    };
+    const vacuum = await subscriber.open(database);
+    const opened: LinkReaders[] = [];
+    const open = async () => {
+      opened.push(await LinkReaders.open(ends));
+      return opened.at(-1)!;
+    };
+    try {
+      await vacuum.execute('begin; lock table sales.items in share update exclusive mode');
+      const without = await open();
+      expect([without.readsSubscriber, without.positionsReason]).toEqual([false, expect.stringContaining('lock')]);
+      await without.close();
+      await vacuum.execute('rollback');
+      const first = await open();
+      expect(first.readsSubscriber).toBe(true);
+      await first.close();
+      await vacuum.execute('begin; lock table sales.items in share update exclusive mode');
+      const again = await open();
+      expect(again.readsSubscriber).toBe(true);
+    } finally {
+      await vacuum.close();
+      for (const readers of opened) await readers.close();
+      await opened.at(-1)?.drop();
+    }
+  }, 60_000);
+
   it('never makes a session that locks tables in another order the victim of a deadlock', async () => {
     const other = await Session.open(publisher.target(database), { lockTimeoutMs: 0, statementTimeoutMs: 0 });
     try {

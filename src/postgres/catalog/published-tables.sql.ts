@@ -59,6 +59,16 @@ export function existingPublicationsSql(): string {
   return `select p.pubname::text as name from pg_catalog.pg_publication p where p.pubname = any ($1::name[])`;
 }
 
+/** The tables that the publication `$1` names, each as [schema, name]; no row: there is no such publication. */
+export function namedTablesSql(): string {
+  return `select coalesce((select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(n.nspname, c.relname))
+                             from pg_catalog.pg_publication_rel r
+                             join pg_catalog.pg_class c on c.oid = r.prrelid
+                             join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                            where r.prpubid = p.oid), '[]') as tables
+            from pg_catalog.pg_publication p where p.pubname = $1`;
+}
+
 /**
  * What must be known of the tables `$1`.`$2` (text[], text[]: schemas and names, pairwise) to read them exactly.
  * A name without a table gives no row. `rows` is the planner's estimate, for progress only.
@@ -101,7 +111,7 @@ select n.nspname::text as schema, c.relname::text as name, c.oid::text as oid, c
 export function tableColumnsSql(): string {
   return `
 select a.attrelid::text as table, a.attname::text as name, pg_catalog.format_type(a.atttypid, a.atttypmod) as type,
-       a.attgenerated <> '' as generated, pg_catalog.format_type(base.oid, base.modifier) as "baseType", base.schema as "baseSchema", base.name as "baseName", base.kind as "baseKind",
+       a.attgenerated <> '' as generated, a.attidentity = 'a' as "identityAlways", pg_catalog.format_type(base.oid, base.modifier) as "baseType", base.schema as "baseSchema", base.name as "baseName", base.kind as "baseKind",
        coalesce((select o_n.nspname::text
                    from pg_catalog.pg_opclass oc
                    join pg_catalog.pg_am am on am.oid = oc.opcmethod and am.amname = 'btree'

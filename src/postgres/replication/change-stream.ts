@@ -21,6 +21,8 @@ const DEFAULT_MAX_CHANGES = 500_000;
 const DEFAULT_MAX_BYTES = 128 * 1024 * 1024;
 const DEFAULT_START_DEADLINE_MS = 30_000;
 const MIN_SILENCE_MS = 60_000;
+/** Of a server that has no wal_sender_timeout, set so for what decodes for long without a word. */
+const MOST_SILENCE_MS = 1_800_000;
 const MAX_STATUS_INTERVAL_MS = 10_000;
 const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
@@ -349,7 +351,9 @@ export class ChangeStream {
   }
 
   private get silenceTimeoutMs(): number {
-    return this.#options.silenceTimeoutMs ?? Math.max(MIN_SILENCE_MS, this.continuity.walSenderTimeoutMs);
+    const { walSenderTimeoutMs } = this.continuity;
+    const silence = walSenderTimeoutMs === 0 ? MOST_SILENCE_MS : Math.max(MIN_SILENCE_MS, walSenderTimeoutMs ?? 0);
+    return this.#options.silenceTimeoutMs ?? silence;
   }
 
   private get where(): string {

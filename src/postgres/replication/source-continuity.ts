@@ -17,8 +17,8 @@ export class SourceContinuity {
   }
 
   /** 0 before the first connection. */
-  get walSenderTimeoutMs(): number {
-    return this.known?.walSenderTimeoutMs ?? 0;
+  get walSenderTimeoutMs(): number | null {
+    return this.known?.walSenderTimeoutMs ?? null;
   }
 
   /** Takes what the first connection met; called again if that connection did not get as far as streaming. */

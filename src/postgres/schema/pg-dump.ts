@@ -6,6 +6,7 @@ import { connect, type ConnectionTarget } from '../connection.js';
 import { withSession } from '../session.js';
 import { translateError } from '../translate-error.js';
 import { greetingFor, ServerRelay } from './server-relay.js';
+import { cutText } from '../../shared/cut-text.js';
 
 export interface SchemaDumpOptions {
   /** `pre-data`: everything up to table definitions; `post-data`: indexes, constraints, triggers, rules, policies. */
@@ -125,7 +126,7 @@ function dumpFailure(said: string, lastError: DatabaseError | null, where: strin
     .replace(/^[^\n]*exit code \d+\. *\nError message: /, '')
     .replaceAll(/(?<!^)pg_dump: /g, '\npg_dump: ');
   if (lastError) return translateError(lastError, `${where}: schema dump`);
-  return new Problem('SERVER_FAILED', `${where}: pg_dump failed: ${lines}`.slice(0, 2000));
+  return new Problem('SERVER_FAILED', cutText(`${where}: pg_dump failed: ${lines}`, 2000));
 }
 
 async function closeQuietly(client: Client, taken: boolean): Promise<void> {

@@ -4,6 +4,7 @@ import type { DumpEntry, DumpItem } from './dump-statements.js';
 import * as journal from './restore-journal.sql.js';
 import { RestoringLogin } from './restore-as.js';
 import { keepsSetting } from './restore-plan.js';
+import { cutText } from '../../shared/cut-text.js';
 
 export interface RestoreProgress {
   /** Entries done, those of an earlier attempt included. */
@@ -199,7 +200,7 @@ function restoreFailure(error: unknown, entry: DumpEntry, sql: string): unknown 
     extra: {
       ...error.options.extra,
       object: { type: entry.type, schema: entry.schema, name: entry.name, owner: entry.owner },
-      ...(SECRET_TYPES.has(entry.type) ? {} : { statement: sql.slice(0, 4000) }),
+      ...(SECRET_TYPES.has(entry.type) ? {} : { statement: cutText(sql, 4000) }),
     },
     cause: error,
   });

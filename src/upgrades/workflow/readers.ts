@@ -351,8 +351,10 @@ export class Readers {
   /** Both sides were shown equal there, and that is recorded. */
   private settle(verifiedLsn: Lsn): void {
     this.touched.reset(verifiedLsn);
-    // What others wrote on the subscriber has to come again after a crash until it was compared.
+    // What others wrote on the subscriber has to come again after a crash until it was compared; the publisher, whose
+    // disk is production's, keeps nothing for that.
     if (this.localWrites.size === 0) this.link.confirm(verifiedLsn);
+    else this.link.confirmPublisher(verifiedLsn);
   }
 
   private published(transaction: StreamedTransaction): void {

@@ -1,7 +1,7 @@
 import { comparePoints, type BoundTransactions, type ComparedPoints, type SnapshotSessions } from './compare-points.js';
 import type { Differences } from './difference.js';
 import * as drill from './drill-down.js';
-import { readLocated } from './located-rows.js';
+import { readLocated, ROWS_AT_ONCE } from './located-rows.js';
 import { readHashedByKeys, type HashedRow } from './point-read.js';
 import { rowHash } from './row-hash.js';
 import { minus, publishedRows, sameTotal, tableTotal } from './table-hash.js';
@@ -39,7 +39,7 @@ export async function compareKeyed(
   return { rows: Number(untouchedPublisher.rows) + points.expectedRows, doubtful: points.doubtful };
 }
 
-function hashes(rows: readonly HashedRow[]): bigint[] {
+function hashes(rows: readonly Pick<HashedRow, 'hash'>[]): bigint[] {
   return rows.map((row) => row.hash);
 }
 
@@ -97,7 +97,8 @@ async function findBadBuckets(
       buckets,
     );
   const [publisher, subscriber] = await Promise.all([totals('publisher'), totals('subscriber')]);
-  const grouped = (rows: readonly HashedRow[]) => rows.map(({ keyHash, hash }) => ({ groupHash: keyHash, hash }));
+  const grouped = (rows: readonly Pick<HashedRow, 'keyHash' | 'hash'>[]) =>
+    rows.map(({ keyHash, hash }) => ({ groupHash: keyHash, hash }));
   drill.adjustBuckets(publisher, grouped(points.publisher.filter((row) => row.published)), buckets, -1n);
   drill.adjustBuckets(subscriber, grouped(points.subscriber), buckets, -1n);
   return drill.badBuckets(publisher, subscriber, buckets);
@@ -141,14 +142,17 @@ async function describe(
   suspects: readonly Suspect[],
   differences: Differences,
 ): Promise<void> {
-  const read = (side: Side) => {
-    const locators = suspects.map((suspect) => suspect[side]).filter((locator) => locator !== null);
-    return readLocated(sessions[side], shape, side, locators);
-  };
-  const [publisher, subscriber] = await Promise.all([read('publisher'), read('subscriber')]);
-  for (const suspect of suspects) {
-    const ours = suspect.publisher === null ? null : publisher.get(suspect.publisher)!;
-    const theirs = suspect.subscriber === null ? null : subscriber.get(suspect.subscriber)!;
-    differences.add(suspect.kind, (ours ?? theirs)!.key, ours?.values ?? null, theirs?.values ?? null);
+  for (let from = 0; from < suspects.length; from += ROWS_AT_ONCE) {
+    const some = suspects.slice(from, from + ROWS_AT_ONCE);
+    const read = (side: Side) => {
+      const locators = some.map((suspect) => suspect[side]).filter((locator) => locator !== null);
+      return readLocated(sessions[side], shape, side, locators);
+    };
+    const [publisher, subscriber] = await Promise.all([read('publisher'), read('subscriber')]);
+    for (const suspect of some) {
+      const ours = suspect.publisher === null ? null : publisher.get(suspect.publisher)!;
+      const theirs = suspect.subscriber === null ? null : subscriber.get(suspect.subscriber)!;
+      differences.add(suspect.kind, (ours ?? theirs)!.key, ours?.values ?? null, theirs?.values ?? null);
+    }
   }
 }

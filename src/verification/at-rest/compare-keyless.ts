@@ -3,7 +3,7 @@ import type { BoundTransactions, SnapshotSessions } from './compare-points.js';
 import type { ComparedTable } from './compare-keyed.js';
 import type { Differences } from './difference.js';
 import * as drill from './drill-down.js';
-import { readLocated } from './located-rows.js';
+import { readLocated, ROWS_AT_ONCE } from './located-rows.js';
 import { rowChanges, TableMoved, wholeRows, type RowChange } from './row-changes.js';
 import { hashOfValues, rowHash } from './row-hash.js';
 import { imagesOf, SubscriberForm } from './subscriber-form.js';
@@ -185,16 +185,19 @@ async function describe(
   surplus: readonly Surplus[],
   differences: Differences,
 ): Promise<void> {
-  const read = (side: Side) => {
-    const locators = surplus.map((row) => row[side]).filter((locator) => locator !== null);
-    return readLocated(sessions[side], shape, side, locators);
-  };
-  const [publisher, subscriber] = await Promise.all([read('publisher'), read('subscriber')]);
   const streamed = new Map([...moved.gone, ...moved.come].map(({ hash, values }) => [hash, values]));
-  for (const { hash, more, ...at } of surplus) {
-    const row = publisher.get(at.publisher ?? '') ?? subscriber.get(at.subscriber ?? '');
-    const image = row?.values ?? streamed.get(hash)!;
-    if (more > 0n) differences.add('missing', null, image, null, Number(more));
-    else differences.add('extra', null, null, image, Number(-more));
+  for (let from = 0; from < surplus.length; from += ROWS_AT_ONCE) {
+    const some = surplus.slice(from, from + ROWS_AT_ONCE);
+    const read = (side: Side) => {
+      const locators = some.map((row) => row[side]).filter((locator) => locator !== null);
+      return readLocated(sessions[side], shape, side, locators);
+    };
+    const [publisher, subscriber] = await Promise.all([read('publisher'), read('subscriber')]);
+    for (const { hash, more, ...at } of some) {
+      const row = publisher.get(at.publisher ?? '') ?? subscriber.get(at.subscriber ?? '');
+      const image = row?.values ?? streamed.get(hash)!;
+      if (more > 0n) differences.add('missing', null, image, null, Number(more));
+      else differences.add('extra', null, null, image, Number(-more));
+    }
   }
 }

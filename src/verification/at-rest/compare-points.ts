@@ -19,10 +19,13 @@ export interface BoundTransactions {
   readonly inDoubt: readonly StreamedTransaction[];
 }
 
+/** Keys whose rows are held at once, whole and from both sides. */
+const KEYS_AT_ONCE = 10_000;
+
 export interface ComparedPoints<Row extends ReadRow> {
   /** Every row of a touched key, as found in the snapshots. */
-  publisher: Row[];
-  subscriber: Row[];
+  publisher: Omit<Row, 'values'>[];
+  subscriber: Omit<Row, 'values'>[];
   /** Rows the publisher has among the touched keys at the bound LSN, as far as known. */
   expectedRows: number;
   /** Keys that were not judged and need another bind, in the publisher's form. */
@@ -62,27 +65,61 @@ export async function comparePoints<Row extends ReadRow>(
     doubtful.add(keyText(key.subscriber));
   }
 
-  const wanted = [...keys.values()];
-  const [publisher, subscriber] = await both(
-    read(sessions.publisher, shape, 'publisher', wanted),
-    read(sessions.subscriber, shape, 'subscriber', wanted),
-  );
-  const base = new Map<string, BaseRow>(publisher.map((row) => [keyText(row.key), row]));
-  const { expected, unresolved } = replay(
-    base,
-    changes.map((change) => form.applyToChange(change)),
-    positions,
-  );
-  for (const key of unresolved) doubtful.add(key);
+  const points: ComparedPoints<Row> = { publisher: [], subscriber: [], expectedRows: 0, doubtful: [] };
+  const forward = changes.map((change) => form.applyToChange(change));
+  for (const slice of sliced([...keys.keys()], forward, positions)) {
+    const wanted = slice.keys.map((text) => keys.get(text)!);
+    const [publisher, subscriber] = await both(
+      read(sessions.publisher, shape, 'publisher', wanted),
+      read(sessions.subscriber, shape, 'subscriber', wanted),
+    );
+    const base = new Map<string, BaseRow>(publisher.map((row) => [keyText(row.key), row]));
+    const { expected, unresolved } = replay(base, slice.changes, positions);
+    for (const key of unresolved) doubtful.add(key);
 
-  const actual = groupByKey(subscriber);
-  let expectedRows = 0;
-  for (const [text, key] of keys) {
-    const row = expected.get(text) ?? null;
-    if (row) expectedRows++;
-    if (!doubtful.has(text)) judge(key.subscriber, row, actual.get(text) ?? [], differences);
+    const actual = groupByKey(subscriber);
+    for (const [index, text] of slice.keys.entries()) {
+      const row = expected.get(text) ?? null;
+      if (row) points.expectedRows++;
+      if (!doubtful.has(text)) judge(wanted[index]!.subscriber, row, actual.get(text) ?? [], differences);
+    }
+    for (const row of publisher) points.publisher.push(withoutValues(row));
+    for (const row of subscriber) points.subscriber.push(withoutValues(row));
   }
-  return { publisher, subscriber, expectedRows, doubtful: [...doubtful].map((text) => keys.get(text)!.publisher) };
+  points.doubtful = [...doubtful].map((text) => keys.get(text)!.publisher);
+  return points;
+}
+
+interface Slice {
+  /** As keyText has them, in the subscriber's form. */
+  keys: string[];
+  changes: RowChange[];
+}
+
+/** Slices that can be judged one by one: keys between which a row moved are in the same. */
+function sliced(keys: readonly string[], changes: readonly RowChange[], positions: readonly number[]): Slice[] {
+  const keysOfChanges = changes.map((change) => {
+    const { before, after } = keysOf(change, positions);
+    return [before, after].flatMap((key) => (key ? [keyText(key)] : []));
+  });
+  const moved = new Set(keysOfChanges.filter(([one, other]) => other !== undefined && one !== other).flat());
+  let last: Slice = { keys: [...moved], changes: [] };
+  const slices = [last];
+  const sliceOf = new Map(last.keys.map((key) => [key, last]));
+  for (const key of keys) {
+    if (moved.has(key)) continue;
+    if (last.keys.length >= KEYS_AT_ONCE) slices.push((last = { keys: [], changes: [] }));
+    last.keys.push(key);
+    sliceOf.set(key, last);
+  }
+  for (const [index, change] of changes.entries()) sliceOf.get(keysOfChanges[index]![0]!)!.changes.push(change);
+  return slices;
+}
+
+function withoutValues<Row extends ReadRow>(row: Row): Omit<Row, 'values'> {
+  const rest: Partial<Row> & Omit<Row, 'values'> = { ...row };
+  delete rest.values;
+  return rest;
 }
 
 /** As Promise.all, but a failure of one waits for the other: nothing is left at work in a session that is used again. */

@@ -17,6 +17,8 @@ export interface CatalogColumn {
   name: string;
   type: string;
   generated: boolean;
+  /** GENERATED ALWAYS AS IDENTITY. */
+  identityAlways: boolean;
   /** The type below any domains as SQL writes it, with its modifier. */
   baseType: string;
   baseSchema: string;
@@ -79,6 +81,7 @@ export function describeTable(evidence: TableEvidence): TableShape | NotComparab
       publisher: { type: ours.type, equalitySchema: ours.equalitySchema },
       subscriber: { type: other.type, equalitySchema: other.equalitySchema },
       conversion,
+      identityAlways: other.identityAlways,
       baseType: other.baseType,
       builtinType: other.baseSchema === 'pg_catalog' && other.baseKind !== 'c' ? other.baseName : null,
     });

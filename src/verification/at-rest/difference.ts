@@ -1,5 +1,6 @@
 import type { Lsn } from '../../shared/lsn.js';
 import type { TableShape } from './table-shape.js';
+import { cutAt } from '../../shared/cut-text.js';
 
 export type DifferenceKind = 'missing' | 'extra' | 'different';
 
@@ -104,6 +105,7 @@ function excerpts(publisher: string | null, subscriber: string | null): Omit<Col
 
 function excerpt(value: string | null, start: number): string | null {
   if (value === null || (start === 0 && value.length <= EXCERPT)) return value;
-  const part = value.slice(start, start + EXCERPT);
-  return `${part} [characters ${start + 1} to ${start + part.length} of ${value.length}]`;
+  const from = cutAt(value, start);
+  const to = cutAt(value, Math.min(start + EXCERPT, value.length));
+  return `${value.slice(from, to)} [characters ${from + 1} to ${to} of ${value.length}]`;
 }

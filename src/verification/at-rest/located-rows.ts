@@ -9,6 +9,9 @@ export interface LocatedRow {
   values: (string | null)[];
 }
 
+/** Rows read at once, whole, before their values are cut. */
+export const ROWS_AT_ONCE = 50;
+
 /**
  * The rows at those places, by place. No operator of a type is involved, so it does not matter what a type or a
  * collation takes for equal; and within a snapshot a row does not move.

@@ -55,7 +55,7 @@ export type StreamedRowChange = Exclude<Change, { kind: 'truncate' }>;
 
 /** Reads streamed changes of one table, bringing tuples from the relation's column order into the shape's. */
 export class ChangeReader {
-  private readonly known = new Map<Relation, number[]>();
+  private readonly known = new WeakMap<Relation, number[]>();
 
   constructor(
     private readonly shape: TableShape,

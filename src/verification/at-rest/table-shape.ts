@@ -26,6 +26,8 @@ export interface ComparedColumn {
   publisher: ColumnSide;
   subscriber: ColumnSide;
   conversion: Conversion;
+  /** GENERATED ALWAYS AS IDENTITY on the subscriber, where an UPDATE by SQL may not give it a value. */
+  identityAlways: boolean;
   /** The subscriber's type below any domains, with the modifier a domain gives it, e.g. `numeric(10,2)`. */
   baseType: string;
   /** Name in pg_catalog of the subscriber's type below any domains; null for types that are not built in. */

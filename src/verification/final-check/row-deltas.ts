@@ -17,16 +17,26 @@ export class RowDeltas {
     return this.deltas.length;
   }
 
+  /** Of all row images together. */
+  get characters(): number {
+    return this.deltas.reduce((sum, { image }) => sum + image.length, 0);
+  }
+
   /** Whether a row ever went: needs whole old rows, which an inserts-only stream does not carry. */
   get anyGone(): boolean {
     return this.deltas.some(({ count }) => count === -1);
   }
 
-  /** Throws TableMoved when the stream does not carry the whole old row. */
-  add(change: RowChange, lsn: Lsn): void {
+  /** Answers the characters it took. Throws TableMoved when the stream does not carry the whole old row. */
+  add(change: RowChange, lsn: Lsn): number {
     const { gone, come } = wholeRows(change);
-    if (gone) this.deltas.push({ lsn, image: JSON.stringify(gone), count: -1 });
-    if (come) this.deltas.push({ lsn, image: JSON.stringify(come), count: 1 });
+    return (gone ? this.push(gone, lsn, -1) : 0) + (come ? this.push(come, lsn, 1) : 0);
+  }
+
+  private push(row: readonly (string | null)[], lsn: Lsn, count: 1 | -1): number {
+    const image = JSON.stringify(row);
+    this.deltas.push({ lsn, image, count });
+    return image.length;
   }
 
   forget(upTo: Lsn): void {

@@ -42,8 +42,11 @@ interface Gap {
  */
 export class TouchedKeys {
   private readonly tables = new Map<string, TouchedTable>();
-  private readonly relations = new Map<Relation, TouchedTable | null>();
+  /** A server describes a table anew after each change of its catalog entry, statistics included. */
+  private readonly relations = new WeakMap<Relation, TouchedTable | null>();
   private gap: Gap | null = null;
+  /** No fewer than are held; counted over all tables only once these pass a limit. */
+  private atMost = { entries: 0, characters: 0 };
   private verified = ZERO_LSN;
 
   constructor(
@@ -53,6 +56,8 @@ export class TouchedKeys {
     private readonly origin: string,
     /** Keys and row images held at most; past it the answer is `overflow`. */
     private readonly limit = 1_000_000,
+    /** Characters of row images held at most. */
+    private readonly imageLimit = 128 * 1024 * 1024,
   ) {
     for (const shape of shapes) {
       this.tables.set(tableId(shape), {
@@ -86,7 +91,7 @@ export class TouchedKeys {
     this.note(transaction, transaction.endLsn, (table, change) => {
       const row = table.onPublisher.read(change);
       if (table.shape.key) touch(table, row, transaction.endLsn);
-      else table.published.add(row, transaction.endLsn);
+      else this.atMost.characters += table.published.add(row, transaction.endLsn);
     });
   }
 
@@ -98,7 +103,7 @@ export class TouchedKeys {
     const { origin } = transaction;
     if (origin?.name !== this.origin || origin.lsn <= this.verified) return;
     this.note(transaction, origin.lsn, (table, change) => {
-      if (!table.shape.key) table.applied.add(table.onSubscriber.read(change), origin.lsn);
+      if (!table.shape.key) this.atMost.characters += table.applied.add(table.onSubscriber.read(change), origin.lsn);
       else if (table.sameKeys) touchIfKnown(table, change, origin.lsn);
     });
   }
@@ -160,14 +165,25 @@ export class TouchedKeys {
       if (!(error instanceof TableMoved)) throw error;
       this.lose(error.reason, lsn);
     }
-    if (this.size > this.limit) {
-      this.lose(`more than ${this.limit} rows were touched since the last verification`, lsn);
-      for (const { keys, published, applied } of this.tables.values()) {
-        keys.clear();
-        published.clear();
-        applied.clear();
-      }
+    // A change has two rows at most.
+    this.atMost.entries += 2 * transaction.changes.length;
+    if (this.atMost.entries > this.limit || this.atMost.characters > this.imageLimit) this.keepWithinLimits(lsn);
+  }
+
+  private keepWithinLimits(lsn: Lsn): void {
+    let characters = 0;
+    for (const { published, applied } of this.tables.values()) characters += published.characters + applied.characters;
+    this.atMost = { entries: this.size, characters };
+    if (this.atMost.entries <= this.limit && characters <= this.imageLimit) return;
+    const what =
+      this.atMost.entries > this.limit ? `${this.limit} rows` : `${this.imageLimit} characters of rows without a key`;
+    this.lose(`more than ${what} were touched since the last verification`, lsn);
+    for (const { keys, published, applied } of this.tables.values()) {
+      keys.clear();
+      published.clear();
+      applied.clear();
     }
+    this.atMost = { entries: 0, characters: 0 };
   }
 
   /** Both streams feed this, so LSNs of the publisher need not come in order. */

@@ -4,7 +4,7 @@ import { emptyPublications } from '../../postgres/replication/empty-publications
 import { createLogicalSlot, dropLogicalSlot } from '../../postgres/replication/logical-slot.js';
 import { withSession, type Session } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
-import type { TableName } from '../at-rest/table-shape.js';
+import { tableId, type TableName } from '../at-rest/table-shape.js';
 import {
   createOwnPublication,
   dropOwnPublications,
@@ -72,8 +72,7 @@ export async function prepareSubscriber(
       await createLogicalSlot(ends.subscriber, subscriberSlotName(ends.readerId), options);
       return { publications: wanted.map(({ name }) => name) };
     } catch (error) {
-      if (!(error instanceof Problem) || !FALLS_BACK.has(error.code) || options.signal?.aborted) throw error;
-      if (options.needsSubscriberStream) throw error;
+      if (!isRefusedForGood(error) || options.needsSubscriberStream || options.signal?.aborted) throw error;
       return { publications: null, reason: error.detail };
     }
   });
@@ -85,8 +84,13 @@ export async function noStreamBecause(subscriber: Session): Promise<string | nul
   return level === 'logical' ? null : `wal_level is ${level} on the subscriber`;
 }
 
-/** What a subscriber may refuse us for good without being broken. */
 const FALLS_BACK = new Set(['SERVER_PRIVILEGE_MISSING', 'LIMIT_REACHED', 'PREREQUISITE_FAILED']);
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/** What a subscriber may refuse us without being broken: also a table that VACUUM holds, which may be for hours. */
+function isRefusedForGood(error: unknown): error is Problem {
+  return error instanceof Problem && (FALLS_BACK.has(error.code) || error.options.sqlstate === LOCK_NOT_AVAILABLE);
+}
 
 export async function subscribedTables(session: Session, tables: readonly TableName[]): Promise<SubscribedTable[]> {
   return session.rows<SubscribedTable & Record<string, unknown>>(sql.replicaIdentityUsableSql(), [
@@ -96,12 +100,18 @@ export async function subscribedTables(session: Session, tables: readonly TableN
 }
 
 async function ensurePublication(session: Session, publication: OwnPublication): Promise<void> {
-  const existing = await session.rows(sql.existingPublicationsSql(), [[publication.name]]);
-  if (existing.length === 0) {
+  const [existing] = await session.rows<{ tables: [string, string][] }>(sql.namedTablesSql(), [publication.name]);
+  if (!existing) {
     await session.execute(createOwnPublication(publication));
-  } else if (publication.tables.length > 0) {
-    await session.execute(setOwnPublicationTables(publication));
+    return;
   }
+  // Where nothing changes nothing is locked: a VACUUM would be waited for.
+  const named = new Set(existing.tables.map(([schema, name]) => tableId({ schema, name })));
+  const isSame =
+    named.size === publication.tables.length && publication.tables.every((table) => named.has(tableId(table)));
+  if (isSame) return;
+  if (publication.tables.length > 0) await session.execute(setOwnPublicationTables(publication));
+  else await emptyPublications(session, [publication.name]);
 }
 
 /**

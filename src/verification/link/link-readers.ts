@@ -158,9 +158,14 @@ export class LinkReaders {
 
   /** Lets both servers forget publisher transactions up to `lsn` and what the subscriber made of them. */
   confirm(lsn: Lsn): void {
-    this.publisherStream.confirm(lsn);
+    this.confirmPublisher(lsn);
     const local = this.origins.localEndFor(lsn);
     if (local !== null) this.subscriberStream?.confirm(local);
+  }
+
+  /** The same for the publisher alone: the subscriber's own stream gives all again after it is opened anew. */
+  confirmPublisher(lsn: Lsn): void {
+    this.publisherStream.confirm(lsn);
   }
 
   /** Ends both streams; slots and publications stay. Never rejects. */

@@ -29,6 +29,9 @@ export function copyInSql(shape: TableShape): string {
 export function changeSql(shape: TableShape, change: RowChange): Bound | null {
   switch (change.kind) {
     case 'insert': {
+      if (change.row.includes(UNCHANGED)) {
+        throw undone(`a row of ${tableId(shape)} came into what is published without its long values`);
+      }
       const places = change.row.map((_value, index) => `$${index + 1}`).join(', ');
       const sql = `insert into ${tableId(shape)} (${columnList(shape)}) overriding system value values (${places})`;
       return { sql, values: change.row.map(valueOf) };
@@ -39,7 +42,9 @@ export function changeSql(shape: TableShape, change: RowChange): Bound | null {
     }
     case 'update': {
       const sent = shape.columns.flatMap((column, position) =>
-        change.row[position] === UNCHANGED ? [] : [{ column, value: valueOf(change.row[position]!) }],
+        change.row[position] === UNCHANGED || staysIdentity(shape, change, position)
+          ? []
+          : [{ column, value: valueOf(change.row[position]!) }],
       );
       if (sent.length === 0) return null;
       const set = sent.map(({ column }, index) => `${identifier(column.name)} = $${index + 1}`).join(', ');
@@ -50,6 +55,25 @@ export function changeSql(shape: TableShape, change: RowChange): Bound | null {
       };
     }
   }
+}
+
+/** Whether the column may be left out of an UPDATE, which could not set it. Rejects where it is to get another value. */
+function staysIdentity(shape: TableShape, change: RowChange & { kind: 'update' }, position: number): boolean {
+  const { identityAlways, name } = shape.columns[position]!;
+  if (!identityAlways) return false;
+  const isKey = keyPositions(shape).includes(position);
+  const before = change.old === null ? isKey && change.row : (isKey || change.oldIsWhole) && change.old;
+  if (before && before[position] === change.row[position]) return true;
+  throw undone(
+    `${identifier(name)} of ${tableId(shape)}, GENERATED ALWAYS AS IDENTITY on the subscriber, may have been updated`,
+  );
+}
+
+function undone(detail: string): Problem {
+  return new Problem('CONFLICT', detail, {
+    hint: 'Try again while nothing updates rows of the table.',
+    retryable: true,
+  });
 }
 
 function whereKey(shape: TableShape, row: RowValues, after: number): Bound {

@@ -10,7 +10,15 @@ export const OPERATION: OperationDto = {
 
 function column(name: string, type: string): TableShape['columns'][number] {
   const side = { type, equalitySchema: 'pg_catalog' };
-  return { name, publisher: side, subscriber: side, conversion: 'none', baseType: type, builtinType: type };
+  return {
+    name,
+    publisher: side,
+    subscriber: side,
+    conversion: 'none',
+    identityAlways: false,
+    baseType: type,
+    builtinType: type,
+  };
 }
 
 const id = column('id', 'bigint');
