@@ -126,7 +126,10 @@ describe('readers of an upgrade', () => {
       );
       return parseLsn(lsn);
     };
-    meanwhile = () => link.plant(`update sales.orders set note = note where id = 9`);
+    meanwhile = async () => {
+      await link.plant(`update sales.orders set note = note where id = 9`);
+      await eventually(() => !readers.standing.endsWith(',0]'), { within: 20_000 });
+    };
     await touch('1, 2, 3');
     expect(await readers.verify(context)).toMatchObject({ verdict: 'equal' });
     expect(readers.needsVerification).toBe(true);
