@@ -29,7 +29,7 @@ describe('session pool', () => {
 
   it('has a server notice that we are gone while it runs a statement of ours', async () => {
     const network = await Network.to(server.port);
-    const session = await Session.open({ ...server.target('pool'), port: network.port });
+    const session = await Session.open({ ...server.target('pool'), port: network.port }, { statementTimeoutMs: 0 });
     const sleeping = session.rows('select pg_sleep(120)').catch((error: unknown) => error);
     await eventually(async () => (await backends()) === 1, { within: 5_000 });
     await network.cut();
