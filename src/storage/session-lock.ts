@@ -68,15 +68,13 @@ export class SessionLock {
       void client.end().catch(() => {});
       throw error;
     }
-    await client.end();
+    await goodbye(client);
     return null;
   }
 
   async release(): Promise<void> {
     clearInterval(this.signs);
-    const unheard = setTimeout(() => dropConnection(this.client), GOODBYE_MS);
-    await this.client.end().catch(() => {});
-    clearTimeout(unheard);
+    await goodbye(this.client);
   }
 
   private async giveSign(): Promise<void> {
@@ -111,6 +109,13 @@ function now(): Moment {
 function age({ monotonic, wall }: Moment): number {
   const passed = now();
   return Math.max(passed.monotonic - monotonic, passed.wall - wall);
+}
+
+/** Not waited for where it is not heard. */
+async function goodbye(client: pg.Client): Promise<void> {
+  const unheard = setTimeout(() => dropConnection(client), GOODBYE_MS);
+  await client.end().catch(() => {});
+  clearTimeout(unheard);
 }
 
 /** Without a word to the server, which may hear none. */

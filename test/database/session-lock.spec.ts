@@ -62,6 +62,19 @@ it('is no longer held for one who cannot show it, before another can have it, an
   await taken.other.release();
 }, 60_000);
 
+it('is not waited for where its goodbye is not heard', async () => {
+  const lock = (await SessionLock.tryTake(urlBy(server.port), 'taken'))!;
+  // The message by which a client ends its session.
+  network.freezeAt('X\0\0\0\u0004');
+  try {
+    expect(await SessionLock.tryTake(urlBy(network.port), 'taken')).toBeNull();
+    expect(network.isFrozen).toBe(true);
+  } finally {
+    network.thaw();
+    await lock.release();
+  }
+}, 15_000);
+
 it('is held for as long as its holder is heard', async () => {
   const lock = (await SessionLock.tryTake(urlBy(server.port), 'heard'))!;
   expect(await SessionLock.tryTake(urlBy(server.port), 'heard')).toBeNull();

@@ -96,7 +96,7 @@ export class DriftWatch implements OnApplicationBootstrap, BeforeApplicationShut
   private async lookAt(link: LinkName, lost: AbortSignal): Promise<void> {
     try {
       await failpoint('links.look');
-      await this.within(this.drift.glance(link), lost);
+      await this.within(this.drift.glance(link, lost), lost);
     } catch (error) {
       if (this.stopping.signal.aborted || lost.aborted) return;
       if (!(error instanceof Problem)) throw error;

@@ -42,15 +42,19 @@ export class DriftService {
     };
   }
 
-  /** Looks at the fingerprints, and at everything only where they changed. Rejects where the subscriber does not answer. */
-  async glance(link: LinkName): Promise<void> {
+  /**
+   * Looks at the fingerprints, and at everything only where they changed. Rejects where the subscriber does not answer.
+   * @param lost once aborted another instance may be looking: what it found is the newer
+   */
+  async glance(link: LinkName, lost: AbortSignal): Promise<void> {
     const before = await this.repository.find(link);
     const subscriber = await this.looks.subscriber(link);
     const { publisher } = subscriber.target;
     const now = publisher === null ? null : await this.fingerprints(subscriber, publisher);
+    if (lost.aborted) return;
     if (now !== null && before !== null && before.basis === now.basis) return this.repository.confirm(link);
     const { fingerprints, look, findings } = await this.compare(subscriber, now);
-    await this.remember(link, look, findings, fingerprints);
+    if (!lost.aborted) await this.remember(link, look, findings, fingerprints);
   }
 
   /** What kept a look from being had. */
