@@ -4,7 +4,7 @@ import type { LinkLook, PublisherLook } from '../link-looks.js';
 import { agreementOf } from './agreement.js';
 import { AGREEMENT_STATES, CHECKS } from './check.js';
 import { slotOurs, slotUsable } from './slot-checks.js';
-import { shownApplicationName } from './worker-name.js';
+import { shownApplicationName } from '../../shared/application-name.js';
 
 const slot = { name: 's', kind: 'logical', plugin: 'pgoutput', database: 'd', active: true, activePid: 7 };
 const usable = { walStatus: 'reserved', invalidationReason: null, conflicting: null };

@@ -3,7 +3,7 @@ import { parseConninfo } from '../../postgres/ddl/conninfo.js';
 import type { LinkLook, PublisherLook } from '../link-looks.js';
 import type { Verdict } from './check.js';
 import { agrees, disagrees, unknown } from './verdict.js';
-import { shownApplicationName } from './worker-name.js';
+import { shownApplicationName } from '../../shared/application-name.js';
 
 const PLUGIN = 'pgoutput';
 /** By PATCH with slotName, which looks at where the slot starts. */

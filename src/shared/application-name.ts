@@ -1,4 +1,4 @@
-import { PG16 } from '../../shared/server-version.js';
+import { PG16 } from './server-version.js';
 
 const MAX_BYTES = 63;
 
