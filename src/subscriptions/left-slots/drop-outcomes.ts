@@ -76,8 +76,20 @@ function creationOutcome(left: LeftSlot, now: SubscriptionsNow, addresses: Serve
   );
   // Of that name there may be another by now, with a slot of that name on another publisher.
   if (created && readsFromLeft(created, subscriberServer, left, addresses)) return { is: 'kept' };
-  if (Date.now() - leftAt.getTime() > CREATION_MS) return { is: 'dropped' };
-  return { is: 'unknown', reason: `the subscription ${JSON.stringify(subscription)} may be being created now` };
+  if (Date.now() - leftAt.getTime() <= CREATION_MS) {
+    return { is: 'unknown', reason: `the subscription ${JSON.stringify(subscription)} may be being created now` };
+  }
+  if (!mayBeAnothers(left)) return { is: 'dropped' };
+  const reason = `whether it was made for the subscription ${JSON.stringify(subscription)}, was there before, or is not there, is not known: look before dropping it`;
+  return { is: 'unknown', reason };
+}
+
+/**
+ * Whether all that is known of it is that a creation asked for one of that name, at a publisher that was not ours to look
+ * at: no time that passes makes it the creation's.
+ */
+export function mayBeAnothers({ publisherServer, subscriptionOid }: LeftSlot): boolean {
+  return publisherServer === null && subscriptionOid === NOT_CREATED;
 }
 
 function readsFromLeft(

@@ -15,7 +15,7 @@ import { ServersService } from '../../servers/servers.service.js';
 import { PublisherEnds } from '../publisher-ends.js';
 import { findPublisher, type ServerAddress, serverNamed } from '../publisher-lookup.js';
 import type { PublisherLocation } from '../unregistered-publisher.js';
-import { type DropOutcome, dropOutcomes } from './drop-outcomes.js';
+import { type DropOutcome, dropOutcomes, mayBeAnothers } from './drop-outcomes.js';
 import { type LeavingSlot, type LeftSlot, LeftSlotRepository, NOT_CREATED } from './left-slot.repository.js';
 
 /** A slot left behind, and what is known of it now. */
@@ -31,7 +31,8 @@ export interface OrphanedSlot {
   reason: string | null;
   /** WAL it keeps; null: not known, or none. */
   retainedBytes: number | null;
-  cleanUp: CleanUp;
+  /** Null: it may be another's. */
+  cleanUp: CleanUp | null;
 }
 
 /** How to be rid of it: a request where the publisher is registered, the SQL anywhere. */
@@ -238,7 +239,7 @@ function present(
     state,
     reason,
     retainedBytes: null,
-    cleanUp: cleanUpOf(server, left.slot),
+    cleanUp: state === 'unknown' && mayBeAnothers(left) ? null : cleanUpOf(server, left.slot),
   };
 }
 

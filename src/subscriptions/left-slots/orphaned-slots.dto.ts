@@ -72,6 +72,6 @@ export class OrphanedSlotDto implements OrphanedSlot {
   @ApiProperty({ type: Number, nullable, description: 'WAL it keeps; null: not known, or none.' })
   retainedBytes: number | null;
 
-  @ApiProperty({ type: SlotCleanUpDto })
-  cleanUp: SlotCleanUpDto;
+  @ApiProperty({ type: SlotCleanUpDto, nullable, description: 'Null: it may be another’s; look before dropping it.' })
+  cleanUp: SlotCleanUpDto | null;
 }
