@@ -128,7 +128,8 @@ export function clientConfig(
     host: target.host,
     port: target.port,
     user: target.user,
-    password: target.password,
+    // An empty one would be replaced by PGPASSWORD or a line of ~/.pgpass, which are Lockstep's own.
+    password: target.password === '' ? () => '' : target.password,
     database: target.database,
     ssl,
     application_name: options.purpose ? `lockstep ${options.purpose}`.slice(0, 63) : 'lockstep',

@@ -4,9 +4,9 @@ import type { Conninfo } from '../postgres/ddl/conninfo.js';
 import { withSession } from '../postgres/session.js';
 import { redactText } from '../observability/redact.js';
 import { Problem } from '../problems/problem.js';
-import { connectionTargetOf } from './publisher-connection.js';
+import type { ServerAddress } from './publisher-lookup.js';
+import { isKnown, PROBE, probeTarget } from './publisher-probe.js';
 
-const PROBE_MS = 3_000;
 const TIMED_OUT = '57014';
 /** Said by whoever answers at the address. */
 const ANSWERED = new Set(['SERVER_AUTHENTICATION_FAILED', 'SERVER_TLS_FAILED', 'DATABASE_NOT_FOUND', 'LIMIT_REACHED']);
@@ -28,12 +28,13 @@ interface Probe {
 export async function explainCreationTimeout(
   error: unknown,
   connection: Conninfo,
+  subscriber: ServerAddress | null,
   waitedMs: number,
   /** By a login that may see more than that of the connection string; null: there is none. */
   readBlockers: (() => Promise<SlotCreationBlocker[]>) | null,
 ): Promise<unknown> {
   if (!(error instanceof Problem) || error.options.sqlstate !== TIMED_OUT) return error;
-  const target = connectionTargetOf(connection);
+  const target = probeTarget(connection, subscriber);
   const where = target === null ? 'the publisher' : `the publisher at ${target.host}:${target.port}`;
   const probe = target === null ? untried() : await probeAddress(target);
   const seen = probe.reached === true && readBlockers !== null ? await readBlockers().catch(() => null) : null;
@@ -80,13 +81,13 @@ function told({ reached, reason, blockers }: Probe, where: string): { detail: st
 }
 
 async function probeAddress(target: ConnectionTarget): Promise<Probe> {
-  const limits = { connectTimeoutMs: PROBE_MS, statementTimeoutMs: PROBE_MS, answerWithinMs: 2 * PROBE_MS };
   let connected = false;
   try {
-    const found = await withSession(target, { purpose: 'publisher probe', ...limits }, (session) => {
+    const found = await withSession(target, PROBE, async (session) => {
       connected = true;
-      return readSlotCreationBlockers(session);
+      return isKnown(session) ? readSlotCreationBlockers(session) : null;
     });
+    if (found === null) return { reached: true, reason: 'it is older than what Lockstep knows', blockers: null };
     const blockers = found.map(({ query, ...rest }) => ({ ...rest, query: query === null ? null : redactText(query) }));
     return { reached: true, reason: null, blockers };
   } catch (error) {
@@ -96,6 +97,7 @@ async function probeAddress(target: ConnectionTarget): Promise<Probe> {
 }
 
 function untried(): Probe {
-  const reason = 'the connection string names several hosts, a socket, or none';
+  const reason =
+    "the connection string names several hosts, a socket, none, or an address of the subscriber's own host";
   return { reached: null, reason, blockers: null };
 }

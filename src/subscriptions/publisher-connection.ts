@@ -1,5 +1,6 @@
 import type { ConnectionTarget, TlsSettings } from '../postgres/connection.js';
 import { buildConninfo, type Conninfo } from '../postgres/ddl/conninfo.js';
+import { hostOf, portOf } from './publisher-lookup.js';
 
 const TLS_MODES: readonly TlsSettings['mode'][] = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'];
 
@@ -29,22 +30,14 @@ export function publisherConninfo({ host, port, database, user, password, tls, r
 
 /**
  * A connection string as Lockstep itself can try it, where it leads to the same server from here; null: it names several
- * hosts, a socket, none, or no user.
+ * hosts, a socket, none, or no user. Nothing of it is left to the defaults of Lockstep's own host.
  */
-export function connectionTargetOf({
-  host,
-  hostaddr,
-  port = '5432',
-  user,
-  dbname,
-  password,
-  sslmode,
-}: Conninfo): ConnectionTarget | null {
-  const address = hostaddr ?? host;
-  if (address === undefined || address.startsWith('/') || /,/.test(address + port) || user === undefined) return null;
+export function connectionTargetOf(connection: Conninfo): ConnectionTarget | null {
+  const { user, password = '', sslmode } = connection;
+  const [host, port] = [hostOf(connection), portOf(connection)];
+  if (host === undefined || host === '' || host.startsWith('/') || /,/.test(host + port)) return null;
+  if (user === undefined || user === '') return null;
+  const database = connection.dbname === undefined || connection.dbname === '' ? user : connection.dbname;
   const mode = TLS_MODES.find((each) => each === sslmode) ?? 'prefer';
-  return {
-    ...{ host: address, port: Number(port), user, password: password ?? '', database: dbname ?? user },
-    tls: { mode },
-  };
+  return { ...{ host, port: Number(port), user, password, database }, tls: { mode } };
 }

@@ -2,15 +2,14 @@ import type { Place } from '../changes/change.js';
 import { readInstance } from '../postgres/catalog/instance.js';
 import { readSystemIdentifier } from '../postgres/catalog/link-facts.js';
 import { type Conninfo, parseConninfo } from '../postgres/ddl/conninfo.js';
-import { withSession } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import type { ServersService } from '../servers/servers.service.js';
-import { connectionTargetOf } from './publisher-connection.js';
-import { hostOf, meansTheSameHere, type ServerAddress } from './publisher-lookup.js';
+import { hostOf, portOf, type ServerAddress } from './publisher-lookup.js';
+import { probe } from './publisher-probe.js';
 
 const LOOK_MS = 8_000;
-const PROBE_MS = 3_000;
-const DEFAULT_PORT = '5432';
+/** What decides, beside host and port, which server libpq connects to. */
+const CHOOSERS = ['service', 'servicefile', 'target_session_attrs', 'load_balance_hosts'];
 
 /** Where a subscription reads from, or is to. */
 export interface Reading {
@@ -61,29 +60,27 @@ async function identityOf(
     return { systemIdentifier, started: instance?.started ?? null };
   }
   const connection = read(conninfo);
-  const target =
-    connection !== null && meansTheSameHere(connection, subscriber) ? connectionTargetOf(connection) : null;
-  if (target === null) return NOT_KNOWN;
-  const limits = { connectTimeoutMs: PROBE_MS, statementTimeoutMs: PROBE_MS, answerWithinMs: 2 * PROBE_MS };
-  const found = withSession(target, { purpose: 'publisher probe', ...limits }, async (session) => ({
+  if (connection === null) return NOT_KNOWN;
+  const found = await probe(connection, subscriber, async (session) => ({
     systemIdentifier: (await readSystemIdentifier(session)).identifier,
     started: (await readInstance(session)).started,
   }));
-  return (await orNull(found)) ?? NOT_KNOWN;
+  return found ?? NOT_KNOWN;
 }
 
 function isSameServer(one: Reading, other: Reading): boolean {
   return one.publisher !== null && one.publisher.server === other.publisher?.server;
 }
 
-/** A new password, or another setting of the connection. */
 function isSameAddress(one: Reading, other: Reading): boolean {
   const [a, b] = [read(one.conninfo), read(other.conninfo)];
-  return a !== null && b !== null && hostOf(a) === hostOf(b) && portOf(a) === portOf(b);
+  return a !== null && b !== null && leadsAlike(a, b);
 }
 
-export function portOf({ port }: Conninfo): string {
-  return port === undefined || port === '' ? DEFAULT_PORT : port;
+/** Whether they differ at most in a password, or another setting that does not decide where they lead. */
+export function leadsAlike(one: Conninfo, other: Conninfo): boolean {
+  const places = [one, other].map((each) => [hostOf(each), portOf(each), ...CHOOSERS.map((key) => each[key] ?? '')]);
+  return places[0]!.every((value, index) => value === places[1]![index]);
 }
 
 function databaseOf({ publisher, conninfo }: Reading): string | null {

@@ -17,6 +17,10 @@ export function hostOf({ host, hostaddr }: Conninfo): string | undefined {
   return hostaddr === undefined || hostaddr === '' ? host : hostaddr;
 }
 
+export function portOf({ port }: Conninfo): string {
+  return port === undefined || port === '' ? DEFAULT_PORT : port;
+}
+
 /**
  * The registered server and database that a connection string leads to, matched by the host that libpq connects to, and port; null when none
  * does, or when the string names several hosts: which one it is then depends on the moment. A local address is that of
@@ -29,7 +33,7 @@ export function findPublisher(
   subscriber: ServerAddress | null,
 ): { server: string; database: string } | null {
   const host = hostOf(connection);
-  const port = connection.port ?? DEFAULT_PORT;
+  const port = portOf(connection);
   const database = connection.dbname ?? connection.user;
   if (host === undefined || database === undefined || host.includes(',') || port.includes(',')) return null;
   const elsewhere = !meansTheSameHere(connection, subscriber);

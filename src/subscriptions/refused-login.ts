@@ -1,9 +1,9 @@
 import { connect, type ConnectionTarget } from '../postgres/connection.js';
 import type { Conninfo } from '../postgres/ddl/conninfo.js';
 import { Problem } from '../problems/problem.js';
-import { connectionTargetOf } from './publisher-connection.js';
+import type { ServerAddress } from './publisher-lookup.js';
+import { PROBE, probeTarget } from './publisher-probe.js';
 
-const PROBE_MS = 3_000;
 /** Of a subscriber that could not connect to its publisher, for whatever reason; an older one has no state of its own for it. */
 const COULD_NOT_CONNECT = new Set(['08006', '08001', 'XX000']);
 const REFUSES_LOGIN = new Set(['28P01', '28000']);
@@ -18,10 +18,14 @@ const REFUSED = /(password authentication failed for user|no pg_hba\.conf entry 
  * same login is tried from here; where the publisher answers with the same words, its SQLSTATE says what they mean.
  * Where it cannot be reached from here, its words are known in English only. Anything else is answered as it is.
  */
-export async function explainRefusedLogin(error: unknown, connection: Conninfo): Promise<unknown> {
+export async function explainRefusedLogin(
+  error: unknown,
+  connection: Conninfo,
+  subscriber: ServerAddress | null,
+): Promise<unknown> {
   if (!(error instanceof Problem) || !COULD_NOT_CONNECT.has(error.options.sqlstate ?? '')) return error;
   if (error.detail.includes(NO_PASSWORD)) return refused(error, 'it asks for a password, and none is given');
-  const target = connectionTargetOf(connection);
+  const target = probeTarget(connection, subscriber);
   const said = target === null ? null : await refusalOf(target);
   if (said !== null && error.detail.includes(said.message)) return refused(error, said.message, said.sqlstate);
   const words = REFUSED.exec(error.detail)?.[0];
@@ -31,7 +35,7 @@ export async function explainRefusedLogin(error: unknown, connection: Conninfo):
 /** What the publisher says to that login from here; null: it lets it in, or did not get as far as that. */
 async function refusalOf(target: ConnectionTarget): Promise<{ message: string; sqlstate: string } | null> {
   try {
-    const client = await connect(target, { purpose: 'publisher probe', connectTimeoutMs: PROBE_MS });
+    const client = await connect(target, PROBE);
     await client.end().catch(() => {});
     return null;
   } catch (error) {

@@ -19,16 +19,15 @@ import { ServersService } from '../servers/servers.service.js';
 import { slotNameProblem } from '../shared/identifier.js';
 import { LeftSlots } from './left-slots/left-slots.service.js';
 import { copyWarnings, type Offer, readOffer, requireTables } from './creation-checks.js';
-import { explainCreationTimeout } from './creation-timeout.js';
+import { type CreationWay, explainCreationFailure, mayBeAnothers, mayBeLeft } from './creation-failure.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
 import { serverNamed } from './publisher-lookup.js';
 import { refuseAbsentTable } from './refresh-preview.js';
-import { explainRefusedLogin } from './refused-login.js';
 import { lookAtSlot, misfitWarnings, requireFit } from './slot-to-read.js';
 import { readsFrom } from './slot-reading.js';
 import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
-import { failedBeforeSlot, hasSlot, locationOf } from './unregistered-publisher.js';
+import { hasSlot, locationOf, slotDoubt } from './unregistered-publisher.js';
 
 export interface CreateSubscriptionRequest {
   name: string;
@@ -125,17 +124,17 @@ export class SubscriptionCreation {
       const sending = () => Object.assign(fate, { made: null, sent: true });
       return this.runCreate(server, database, asked, { dryRun, timeoutMs: slotDeadlineMs, sending, warnings });
     };
+    const way: CreationWay = {
+      ...{ connection: parseConninfo(connection), subscriber: serverNamed(server, await this.ends.addresses()) },
+      ...{ waitedMs: slotDeadlineMs, readBlockers: known === null ? null : () => this.slots.blockers(known.server) },
+    };
+    const slot = makesSlot && !dryRun ? requireSlotName(request) : null;
+    if (slot !== null && known === null) return this.recorded({ server, database }, request.name, slot, way, create);
     try {
-      const slot = makesSlot ? requireSlotName(request) : null;
-      if (slot === null || dryRun) return await create();
-      if (known === null) return await this.recorded({ server, database }, request.name, slot, connection, create);
-      if (!(await this.ends.isWithoutSlot(known.server, slot))) return await create();
-      return await this.guarded({ server, database }, known, request.name, slot, create);
+      if (slot === null || !(await this.ends.isWithoutSlot(known!.server, slot))) return await create();
+      return await this.guarded({ server, database }, known!, request.name, slot, create);
     } catch (error) {
-      const blockers = known === null ? null : () => this.slots.blockers(known.server);
-      const conninfo = parseConninfo(connection);
-      const explained = await explainCreationTimeout(error, conninfo, slotDeadlineMs, blockers);
-      throw await explainRefusedLogin(explained, conninfo);
+      throw (await explainCreationFailure(error, way)).explained;
     }
   }
 
@@ -273,29 +272,37 @@ export class SubscriptionCreation {
 
   /**
    * The same where the publisher is no registered server: what became of the slot is told by the subscriber's words only.
-   * One that is there already is another's.
+   * One that is there already is another's, and so may be one that could not be looked for.
    */
   private async recorded(
     subscriber: Place,
     subscription: string,
     slot: string,
-    conninfo: string,
+    way: CreationWay,
     create: (fate: SlotFate) => Promise<Creation>,
   ): Promise<Creation> {
-    const connection = parseConninfo(conninfo);
-    const address = serverNamed(subscriber.server, await this.ends.addresses());
     const fate: SlotFate = { made: false, sent: false };
-    if ((await hasSlot(connection, address, slot)) === true) return create(fate);
-    const location = locationOf(connection);
+    const look = () => hasSlot(way.connection, way.subscriber, slot);
+    const wasThere = await look();
+    if (wasThere === true) {
+      return create(fate).catch(async (error: unknown) => {
+        throw (await explainCreationFailure(error, way)).explained;
+      });
+    }
+    const location = locationOf(way.connection);
     const record = await this.left.recordCreationAt(subscriber, location, subscription, slot);
     try {
       const creation = await create(fate);
       await this.left.forget([record]);
       return creation;
     } catch (error) {
-      if (fate.sent && !failedBeforeSlot(error)) throw mayBeLeft(error, null, slot, location.host || 'its publisher');
+      const { explained, refusedLogin } = await explainCreationFailure(error, way);
+      const doubt = fate.sent && !refusedLogin ? await slotDoubt(error, wasThere, look) : null;
+      const where = location.host || 'its publisher';
+      if (doubt === 'may-be-left') throw mayBeLeft(explained, null, slot, where);
+      if (doubt === 'unknown') throw mayBeAnothers(explained, slot, where);
       await this.left.forget([record]);
-      throw error;
+      throw explained;
     }
   }
 
@@ -343,16 +350,6 @@ export class SubscriptionCreation {
     if (found?.slotName !== slot) return false;
     return readsFrom(found, server, publisher, await this.ends.addresses());
   }
-}
-
-function mayBeLeft(error: unknown, publisher: string | null, slot: string, where = publisher): unknown {
-  if (!(error instanceof Problem)) return error;
-  const left = { server: publisher, slot };
-  return new Problem(error.code, `${error.detail}; the slot ${slot} may be left behind on ${where}`, {
-    ...error.options,
-    extra: { ...error.options.extra, slotLeft: left },
-    cause: error,
-  });
 }
 
 /** The statements, once it is known that the server's version takes them and the name is free. */

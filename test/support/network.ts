@@ -17,6 +17,7 @@ export class Network {
   private frozen = false;
   private trap: Buffer | null = null;
   private last: Buffer | null = null;
+  private disguise: [from: Buffer, to: Buffer] | null = null;
   port = 0;
 
   private readonly watched = new Map<string, number>();
@@ -81,6 +82,18 @@ export class Network {
     this.last = Buffer.from(text);
   }
 
+  /** Whoever asks hears `to` where the server says `from`, of the same length. */
+  pretend(from: string, to: string): void {
+    this.disguise = [Buffer.from(from), Buffer.from(to)];
+  }
+
+  private heard(data: Buffer): Buffer {
+    const [from, to] = this.disguise ?? [];
+    if (from === undefined || to === undefined) return data;
+    for (let at = data.indexOf(from); at >= 0; at = data.indexOf(from, at + 1)) to.copy(data, at);
+    return data;
+  }
+
   /** Lets everything through again, but for the connections that lost something: the server keeps those, silent. */
   thaw(): void {
     this.trap = null;
@@ -108,7 +121,7 @@ export class Network {
       if (this.last && data.includes(this.last)) this.frozen = true;
     });
     far.on('data', (data) => {
-      if (!swallowed()) near.write(data);
+      if (!swallowed()) near.write(this.heard(data));
     });
     for (const [socket, other] of [
       [near, far],

@@ -1,0 +1,59 @@
+import type { SlotCreationBlocker } from '../postgres/catalog/replication-slots.js';
+import type { Conninfo } from '../postgres/ddl/conninfo.js';
+import { Problem } from '../problems/problem.js';
+import { explainCreationTimeout } from './creation-timeout.js';
+import type { ServerAddress } from './publisher-lookup.js';
+import { explainRefusedLogin } from './refused-login.js';
+
+/** Of a CREATE_REPLICATION_SLOT that came to nothing, for whatever reason: the name is taken, say, or wal_level too low. */
+const SLOT_REFUSED = '08P01';
+
+/** How a creation went that asked the publisher by its own connection string. */
+export interface CreationWay {
+  connection: Conninfo;
+  /** Null: its address is not known. */
+  subscriber: ServerAddress | null;
+  /** How long its slot was waited for. */
+  waitedMs: number;
+  /** By a login that may see more than that of the connection string; null: there is none. */
+  readBlockers: (() => Promise<SlotCreationBlocker[]>) | null;
+}
+
+/** What the subscriber's words mean. A login that was refused was refused before there was any slot. */
+export async function explainCreationFailure(
+  error: unknown,
+  { connection, subscriber, waitedMs, readBlockers }: CreationWay,
+): Promise<{ explained: unknown; refusedLogin: boolean }> {
+  const login = await explainRefusedLogin(error, connection, subscriber);
+  if (login !== error) return { explained: login, refusedLogin: true };
+  const timeout = await explainCreationTimeout(error, connection, subscriber, waitedMs, readBlockers);
+  return { explained: explainRefusedSlot(timeout), refusedLogin: false };
+}
+
+/** The subscriber hands on what its publisher said of the slot under a SQLSTATE of lost connections: no repeat mends it. */
+function explainRefusedSlot(error: unknown): unknown {
+  if (!(error instanceof Problem) || error.options.sqlstate !== SLOT_REFUSED) return error;
+  return new Problem('PREREQUISITE_FAILED', `the publisher made no slot: ${error.detail}`, {
+    ...error.options,
+    retryable: false,
+    hint: 'If it has a slot of that name, give another as options.slotName, or read from that one with createSlot false; else mend what it says, such as wal_level or max_replication_slots.',
+    cause: error,
+  });
+}
+
+export function mayBeLeft(error: unknown, publisher: string | null, slot: string, where = publisher): unknown {
+  if (!(error instanceof Problem)) return error;
+  const left = { server: publisher, slot };
+  return new Problem(error.code, `${error.detail}; the slot ${slot} may be left behind on ${where}`, {
+    ...error.options,
+    extra: { ...error.options.extra, slotLeft: left },
+    cause: error,
+  });
+}
+
+/** No `slotLeft`: whoever is told that it was left may drop what another lives on. */
+export function mayBeAnothers(error: unknown, slot: string, where: string): unknown {
+  if (!(error instanceof Problem)) return error;
+  const doubt = `whether the slot ${slot} of ${where} was made by this, was there before, or is not there, is not known: look before dropping it`;
+  return new Problem(error.code, `${error.detail}; ${doubt}`, { ...error.options, cause: error });
+}
