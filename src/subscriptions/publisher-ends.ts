@@ -139,9 +139,13 @@ export class PublisherEnds {
   /** Why no connection string could be read, with what mends it; null: they could be. */
   private async unreadable({ server, conninfos }: SubscriberSide): Promise<string | null> {
     if (conninfos !== null) return null;
+    return `the login may not read the subscription's connection string; in its database: ${await this.connectionGrant(server)}`;
+  }
+
+  /** Lets the login of that subscriber read connection strings; to be run in the subscription's database. */
+  async connectionGrant(server: string): Promise<string> {
     const { user } = await this.servers.target(server);
-    const grant = `grant select (subconninfo) on pg_catalog.pg_subscription to ${identifier(user)};`;
-    return `the login may not read the subscription's connection string; in its database: ${grant}`;
+    return `grant select (subconninfo) on pg_catalog.pg_subscription to ${identifier(user)};`;
   }
 
   private async endOf(

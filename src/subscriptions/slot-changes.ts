@@ -1,17 +1,25 @@
 import { Injectable } from '@nestjs/common';
 import { isDoneInPart, type Place } from '../changes/change.js';
-import { readSubscriptionConnections, type Subscription } from '../postgres/catalog/subscriptions.js';
+import {
+  readSubscriptionConnections,
+  readSubscriptions,
+  type Subscription,
+} from '../postgres/catalog/subscriptions.js';
+import { readWalSenderPositions } from '../postgres/catalog/wal-senders.js';
 import { parseConninfo } from '../postgres/ddl/conninfo.js';
-import { refusal } from '../postgres/ddl/options/combination-rules.js';
+import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
-import { formatLsn, type Lsn, parseLsn, ZERO_LSN } from '../shared/lsn.js';
+import { parseLsn } from '../shared/lsn.js';
 import type { LeftSlot } from './left-slots/left-slot.repository.js';
 import { LeftSlots } from './left-slots/left-slots.service.js';
+import { isOwnReader, type SeenSender } from './own-reader.js';
 import { PublisherEnds } from './publisher-ends.js';
-import { type Whither, whither } from './publisher-identity.js';
-import { hostOf, portOf, serverNamed } from './publisher-lookup.js';
-import { lookAtSlot, requireFit, type SlotLook } from './slot-to-read.js';
+import { leadsAlike, type Whither, whither } from './publisher-identity.js';
+import { hostOf, serverNamed } from './publisher-lookup.js';
+import { probe } from './publisher-probe.js';
+import { type Applied, type Gap, gapOf, gapWarning, refuseGap } from './slot-gap.js';
+import { LOOK_MS, lookAtSlot, requireFit, type SlotLook, type Way } from './slot-to-read.js';
 import { leavingSlot, type SlotLeft, slotLeftBy } from './subscription-drop.js';
 import { appliedLsn } from './subscription-lag.js';
 import type { SubscriptionPatch } from './subscription-patch.js';
@@ -19,13 +27,6 @@ import { requireUnchanged } from './subscription-session.js';
 import type { SubscriptionView } from './subscription-view.js';
 import type { SubscriptionWarning } from './subscription-warnings.js';
 import { TablesNeedingVerification } from './tables-needing-verification.repository.js';
-
-/** Changes that the slot a subscription gets may not send. */
-interface Gap {
-  detail: string;
-  /** Where the publisher's changes are had again, as far as that is known. */
-  until: Lsn;
-}
 
 /** What a change of a subscription makes of the slot it had, and of the changes that were not applied yet. */
 export interface SlotChange {
@@ -46,6 +47,17 @@ export interface SlotAsked {
 }
 
 const NO_CHANGE: SlotChange = { left: null, gap: null, warnings: [] };
+/** The same of a connection that is changed, and leads to the same slot: what is on record may be taken up by it. */
+const NOTHING: SlotChange = { ...NO_CHANGE };
+
+/** Where a connection leads a subscription. */
+interface Led {
+  to: Whither;
+  /** Null: nowhere else. */
+  way: Way | null;
+  /** What lets the login read where it was led before; null: it may. */
+  grant: string | null;
+}
 
 /** A subscription that gets another slot, none, or another publisher. */
 @Injectable()
@@ -73,22 +85,28 @@ export class SlotChanges {
     const [view] = await this.ends.views(subscriber.server, subscriber.database, current.name);
     if (view === undefined) throw new Problem('CONFLICT', 'the subscription was dropped meanwhile');
     requireUnchanged(current, view);
-    const to = connection === undefined ? 'same' : await this.whither(subscriber, view, connection, publisher);
-    const left = isOther || isLeft(to, view, connection, publisher) ? slotLeftBy(view) : null;
-    const change: SlotChange = { left, gap: null, warnings: left === null ? [] : [leftWarning(left)] };
-    const isSame = !isOther && (to === 'same' || to === 'same-cluster');
-    if (isSame || slotName === null) return change;
-    const look = await lookAtSlot(this.servers, publisher, slotName);
+    const led = await this.led(subscriber, view, connection, publisher);
+    const isSame = !isOther && led.to === 'same';
+    if (slotName === null || isSame) return leaving(view, led, connection, publisher, isOther);
+    const look = await lookAtSlot(this.servers, publisher, slotName, led.way);
+    const isElsewhere = isOther || led.to === 'elsewhere';
+    const isOwn = !isElsewhere && (await this.isReadByItself(subscriber, view, publisher, led.way, look));
     const pointer = isOther ? '#/options/slotName' : `#/${named}`;
     // Where it is not known whether the slot is the same, the reader may be the subscription itself.
-    const mayBeOwn = !isOther && to === 'unknown';
-    if (publisher !== null) requireFit(look, slotName, publisher, { pointer, mayBeOwn });
+    const mayBeOwn = isOwn || (!isOther && led.to === 'unknown');
+    requireFit(look, slotName, publisher ?? placeOf(led.way), { pointer, mayBeOwn });
+    if (isOwn) return NOTHING;
+    const change = leaving(view, led, connection, publisher, isOther);
     const before = await this.leftBefore(subscriber, current.oid);
     // Its own former one goes on where it was left: it had confirmed more than the origin shows, and nobody reads it.
     if (publisher !== null && before.some((each) => isOf(each, slotName, publisher.server))) return change;
-    const gap = gapOf(slotName, look, await this.applied(current, view, publisher, before.length === 0));
+    const isCarriedOver = !isOther && led.to === 'same-cluster' && look.isCarriedOver;
+    const gap = gapOf(slotName, look, appliedBy(current, view, led, before.length === 0), isCarriedOver);
     if (gap === null) return change;
-    if (!force) throw refuseGap(gap, look, pointer);
+    if (!isOther && led.to === 'unknown' && led.grant !== null && mayBeSame(current, look)) {
+      return { ...change, warnings: [...change.warnings, unprovenWarning(slotName, led.grant)] };
+    }
+    if (!force) throw refuseGap(gap, look, pointer, led.to === 'unknown' || publisher === null ? led.grant : null);
     return { ...change, gap, warnings: [...change.warnings, gapWarning(gap, isOther ? 'slotName' : null)] };
   }
 
@@ -117,36 +135,51 @@ export class SlotChanges {
     await this.forgetTakenUp(subscriber, oid);
   }
 
-  private async whither(
+  /** Where it is led. A request that names no connection leaves it where it is. */
+  private async led(
     { server, database }: Place,
     { name, publisher: before }: SubscriptionView,
-    conninfo: string,
+    conninfo: string | undefined,
     publisher: Place | null,
-  ): Promise<Whither> {
+  ): Promise<Led> {
     const conninfos = await this.servers.withSession(server, database, (session) =>
       readSubscriptionConnections(session, name),
     );
-    const from = { publisher: before, conninfo: conninfos?.get(name) ?? null };
+    const grant = conninfos === null ? await this.ends.connectionGrant(server) : null;
+    if (conninfo === undefined) return { to: 'same', way: null, grant };
     const address = serverNamed(server, await this.ends.addresses());
-    return whither(this.servers, address, from, { publisher, conninfo });
+    const from = { publisher: before, conninfo: conninfos?.get(name) ?? null };
+    const to = await whither(this.servers, address, from, { publisher, conninfo });
+    return { to, way: { connection: parseConninfo(conninfo), subscriber: address }, grant };
   }
 
-  /** Up to where all is applied, in the publisher's WAL; null: nothing was applied yet, from any slot. */
-  private async applied(
-    { originLsn, originReadable, settings }: Subscription,
-    view: SubscriptionView,
+  /** What the publisher shows proves that it is the one which the subscription reads from. */
+  private async isReadByItself(
+    { server, database }: Place,
+    { name }: SubscriptionView,
     publisher: Place | null,
-    neverLeft: boolean,
-  ): Promise<Lsn | null | 'unknown'> {
-    if (originLsn === null && originReadable && settings.slotName === null && neverLeft) return null;
-    if (!(await this.isSameCluster(view.publisher, publisher))) return 'unknown';
-    return appliedLsn(originLsn, view.slot) ?? 'unknown';
-  }
-
-  private async isSameCluster(one: Place | null, other: Place | null): Promise<boolean> {
-    if (one === null || other === null) return false;
-    const [a, b] = await Promise.all([one, other].map(({ server }) => this.servers.facts(server)));
-    return a!.systemIdentifier === b!.systemIdentifier;
+    way: Way | null,
+    { slot }: SlotLook,
+  ): Promise<boolean> {
+    if (slot?.active !== true || way === null) return false;
+    const senderIn = async (session: Session): Promise<SeenSender | null> => {
+      const sender = (await readWalSenderPositions(session)).find(({ pid }) => pid === slot.activePid);
+      return sender === undefined ? null : { ...sender, versionNum: session.versionNum };
+    };
+    const readSender = () =>
+      publisher === null
+        ? probe(way.connection, way.subscriber, senderIn)
+        : this.servers.look(publisher.server, undefined, LOOK_MS, senderIn);
+    const readReceived = async () => {
+      const [now] = await this.servers.withSession(server, database, (session) => readSubscriptions(session, name));
+      return now?.workers.find(({ kind }) => kind === 'apply')?.receivedLsn ?? null;
+    };
+    try {
+      return await isOwnReader([name, way.connection.application_name ?? name], readSender, readReceived);
+    } catch (error) {
+      if (error instanceof Problem && error.code !== 'INTERNAL') return false;
+      throw error;
+    }
   }
 
   /** Slots that the subscription had, and may still be there. */
@@ -172,6 +205,19 @@ export class SlotChanges {
   }
 }
 
+function leaving(
+  view: SubscriptionView,
+  { to, grant }: Led,
+  conninfo: string | undefined,
+  publisher: Place | null,
+  isOther: boolean,
+): SlotChange {
+  const left = isOther || isLeft(to, view, conninfo, publisher) ? slotLeftBy(view) : null;
+  if (left !== null) return { left, gap: null, warnings: [leftWarning(left)] };
+  const mayStay = to === 'unknown' && grant !== null ? slotLeftBy(view) : null;
+  return { left, gap: null, warnings: mayStay === null ? [] : [mayStayWarning(mayStay)] };
+}
+
 function isOf({ slot, publisherServer }: LeftSlot, name: string, server: string): boolean {
   return slot === name && publisherServer === server;
 }
@@ -181,38 +227,38 @@ function isLeft(to: Whither, view: SubscriptionView, conninfo: string | undefine
   const { publisher, connection } = view;
   if (to === 'same' || conninfo === undefined || connection === null) return false;
   if (publisher !== null && place !== null) return publisher.server !== place.server;
-  const given = parseConninfo(conninfo);
-  return hostOf(given) !== hostOf(connection) || portOf(given) !== portOf(connection);
+  return !leadsAlike(parseConninfo(conninfo), connection);
 }
 
-/** A walsender starts no earlier than its slot has confirmed, whatever the subscriber asks for. */
-function gapOf(name: string, { slot, unknown }: SlotLook, applied: Lsn | null | 'unknown'): Gap | null {
-  if (applied === null) return null;
-  const start = slot?.confirmedFlushLsn ?? null;
-  if (start === null) {
-    const until = applied === 'unknown' ? ZERO_LSN : applied;
-    return { detail: `where the slot ${name} starts is not known: ${unknown}`, until };
+/** Up to where all is applied, in the WAL of where it is led. */
+function appliedBy(
+  { originLsn, originReadable, settings, tables }: Subscription,
+  view: SubscriptionView,
+  { to, grant }: Led,
+  neverLeft: boolean,
+): Applied {
+  // Tables that are not copied yet are copied whole from wherever it leads by then.
+  const isUntouched = tables.every(({ state }) => state === 'initializing');
+  const hasRead = settings.slotName !== null || !neverLeft;
+  if (originLsn === null && originReadable && (isUntouched || !hasRead)) return null;
+  if (to === 'unknown' && grant !== null) {
+    return { unknown: 'whether it is the same publisher is not known: the login may not read the connection string' };
   }
-  const until = parseLsn(start);
-  if (applied === 'unknown') {
-    return { detail: `the slot ${name} starts at ${start}, and how far changes were applied is not known`, until };
-  }
-  if (until <= applied) return null;
-  const detail = `the slot ${name} starts at ${start}, past ${formatLsn(applied)}, up to where changes were applied: what lies between is never sent`;
-  return { detail, until };
+  const unknown = { unknown: 'how far changes were applied is not known' };
+  return to === 'elsewhere' || to === 'unknown' ? unknown : (appliedLsn(originLsn, view.slot) ?? unknown);
 }
 
-function refuseGap({ detail }: Gap, { slot }: SlotLook, pointer: string): Problem {
-  const extra = { slotStart: slot?.confirmedFlushLsn ?? null, retryWith: { force: true } };
-  return refusal('slot-goes-on', 'CONFLICT', detail, [{ pointer, detail }], { extra });
+/** Whether the slot, should it be the one that the subscription has read from, sends all that was not applied yet. */
+function mayBeSame({ originLsn }: Subscription, { slot }: SlotLook): boolean {
+  const { active, confirmedFlushLsn: start, currentLsn: end } = slot ?? {};
+  if (originLsn === null || active !== false || typeof start !== 'string' || typeof end !== 'string') return false;
+  const applied = parseLsn(originLsn);
+  return parseLsn(start) <= applied && applied <= parseLsn(end);
 }
 
-function gapWarning({ detail }: Gap, option: string | null): SubscriptionWarning {
-  return {
-    rule: 'slot-goes-on',
-    option,
-    detail: `${detail}. The tables are marked as needing verification.`,
-  };
+function placeOf(way: Way | null): Place {
+  const { dbname, user = '' } = way?.connection ?? {};
+  return { server: hostOf(way?.connection ?? {}) ?? 'the publisher', database: dbname ?? user };
 }
 
 function leftWarning({ name, publisher, host, cleanUp }: SlotLeft): SubscriptionWarning {
@@ -221,5 +267,22 @@ function leftWarning({ name, publisher, host, cleanUp }: SlotLeft): Subscription
     rule: 'former-slot-stays',
     option: 'slotName',
     detail: `the slot ${name} stays on ${where}, where it keeps WAL; it is listed at /v1/orphaned-slots until it is dropped there: ${cleanUp.sql}`,
+  };
+}
+
+/** Not recorded: it may be the one that is read from. */
+function mayStayWarning({ name, cleanUp }: SlotLeft): SubscriptionWarning {
+  return {
+    rule: 'former-slot-stays',
+    option: null,
+    detail: `where it has read from is not known: if that is another publisher, the slot ${name} stays there, where it keeps WAL until it is dropped: ${cleanUp.sql}`,
+  };
+}
+
+function unprovenWarning(slot: string, grant: string): SubscriptionWarning {
+  return {
+    rule: 'same-publisher',
+    option: null,
+    detail: `whether it is the same publisher is not known: the login may not read the connection string. The slot ${slot} there goes on where applying ended, so that nothing is missed if it is the same; if it is another, verify the tables. To know, in the subscription's database: ${grant}`,
   };
 }

@@ -1,11 +1,19 @@
 import type { Place } from '../changes/change.js';
-import { readReplicationSlots, type ReplicationSlot } from '../postgres/catalog/replication-slots.js';
+import {
+  isSlotCarriedOver,
+  readReplicationSlots,
+  type ReplicationSlot,
+} from '../postgres/catalog/replication-slots.js';
 import { COMBINATION_RULES, refusal } from '../postgres/ddl/options/combination-rules.js';
+import type { Conninfo } from '../postgres/ddl/conninfo.js';
+import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import type { ServersService } from '../servers/servers.service.js';
+import type { ServerAddress } from './publisher-lookup.js';
+import { probe } from './publisher-probe.js';
 import type { SubscriptionWarning } from './subscription-warnings.js';
 
-const LOOK_MS = 8_000;
+export const LOOK_MS = 8_000;
 const PLUGIN = 'pgoutput';
 
 /** A slot that a subscription is to read from, and did not make. */
@@ -14,22 +22,43 @@ export interface SlotLook {
   slot: ReplicationSlot | null;
   /** Why it was not looked at; null: it was. */
   unknown: string | null;
+  /** It came with the promotion of the publisher, as the copy of a slot of the former one. */
+  isCarriedOver: boolean;
+}
+
+/** A publisher that is no registered server, as a subscriber is led to it. */
+export interface Way {
+  connection: Conninfo;
+  /** Null: its address is not known. */
+  subscriber: ServerAddress | null;
 }
 
 /** By what the publisher says now; one that is away, or no registered server, is an answer about the slot. */
-export async function lookAtSlot(servers: ServersService, publisher: Place | null, name: string): Promise<SlotLook> {
+export async function lookAtSlot(
+  servers: ServersService,
+  publisher: Place | null,
+  name: string,
+  way: Way | null = null,
+): Promise<SlotLook> {
+  const unseen = (unknown: string) => ({ slot: null, unknown, isCarriedOver: false });
   if (publisher === null) {
-    return { slot: null, unknown: 'the publisher is not a registered server, or the login may not read which it is' };
+    const look = way === null ? null : await probe(way.connection, way.subscriber, (there) => lookIn(there, name));
+    const why = 'the publisher is not a registered server, or the login may not read which it is';
+    return (
+      look ?? unseen(way === null ? why : 'the publisher is not a registered server, and cannot be asked from here')
+    );
   }
   try {
-    const [slot] = await servers.look(publisher.server, undefined, LOOK_MS, (there) =>
-      readReplicationSlots(there, name),
-    );
-    return { slot: slot ?? null, unknown: null };
+    return await servers.look(publisher.server, undefined, LOOK_MS, (there) => lookIn(there, name));
   } catch (error) {
     if (!(error instanceof Problem) || error.code === 'INTERNAL') throw error;
-    return { slot: null, unknown: `the publisher ${publisher.server} did not answer: ${error.detail}` };
+    return unseen(`the publisher ${publisher.server} did not answer: ${error.detail}`);
   }
+}
+
+async function lookIn(session: Session, name: string): Promise<SlotLook> {
+  const [slot] = await readReplicationSlots(session, name);
+  return { slot: slot ?? null, unknown: null, isCarriedOver: await isSlotCarriedOver(session, name) };
 }
 
 /** Rejects with PREREQUISITE_FAILED or SLOT_ACTIVE for one that is known not to serve a subscription. */

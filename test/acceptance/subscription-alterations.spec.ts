@@ -275,6 +275,21 @@ describe('a subscription that is changed', () => {
     expect((await api.call('DELETE', `${base}/alter_address?slot=keep`)).status).toBe(200);
   }, 60_000);
 
+  it('is led without a question where it has taken up nothing yet that could be missed', async () => {
+    const connection = conninfo(publisher).replace(publisher.host, 'mistyped.invalid');
+    // Without a connection it knows no tables.
+    await subscriber.run(
+      DATABASE,
+      `create subscription alter_late connection '${connection}' publication p
+         with (connect = false, slot_name = alter_late)`,
+    );
+    await makeSlot('alter_late');
+    const led = await patch('alter_late', { connection: conninfo(publisher) });
+    expect(led).toMatchObject({ status: 200, body: { publisher: { server: 'source' } } });
+    expect(led.body.warnings).toMatchObject([{ rule: 'former-slot-stays' }]);
+    expect((await api.call('DELETE', `${base}/alter_late`)).status).toBe(200);
+  }, 60_000);
+
   it('loses none of the changes that several make at once', async () => {
     await subscribe('crowd', { enabled: false }, ['p', 'w', 'x', 'y', 'z']);
     const changes = ['aw', 'bx', 'cy', 'dz'].map(([added, removed]) =>

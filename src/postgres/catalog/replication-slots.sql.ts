@@ -95,6 +95,21 @@ export const REPLICATION_SLOTS: readonly Variant[] = [
 ];
 
 /**
+ * Whether the slot `$1` came to this primary with its promotion, as the copy that the standby kept of a slot of the former
+ * one: `synced` stays, and means nothing else then.
+ */
+export const SLOT_CARRIED_OVER: readonly Variant[] = [
+  { since: PG13, sql: `select false as carried_over where $1::text is not null` },
+  {
+    since: PG17,
+    sql: `
+      select exists (select from pg_catalog.pg_replication_slots s
+                      where s.slot_name = $1::text and s.synced and s.failover
+                        and not pg_catalog.pg_is_in_recovery()) as carried_over`,
+  },
+];
+
+/**
  * Transactions that hold up the creation of a logical slot: it waits for every transaction with an xid that runs
  * when it begins, of any database. Prepared ones have no pid and cannot be terminated.
  */

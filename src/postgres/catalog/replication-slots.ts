@@ -1,5 +1,5 @@
 import type { Session } from '../session.js';
-import { REPLICATION_SLOTS, SLOT_CREATION_BLOCKERS } from './replication-slots.sql.js';
+import { REPLICATION_SLOTS, SLOT_CARRIED_OVER, SLOT_CREATION_BLOCKERS } from './replication-slots.sql.js';
 import { variantFor } from './variant.js';
 
 export type WalStatus = 'reserved' | 'extended' | 'unreserved' | 'lost';
@@ -86,6 +86,12 @@ interface BlockerRow {
 export async function readReplicationSlots(session: Session, name: string | null = null): Promise<ReplicationSlot[]> {
   const rows = await session.rows<ReplicationSlotRow>(variantFor(REPLICATION_SLOTS, session.versionNum), [name]);
   return rows.map(decodeSlot);
+}
+
+/** Whether it came with the promotion of the server, as the copy of a slot of the former primary. */
+export async function isSlotCarriedOver(session: Session, name: string): Promise<boolean> {
+  const sql = variantFor(SLOT_CARRIED_OVER, session.versionNum);
+  return (await session.row<{ carried_over: boolean }>(sql, [name])).carried_over;
 }
 
 /** Oldest first. */

@@ -206,6 +206,12 @@ export const COMBINATION_RULES = {
     instead: 'Create one there first, or name one that fits.',
     seen: 'state',
   },
+  'same-publisher': {
+    on: 'subscription',
+    says: 'A subscription whose connection string the login may not read is led to what may be the same publisher, or another: where the slot of its name there goes on where applying ended, nothing is missed if it is the same.',
+    instead: 'Let the login read subconninfo of pg_subscription, as the warning says.',
+    seen: 'note',
+  },
   'former-slot-stays': {
     on: 'subscription',
     says: 'A subscription that gets another slot, none, or another publisher, leaves its former slot where it is, where it keeps WAL.',
