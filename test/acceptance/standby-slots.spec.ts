@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { isSlotCarriedOver } from '../../src/postgres/catalog/replication-slots.js';
 import { ReplicationSlotsModule } from '../../src/replication-slots/replication-slots.module.js';
 import { eventually } from '../support/eventually.js';
 import { TestServer } from '../support/postgres-fleet.js';
@@ -94,6 +95,7 @@ describe.each([15, 17, 18])('slots of a primary and its standby, %i', (major) =>
   it('are copied to the standby, where nobody but the primary moves or drops them, until it is promoted', async () => {
     const body = { name: 'kept', kind: 'logical', database: 'postgres', failover: true };
     expect((await api.post(slots, body)).status).toBe(201);
+    const carriedOver = () => standby.withSession('postgres', (session) => isSlotCarriedOver(session, 'kept'));
     const copied = await eventually(
       async () => {
         await primary.run(
@@ -106,6 +108,7 @@ describe.each([15, 17, 18])('slots of a primary and its standby, %i', (major) =>
       },
       { within: 60_000, every: 500 },
     );
+    expect(await carriedOver()).toBe(false);
     expect(copied).toMatchObject({ owner: { kind: 'primary', live: true }, outlook: { health: 'ok', reasons: [] } });
     const guarded = {
       server: 'standby',
@@ -143,6 +146,7 @@ describe.each([15, 17, 18])('slots of a primary and its standby, %i', (major) =>
     await eventually(async () => (await readiness()).standbys.length === 0, { within: 20_000 });
     expect(await readiness()).toMatchObject({ ready: null });
     const own = await until(`${copies}/kept`, ({ synced }) => synced === false);
+    expect(await carriedOver()).toBe(true);
     expect(own).toMatchObject({ owner: null, orphan: null, outlook: { health: 'warning' } });
     expect((await api.call('DELETE', `${copies}/kept`)).status).toBe(204);
   }, 120_000);
