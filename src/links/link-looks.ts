@@ -23,7 +23,7 @@ import { typesToLookUp } from './drift/new-column.js';
 import { detailOf, type LinkTarget, LinkTargets } from './link-target.js';
 
 /** Changed when the same catalogs are to be judged otherwise: what was found before is then looked at afresh. */
-const COMPARISON = 4;
+const COMPARISON = 5;
 
 /** A subscription, named from its subscriber. */
 export interface LinkName extends Place {

@@ -75,7 +75,7 @@ export function compareLink(schema: LinkSchema): Finding[] {
 function tableDrift(schema: LinkSchema, sent: SentTable, ours: TableDefinition, theirs: TableDefinition): Finding[] {
   const columns = ours.columns.filter(({ name }) => sent.columns.includes(name)).map(({ name }) => name);
   const pair: TablePair = {
-    ...{ publisher: ours, subscriber: theirs, sent: columns },
+    ...{ publisher: ours, subscriber: theirs, sent: columns, filtered: sent.filtered },
     ...{ binary: schema.binary, knownTypes: schema.known.types, versions: schema.versions },
     applies: { subscription: schema.subscription, owner: schema.owner, runAsOwner: schema.runAsOwner },
   };
@@ -99,14 +99,24 @@ function renamedTables({ sent, onPublisher, onSubscriber, subscribed }: LinkSche
   );
   const formOf = (table: TableDefinition) =>
     JSON.stringify(table.columns.map(({ name, position, type }) => [position, name, type]));
+  const alike = grouped(gone, (table) => formOf(theirs.get(keyOf(table))!));
   const found = new Map<string, TableName>();
-  for (const table of missing) {
-    const form = formOf(ours.get(keyOf(table))!);
-    const alike = gone.filter((other) => formOf(theirs.get(keyOf(other))!) === form);
-    const rivals = missing.filter((other) => formOf(ours.get(keyOf(other))!) === form);
-    if (alike.length === 1 && rivals.length === 1) found.set(keyOf(table), alike[0]!);
+  for (const [form, [table, ...rivals]] of grouped(missing, (each) => formOf(ours.get(keyOf(each))!))) {
+    const [from, ...others] = alike.get(form) ?? [];
+    if (from && rivals.length + others.length === 0) found.set(keyOf(table!), from);
   }
   return found;
+}
+
+function grouped<T>(items: readonly T[], by: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const key = by(item);
+    const group = groups.get(key) ?? [];
+    groups.set(key, group);
+    group.push(item);
+  }
+  return groups;
 }
 
 function unlikeLists(table: SentTable): Finding[] {

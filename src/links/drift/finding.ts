@@ -91,6 +91,8 @@ export interface TablePair {
   subscriber: TableDefinition;
   /** Columns that are sent, in the publisher's order. */
   sent: readonly string[];
+  /** Every publication that sends it has a row filter. */
+  filtered: boolean;
   /** The subscription is binary: types must be the same. */
   binary: boolean;
   /** Types that the subscriber has, of those that `typesToLookUp` names. */

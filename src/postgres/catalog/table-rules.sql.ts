@@ -178,6 +178,7 @@ function rules({ nullsNotDistinct, enforced }: Known): string {
                  'parent', case when pc.oid is not null
                                 then pg_catalog.jsonb_build_object('schema', pn.nspname, 'name', pc.relname) end,
                  'parentKey', pg_catalog.pg_get_partkeydef(pc.oid),
+                 'parentIsPartition', coalesce(pc.relispartition, false),
                  'bound', pg_catalog.pg_get_expr(tc.relpartbound, tc.oid),
                  'key', pg_catalog.pg_get_partkeydef(tc.oid),
                  'constraint', case when b.oid = b.top then pg_catalog.pg_get_partition_constraintdef(b.oid) end)

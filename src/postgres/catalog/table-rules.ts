@@ -90,6 +90,8 @@ export interface PartitionRule {
   parent: TableName | null;
   /** By which the parent is partitioned. */
   parentKey: string | null;
+  /** So that its rows are held to the bounds of that as well. */
+  parentIsPartition: boolean;
   /** As this server prints it, e.g. `FOR VALUES FROM (0) TO (10)` or `DEFAULT`. */
   bound: string | null;
   /** By which it is partitioned itself, e.g. `RANGE (id)`; null: it holds rows. */
