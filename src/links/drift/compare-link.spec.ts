@@ -58,7 +58,7 @@ function schema(ours: TableDefinition[], theirs: TableDefinition[], more: Partia
     ...{ onPublisher: ours, onSubscriber: theirs, subscribed: theirs },
     known: { types: new Set(), schemas: new Set(['public']) },
     versions: { publisher: 160000, subscriber: 160000 },
-    ...{ owner: 'o', runAsOwner: false },
+    ...{ owner: 'o', runAsOwner: false, copies: { login: 'l', complete: false } },
     ...more,
   };
 }

@@ -7,7 +7,7 @@ import { refreshSubscription } from '../../postgres/ddl/subscription.ddl.js';
 import * as ddl from '../../postgres/ddl/table-change.ddl.js';
 import { checkDrift, domainDrift } from './check-drift.js';
 import { columnDrift } from './column-drift.js';
-import { type Finding, type Mend, onSubscriber, PHASES, type Side, type TablePair } from './finding.js';
+import { type Copies, type Finding, type Mend, onSubscriber, PHASES, type Side, type TablePair } from './finding.js';
 import { generatedDrift } from './generated-drift.js';
 import { identityDrift, uniqueDrift } from './identity-drift.js';
 import { indexDrift } from './index-drift.js';
@@ -36,6 +36,7 @@ export interface LinkSchema {
   /** Of the subscription. */
   owner: string;
   runAsOwner: boolean | null;
+  copies: Copies;
 }
 
 /** All differences between both ends, table by table. */
@@ -78,6 +79,7 @@ function tableDrift(schema: LinkSchema, sent: SentTable, ours: TableDefinition, 
     ...{ publisher: ours, subscriber: theirs, sent: columns, filtered: sent.filtered },
     ...{ binary: schema.binary, knownTypes: schema.known.types, versions: schema.versions },
     applies: { subscription: schema.subscription, owner: schema.owner, runAsOwner: schema.runAsOwner },
+    copies: schema.copies,
   };
   return [
     ...[...unlikeLists(sent), ...columnDrift(pair), ...identityDrift(pair, sent), ...uniqueDrift(pair)],

@@ -39,6 +39,7 @@ function impacts(ours: IndexRule[], theirs: IndexRule[]): string[] {
       knownTypes: new Set<string>(),
       versions: { publisher: 160000, subscriber: 160000 },
       applies: { subscription: 's', owner: 'o', runAsOwner: false },
+      copies: { login: 'l', complete: false },
     },
   };
   return indexDrift(pair).map(({ impact }) => impact);

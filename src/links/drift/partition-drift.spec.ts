@@ -42,6 +42,7 @@ function between(publisher: TableDefinition, subscriber: TableDefinition, more: 
     ...{ publisher, subscriber, sent: ['k'], filtered: false, binary: false, knownTypes: new Set<string>() },
     versions: { publisher: 160000, subscriber: 160000 },
     applies: { subscription: 's', owner: 'o', runAsOwner: false },
+    copies: { login: 'l', complete: false },
     ...more,
   });
   return found.map(({ kind, impact }) => [kind, impact]);

@@ -77,18 +77,19 @@ export interface SentFingerprint {
   rules: string | null;
 }
 
-/** All that a comparison goes by on the publisher, without reading the definitions here. */
+/** All that a comparison goes by on the publisher, without reading the definitions here. @param roles as for the rules */
 export async function readSentFingerprint(
   session: Session,
   publications: readonly string[],
   subscriberVersion: number,
   subscribed: readonly TableName[],
+  roles: readonly string[] = [],
 ): Promise<SentFingerprint> {
   const sent = await readSentTables(session, publications, subscriberVersion);
   const both = [...sent.tables, ...subscribed].map(({ schema, name }) => ({ schema, name }));
   const names = [...new Map(both.map((table) => [keyOf(table), table])).values()];
   const definitions = await readTablesFingerprint(session, names);
-  return { sent, names, definitions, rules: await readRulesFingerprint(session, names) };
+  return { sent, names, definitions, rules: await readRulesFingerprint(session, names, roles) };
 }
 
 function keyOf({ schema, name }: TableName): string {

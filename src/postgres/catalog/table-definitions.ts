@@ -80,11 +80,15 @@ interface DefinitionRow {
   without_equality: string[];
 }
 
-/** Relations of those names, those there are. */
-export async function readTableDefinitions(session: Session, names: readonly TableName[]): Promise<TableDefinition[]> {
+/** Relations of those names, those there are. @param roles as `readTableRules` has them */
+export async function readTableDefinitions(
+  session: Session,
+  names: readonly TableName[],
+  roles: readonly string[] = [],
+): Promise<TableDefinition[]> {
   const sql = variantFor(TABLE_DEFINITIONS, session.versionNum);
   const rows = await session.rows<DefinitionRow>(sql, pairs(names));
-  const rules = await readTableRules(session, names);
+  const rules = await readTableRules(session, names, roles);
   return rows.map(({ schema, name, kind, columns, keys, ...row }) => ({
     ...{ schema, name, kind, columns, keys },
     replicaIdentity: decodeReplicaIdentity(row.replica_identity),
