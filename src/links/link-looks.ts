@@ -20,10 +20,11 @@ import { PublisherEnds } from '../subscriptions/publisher-ends.js';
 import type { SubscriptionView } from '../subscriptions/subscription-view.js';
 import type { LinkSchema } from './drift/compare-link.js';
 import { typesToLookUp } from './drift/new-column.js';
-import { detailOf, type LinkTarget, LinkTargets } from './link-target.js';
+import type { Copies } from './drift/finding.js';
+import { detailOf, type LinkTarget, LinkTargets, readConninfo } from './link-target.js';
 
 /** Changed when the same catalogs are to be judged otherwise: what was found before is then looked at afresh. */
-const COMPARISON = 4;
+const COMPARISON = 6;
 
 /** A subscription, named from its subscriber. */
 export interface LinkName extends Place {
@@ -40,6 +41,7 @@ export interface SubscriberLook extends LinkName {
   login: string;
   conninfo: string | null;
   target: LinkTarget;
+  copies: Copies;
 }
 
 /** The publisher's end. */
@@ -94,7 +96,7 @@ export class LinkLooks {
     if (found.conninfos !== null && conninfo === null) throw unknownLink(subscription);
     const target = await this.targets.find(server, conninfo, found.login);
     const { conninfos: _conninfos, ...rest } = found;
-    return { ...{ server, database, subscription, view, conninfo, target }, ...rest };
+    return { ...{ server, database, subscription, view, conninfo, target, copies: copiesOf(conninfo) }, ...rest };
   }
 
   /** Rejects with a Problem where either end does not answer. */
@@ -102,7 +104,7 @@ export class LinkLooks {
     const { view, versionNum } = look;
     const subscribed = view.tables.map(nameOf);
     const there = await this.servers.withSession(publisher.server, publisher.database, (session) =>
-      readSentFingerprint(session, view.publications, versionNum, subscribed),
+      readSentFingerprint(session, view.publications, versionNum, subscribed, rolesOf(look)),
     );
     const here = await this.servers.withSession(look.server, look.database, async (session) => ({
       definitions: await readTablesFingerprint(session, there.names),
@@ -114,6 +116,7 @@ export class LinkLooks {
       ...basis,
       owner,
       options.runAsOwner,
+      look.copies,
       there.sent,
       there.definitions,
       there.rules,
@@ -140,7 +143,8 @@ export class LinkLooks {
     return { ...look, publisher, problem: null, schema: await this.schema(look, publisher) };
   }
 
-  private publisher({ view, versionNum }: SubscriberLook, place: Place): Promise<PublisherLook> {
+  private publisher(look: SubscriberLook, place: Place): Promise<PublisherLook> {
+    const { view, versionNum } = look;
     return this.servers.withSession(place.server, place.database, async (session) => {
       const { slotName } = view;
       const [slot = null] = slotName === null ? [] : await readReplicationSlots(session, slotName);
@@ -150,7 +154,7 @@ export class LinkLooks {
         ...{ place, versionNum: session.versionNum, slot, sent },
         login: (await readSystemIdentifier(session)).login,
         sender: senders.find(({ pid }) => pid === slot?.activePid) ?? null,
-        tables: await readTableDefinitions(session, namesOf(sent.tables, view.tables)),
+        tables: await readTableDefinitions(session, namesOf(sent.tables, view.tables), rolesOf(look)),
       };
     });
   }
@@ -166,11 +170,20 @@ export class LinkLooks {
     return {
       ...{ subscription: view.name, binary: view.options.binary === true, enabled: view.enabled },
       twoPhase: view.twoPhaseState === 'enabled',
-      ...{ owner: view.owner, runAsOwner: view.options.runAsOwner },
+      ...{ owner: view.owner, runAsOwner: view.options.runAsOwner, copies: look.copies },
       ...{ sent, onPublisher: tables, onSubscriber, known, subscribed: view.tables.map(nameOf) },
       versions: { publisher: versionNum, subscriber: look.versionNum },
     };
   }
+}
+
+function copiesOf(conninfo: string | null): Copies {
+  const { user = '', options = '' } = (conninfo === null ? null : readConninfo(conninfo)) ?? {};
+  return { login: user === '' ? null : user, complete: /\brow_security\s*=\s*(?:off|false|no|0)\b/i.test(options) };
+}
+
+function rolesOf({ copies: { login } }: SubscriberLook): string[] {
+  return login === null ? [] : [login];
 }
 
 function namesOf(...lists: (readonly TableName[])[]): TableName[] {

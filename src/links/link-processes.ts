@@ -1,4 +1,5 @@
 import { identifier } from '../postgres/quoting.js';
+import type { WalSenderPositions } from '../postgres/catalog/wal-senders.js';
 import type { LinkLook } from './link-looks.js';
 
 /** The publisher's process that serves the slot. */
@@ -53,9 +54,8 @@ function senderOf(look: LinkLook): LinkSender {
   const { publisher, problem, view } = look;
   const sender = publisher?.sender ?? null;
   if (sender !== null) {
-    const hidden = sender.state === null;
-    const reason = `the publisher’s login may not see it: grant pg_monitor to ${identifier(publisher!.login)}`;
-    return { ...sender, reason: hidden ? reason : null };
+    const hidden = `the publisher’s login may not see it: grant pg_monitor to ${identifier(publisher!.login)}`;
+    return { ...sender, reason: sender.state === null ? hidden : unreported(sender) };
   }
   const none = { pid: null, user: null, application: null, clientAddress: null, state: null };
   const positions = { sentLsn: null, writeLsn: null, flushLsn: null, replayLsn: null };
@@ -74,6 +74,12 @@ function senderOf(look: LinkLook): LinkSender {
   return { ...none, ...positions, reason: why };
 }
 
+/** What a walsender that is seen does not tell yet. */
+function unreported({ sentLsn, writeLsn, flushLsn, replayLsn }: WalSenderPositions): string | null {
+  if (sentLsn === null) return 'nothing was sent yet';
+  return [writeLsn, flushLsn, replayLsn].includes(null) ? 'the subscriber has not reported yet' : null;
+}
+
 function originOf({ view, hasOrigin, originReadable, login }: LinkLook): LinkOrigin {
   const name = `pg_${view.oid}`;
   const { originLsn: remoteLsn } = view;
@@ -82,17 +88,24 @@ function originOf({ view, hasOrigin, originReadable, login }: LinkLook): LinkOri
     ? 'it does not exist'
     : originReadable
       ? 'nothing was applied yet'
-      : `the subscriber’s login may not read it: grant select on pg_catalog.pg_replication_origin_status to ${identifier(login)}; grant execute on function pg_catalog.pg_show_replication_origin_status() to ${identifier(login)}`;
+      : `the subscriber’s login may not read it; in its database: grant select on pg_catalog.pg_replication_origin_status to ${identifier(login)}; grant execute on function pg_catalog.pg_show_replication_origin_status() to ${identifier(login)}`;
   return { name, exists: hasOrigin, remoteLsn, reason };
 }
 
-function workerOf({ view }: LinkLook): LinkWorker {
+function workerOf({ view, login }: LinkLook): LinkWorker {
   const worker = view.workers.find(({ kind }) => kind === 'apply');
   if (worker === undefined) {
     const reason = view.enabled ? 'no apply worker runs just now' : 'the subscription is disabled';
     return { ...{ pid: null, startedAt: null, receivedLsn: null, latestEndLsn: null, lastMessageAt: null }, reason };
   }
   const { pid, startedAt, receivedLsn, latestEndLsn, lastMessageAt } = worker;
-  const reason = receivedLsn === null ? 'it has received nothing from the publisher yet' : null;
+  const reason =
+    receivedLsn === null || lastMessageAt === null
+      ? 'it has received nothing from the publisher yet'
+      : latestEndLsn === null
+        ? 'it has not reported to the publisher yet'
+        : startedAt === null
+          ? `the subscriber’s login may not see since when it runs: grant pg_monitor to ${identifier(login)}`
+          : null;
   return { pid, startedAt, receivedLsn, latestEndLsn, lastMessageAt, reason };
 }

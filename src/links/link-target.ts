@@ -43,7 +43,7 @@ export class LinkTargets {
         sql: `grant select (subconninfo) on pg_catalog.pg_subscription to ${identifier(login)}`,
       });
     }
-    const connection = read(conninfo);
+    const connection = readConninfo(conninfo);
     const host = connection === null ? undefined : hostOf(connection);
     const several = [host, connection?.host, connection?.port].some((given) => given?.includes(','));
     if (connection === null || several) {
@@ -156,7 +156,8 @@ function unknown(
   return { state: 'unknown', publisher, reason, remedy, sql };
 }
 
-function read(conninfo: string): Conninfo | null {
+/** Null: it cannot be read. */
+export function readConninfo(conninfo: string): Conninfo | null {
   try {
     return parseConninfo(conninfo);
   } catch {

@@ -19,7 +19,13 @@ const TABLES = `
   create table singly_a partition of singly for values from (0) to (10);
   create table own_bound (id int primary key) partition by range (id);
   create table own_bound_a partition of own_bound for values from (0) to (10);
-  create table plain (id int primary key)`;
+  create table plain (id int primary key);
+  create table priced (id int, price numeric, primary key (id, price)) partition by list (price);
+  create table priced_9 partition of priced for values in (9);
+  create table below (id int, tenant text, primary key (id, tenant)) partition by range (id);
+  create table below_a partition of below for values from (0) to (10);
+  create table kept (id int primary key) partition by range (id);
+  create table kept_b partition of kept for values from (10) to (20)`;
 
 describe.each([
   [14, 18],
@@ -32,10 +38,11 @@ describe.each([
   beforeAll(async () => {
     ends = await LinkEnds.start(database, [from, to], TABLES);
     await ends.onPublisher(
-      `create publication p for table monthly, listed, nested, plain with (publish_via_partition_root = true);
-       create publication q for table singly, own_bound`,
+      `create publication p for table monthly, listed, nested, plain, priced with (publish_via_partition_root = true);
+       create publication q for table singly, own_bound, below;
+       create publication r for table kept ${from >= 15 ? 'where (id >= 10)' : ''} with (publish_via_partition_root = true)`,
     );
-    await ends.subscribe(database, 'p, q');
+    await ends.subscribe(database, 'p, q, r');
   }, 60_000);
   afterAll(() => ends?.stop(), 60_000);
 
@@ -130,6 +137,30 @@ describe.each([
     await arrived('plain');
   }, 60_000);
 
+  it('is none for certain where equal values are printed differently, or a row filter leaves them out', async () => {
+    await ends.onPublisher('create table priced_1 partition of priced for values in (1.00)');
+    await ends.onSubscriber('create table priced_one partition of priced for values in (1.0)');
+    expect(await drift()).toMatchObject({
+      ...{ state: 'unknown', statements: [] },
+      findings: [{ kind: 'partition-missing', table: { name: 'priced' }, impact: 'unknown', statements: [] }],
+    });
+    await ends.onPublisher('insert into priced values (1, 1)');
+    await arrived('priced');
+    await ends.onSubscriber('create table priced_rest partition of priced default');
+    await ends.onPublisher('create table kept_a partition of kept for values from (0) to (10)');
+    if (from >= 15) {
+      const found = await drift();
+      expect(found).toMatchObject({
+        ...{ state: 'unknown', statements: [] },
+        findings: [{ kind: 'partition-missing', impact: 'unknown', detail: expect.stringContaining('row filter') }],
+      });
+      await ends.onPublisher('insert into kept values (1), (11); alter publication r set table kept');
+    }
+    await mended();
+    await ends.onPublisher('delete from kept; insert into kept values (2), (12)');
+    await arrived('kept');
+  }, 60_000);
+
   it('is a partition that is sent by itself, made as one on the subscriber', async () => {
     await ends.onPublisher(`create table singly_b partition of singly for values from (10) to (20)`);
     const found = await drift();
@@ -160,5 +191,15 @@ describe.each([
     expect(await drift()).toMatchObject({ state: 'none', findings: [] });
     await ends.onPublisher('insert into own_bound values (1), (7)');
     await arrived('own_bound_a');
+  }, 60_000);
+
+  it('cannot be told where a partition of wider bounds lies below another one', async () => {
+    await ends.onSubscriber(
+      `alter table below detach partition below_a; drop table below;
+       create table below (id int, tenant text, primary key (id, tenant)) partition by list (tenant);
+       create table tenant_a partition of below for values in ('a') partition by range (id);
+       alter table tenant_a attach partition below_a for values from (0) to (100)`,
+    );
+    expect((await drift()).findings).toMatchObject([{ kind: 'partition-bound', impact: 'unknown', statements: [] }]);
   }, 60_000);
 });

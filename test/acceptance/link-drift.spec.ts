@@ -129,6 +129,14 @@ const SCENARIOS: Scenario[] = [
     ...{ kind: 'replica-identity', impact: 'may-stop-apply', servers: ['sink', 'sink', 'sink'], row: `values (1)` },
   },
   {
+    // FULL alone would find no row there: json has no equality.
+    name: 'full_json',
+    columns: 'doc json',
+    publisher: 'alter table full_json replica identity full',
+    subscriber: 'alter table full_json drop constraint full_json_pkey',
+    ...{ kind: 'replica-identity', impact: 'may-stop-apply', servers: ['sink'], row: `values (1, '{}')` },
+  },
+  {
     name: 'unique_here',
     columns: 'a int, b int',
     subscriber: `alter table unique_here add constraint ${odd} unique (a)`,

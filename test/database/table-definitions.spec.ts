@@ -34,8 +34,23 @@ const TABLES = `
   create table deferred (a int unique deferrable, b int not null);
   create table parted (id int primary key, note text) partition by range (id);
   create table part_a partition of parted for values from (0) to (1000);
+  create domain doc as json; create domain docs as doc;
+  create type noted as (at int, body docs[]);
+  create table whole (a int, b json, c docs, d noted, e noted[], f jsonb);
+  create table keyed (id int primary key, b json);
   create view seen as select 1 as one;`;
-const NAMES = [ODD, 'composed', 'gone_columns', 'deferred', 'parted', 'part_a', 'seen', 'missing'].map((name) => ({
+const NAMES = [
+  ODD,
+  'composed',
+  'gone_columns',
+  'deferred',
+  'parted',
+  'part_a',
+  'whole',
+  'keyed',
+  'seen',
+  'missing',
+].map((name) => ({
   schema: 'public',
   name,
 }));
@@ -56,7 +71,7 @@ describe.each(AVAILABLE_MAJORS)('definitions of tables on %i', (major) => {
     const found = await server.withSession(DATABASE, (session) => readTableDefinitions(session, NAMES));
     const byName = new Map(found.map((table) => [table.name, table]));
     expect([...byName.keys()].sort()).toEqual(
-      [ODD, 'composed', 'deferred', 'gone_columns', 'part_a', 'parted', 'seen'].sort(),
+      [ODD, 'composed', 'deferred', 'gone_columns', 'keyed', 'part_a', 'parted', 'seen', 'whole'].sort(),
     );
     const { columns, keys, ...table } = byName.get(ODD)!;
     expect(table).toMatchObject({ kind: 'r', replicaIdentity: 'default', root: null });
@@ -107,6 +122,8 @@ describe.each(AVAILABLE_MAJORS)('definitions of tables on %i', (major) => {
     expect(byName.get('part_a')!.root).toEqual({ schema: 'public', name: 'parted' });
     expect(byName.get('parted')).toMatchObject({ kind: 'p', root: null });
     expect(byName.get('seen')!.kind).toBe('v');
+    expect(byName.get('whole')!.withoutEquality).toEqual(['b', 'c', 'd', 'e']);
+    expect(byName.get('keyed')!.withoutEquality).toEqual([]);
   });
 
   it('have a fingerprint that is the same on every version, whatever the order of columns', async () => {

@@ -40,13 +40,15 @@ const TABLES = `
   create table part_a partition of parted for values from (0) to (10);
   create table part_b partition of parted for values from (10) to (20);
   alter table part_a add constraint small check (n < 100);
+  create table part_c partition of parted for values from (20) to (30) partition by list (id);
+  create table part_c_1 partition of part_c for values in (21);
   create unique index parted_expr on parted (id, (n + 1)) where n > 5;
   create unique index part_b_expr on part_b (lower(n::text));
   create trigger rows after insert on parted for each row execute function touch();
   alter table part_a enable always trigger rows;
   create table above_all (id int, constraint kept check (id > 0));
   create table below () inherits (above_all);`;
-const NAMES = ['plain', ODD, 'refers', 'parted', 'part_a', 'below', 'missing'].map((name) => ({
+const NAMES = ['plain', ODD, 'refers', 'parted', 'part_a', 'part_c_1', 'below', 'missing'].map((name) => ({
   schema: 'public',
   name,
 }));
@@ -211,7 +213,7 @@ describe.each(AVAILABLE_MAJORS)('what holds the rows of tables on %i', (major) =
       bound,
       key,
     ]);
-    expect(parts).toHaveLength(3);
+    expect(parts).toHaveLength(5);
     expect(parts).toEqual(
       expect.arrayContaining([
         ['parted', undefined, null, 'RANGE (id)'],
@@ -220,8 +222,13 @@ describe.each(AVAILABLE_MAJORS)('what holds the rows of tables on %i', (major) =
       ]),
     );
     expect(of('part_a').partitions).toMatchObject([
-      { parentKey: 'RANGE (id)', constraint: '((id IS NOT NULL) AND (id >= 0) AND (id < 10))' },
+      {
+        parentKey: 'RANGE (id)',
+        parentIsPartition: false,
+        constraint: '((id IS NOT NULL) AND (id >= 0) AND (id < 10))',
+      },
     ]);
+    expect(of('part_c_1').partitions).toMatchObject([{ parent: { name: 'part_c' }, parentIsPartition: true }]);
     expect(of('plain').partitions).toEqual([]);
     const owner = `rules_owner_${major}`;
     await server.run(

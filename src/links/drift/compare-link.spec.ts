@@ -26,14 +26,24 @@ function table(name: string, columns: ColumnDefinition[], more: Partial<TableDef
   return {
     ...{ schema: 'public', name, kind: 'r', replicaIdentity: 'default' as const, root: null, columns },
     keys: [{ name: `${name}_pkey`, columns: ['id'], ...key }],
-    rules: noRules(),
+    ...{ withoutEquality: [], rules: noRules() },
     ...more,
   };
 }
 
 function sends({ schema, name, columns }: TableDefinition, more: Partial<SentTable> = {}): SentTable {
   const names = columns.filter(({ generated }) => generated === null).map((each) => each.name);
-  return { schema, name, columns: names, identified: true, identityColumns: ['id'], broken: [], unlike: [], ...more };
+  return {
+    schema,
+    name,
+    columns: names,
+    identified: true,
+    identityColumns: ['id'],
+    broken: [],
+    unlike: [],
+    filtered: false,
+    ...more,
+  };
 }
 
 function schema(ours: TableDefinition[], theirs: TableDefinition[], more: Partial<LinkSchema> = {}): LinkSchema {
@@ -48,7 +58,7 @@ function schema(ours: TableDefinition[], theirs: TableDefinition[], more: Partia
     ...{ onPublisher: ours, onSubscriber: theirs, subscribed: theirs },
     known: { types: new Set(), schemas: new Set(['public']) },
     versions: { publisher: 160000, subscriber: 160000 },
-    ...{ owner: 'o', runAsOwner: false },
+    ...{ owner: 'o', runAsOwner: false, copies: { login: 'l', complete: false } },
     ...more,
   };
 }
@@ -236,6 +246,16 @@ describe('the schemas of both ends of a link', () => {
     expect(kinds(schema([ours], [keyless], { sent: inserts }))).toEqual([]);
     const full = table('t', ours.columns, { replicaIdentity: 'full', keys: [] });
     expect(kinds(schema([full], [keyless]))).toEqual([]);
+    // Whose types the subscriber cannot compare: only of what is sent, and where there is no key.
+    const found = schema([full], [{ ...keyless, withoutEquality: ['a'] }]);
+    expect(compareLink(found)).toMatchObject([
+      { kind: 'replica-identity', side: 'subscriber', impact: 'may-stop-apply', mends: [] },
+    ]);
+    expect(kinds(schema([full], [{ ...keyless, withoutEquality: ['own'] }]))).toEqual([]);
+    const keyed = { ...full, keys: ours.keys };
+    expect(sql(schema([keyed], [{ ...keyless, withoutEquality: ['a'] }]))).toEqual([
+      'sink: alter table "public"."t" add primary key ("id")',
+    ]);
   });
 
   it('need a key that is not deferrable, which is made beside a primary key that is', () => {

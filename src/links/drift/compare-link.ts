@@ -7,7 +7,7 @@ import { refreshSubscription } from '../../postgres/ddl/subscription.ddl.js';
 import * as ddl from '../../postgres/ddl/table-change.ddl.js';
 import { checkDrift, domainDrift } from './check-drift.js';
 import { columnDrift } from './column-drift.js';
-import { type Finding, type Mend, onSubscriber, PHASES, type Side, type TablePair } from './finding.js';
+import { type Copies, type Finding, type Mend, onSubscriber, PHASES, type Side, type TablePair } from './finding.js';
 import { generatedDrift } from './generated-drift.js';
 import { identityDrift, uniqueDrift } from './identity-drift.js';
 import { indexDrift } from './index-drift.js';
@@ -36,6 +36,7 @@ export interface LinkSchema {
   /** Of the subscription. */
   owner: string;
   runAsOwner: boolean | null;
+  copies: Copies;
 }
 
 /** All differences between both ends, table by table. */
@@ -75,9 +76,10 @@ export function compareLink(schema: LinkSchema): Finding[] {
 function tableDrift(schema: LinkSchema, sent: SentTable, ours: TableDefinition, theirs: TableDefinition): Finding[] {
   const columns = ours.columns.filter(({ name }) => sent.columns.includes(name)).map(({ name }) => name);
   const pair: TablePair = {
-    ...{ publisher: ours, subscriber: theirs, sent: columns },
+    ...{ publisher: ours, subscriber: theirs, sent: columns, filtered: sent.filtered },
     ...{ binary: schema.binary, knownTypes: schema.known.types, versions: schema.versions },
     applies: { subscription: schema.subscription, owner: schema.owner, runAsOwner: schema.runAsOwner },
+    copies: schema.copies,
   };
   return [
     ...[...unlikeLists(sent), ...columnDrift(pair), ...identityDrift(pair, sent), ...uniqueDrift(pair)],
@@ -99,14 +101,24 @@ function renamedTables({ sent, onPublisher, onSubscriber, subscribed }: LinkSche
   );
   const formOf = (table: TableDefinition) =>
     JSON.stringify(table.columns.map(({ name, position, type }) => [position, name, type]));
+  const alike = grouped(gone, (table) => formOf(theirs.get(keyOf(table))!));
   const found = new Map<string, TableName>();
-  for (const table of missing) {
-    const form = formOf(ours.get(keyOf(table))!);
-    const alike = gone.filter((other) => formOf(theirs.get(keyOf(other))!) === form);
-    const rivals = missing.filter((other) => formOf(ours.get(keyOf(other))!) === form);
-    if (alike.length === 1 && rivals.length === 1) found.set(keyOf(table), alike[0]!);
+  for (const [form, [table, ...rivals]] of grouped(missing, (each) => formOf(ours.get(keyOf(each))!))) {
+    const [from, ...others] = alike.get(form) ?? [];
+    if (from && rivals.length + others.length === 0) found.set(keyOf(table!), from);
   }
   return found;
+}
+
+function grouped<T>(items: readonly T[], by: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const key = by(item);
+    const group = groups.get(key) ?? [];
+    groups.set(key, group);
+    group.push(item);
+  }
+  return groups;
 }
 
 function unlikeLists(table: SentTable): Finding[] {

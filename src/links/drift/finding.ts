@@ -91,6 +91,8 @@ export interface TablePair {
   subscriber: TableDefinition;
   /** Columns that are sent, in the publisher's order. */
   sent: readonly string[];
+  /** Every publication that sends it has a row filter. */
+  filtered: boolean;
   /** The subscription is binary: types must be the same. */
   binary: boolean;
   /** Types that the subscriber has, of those that `typesToLookUp` names. */
@@ -98,6 +100,15 @@ export interface TablePair {
   /** `server_version_num` of both sides. */
   versions: Record<Side, number>;
   applies: Applies;
+  copies: Copies;
+}
+
+/** By whose rights the publisher lets rows be copied: those of the subscription's connection. */
+export interface Copies {
+  /** Null: its connection string does not say. */
+  login: string | null;
+  /** It turns row_security off: a copy that policies would hide rows from fails. */
+  complete: boolean;
 }
 
 /** By whose rights changes are applied. */

@@ -39,20 +39,29 @@ function reasonOf(relation: SentTable['broken'][number]): string {
   return 'a generated column of the replica identity is not sent';
 }
 
-/** Apply looks rows up by the subscriber's own replica identity index or primary key, all of which must be sent. */
+/**
+ * Apply looks rows up by the subscriber's own replica identity index or primary key, all of which must be sent, and else
+ * by all columns that are, where these are told and can be compared.
+ */
 function unfoundOnSubscriber({ publisher, subscriber }: TablePair, sent: SentTable): Finding[] {
   const full = publisher.replicaIdentity === 'full';
   const told = full ? sent.columns : sent.identityColumns;
   const key = lookupKey(subscriber);
-  if (key === null ? full : key.columns.every((column) => told.includes(column))) return [];
+  const incomparable = subscriber.withoutEquality.filter((column) => sent.columns.includes(column));
+  const byAll = full && incomparable.length === 0;
+  if (key === null ? byAll : key.columns.every((column) => told.includes(column))) return [];
   const columns = keyOfPublisher(publisher, sent);
   const deferrable = subscriber.keys.some(({ primary, immediate }) => primary && !immediate);
   const mends = columns.length === 0 ? [] : identify(subscriber, columns, key !== null || deferrable);
-  const by = told.length === 0 ? 'nothing' : told.map((name) => JSON.stringify(name)).join(', ');
+  const list = (names: readonly string[]) => names.map((name) => JSON.stringify(name)).join(', ');
+  const by = told.length === 0 ? 'nothing' : list(told);
+  const lacks = `the subscriber's table has neither ${deferrable ? 'a primary key that is not deferrable' : 'primary key'} nor replica identity index`;
   const detail =
-    key === null
-      ? `the subscriber's table has neither ${deferrable ? 'a primary key that is not deferrable' : 'primary key'} nor replica identity index, and the publisher tells rows by ${by}`
-      : `the subscriber finds rows by ${key.columns.map((name) => JSON.stringify(name)).join(', ')}, and the publisher tells them by ${by}`;
+    key !== null
+      ? `the subscriber finds rows by ${list(key.columns)}, and the publisher tells them by ${by}`
+      : full
+        ? `${lacks}, and cannot compare ${list(incomparable)} to find a row by all columns`
+        : `${lacks}, and the publisher tells rows by ${by}`;
   return [
     {
       ...{ kind: 'replica-identity', table: nameOf(publisher), column: null, side: 'subscriber', mends },
@@ -61,7 +70,9 @@ function unfoundOnSubscriber({ publisher, subscriber }: TablePair, sent: SentTab
       advice:
         mends.length > 0
           ? 'Fails where rows are twice there, or have NULL in the key: verify and mend them first.'
-          : 'Give the subscriber’s table a replica identity over columns that are sent, once they are there.',
+          : full && key === null
+            ? 'Give the table a primary key on both sides, or on the subscriber’s alone over columns that are sent.'
+            : 'Give the subscriber’s table a replica identity over columns that are sent, once they are there.',
     },
   ];
 }

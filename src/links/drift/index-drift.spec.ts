@@ -28,17 +28,18 @@ function table(uniques: IndexRule[]): TableDefinition {
       { ...key, name: 't_pkey', columns: ['id'], primary: true },
       { ...key, name: 't_a', columns: ['a'] },
     ],
-    rules: { ...noRules(), uniques },
+    ...{ withoutEquality: [], rules: { ...noRules(), uniques } },
   };
 }
 
 function impacts(ours: IndexRule[], theirs: IndexRule[]): string[] {
   const pair: TablePair = {
-    ...{ publisher: table(ours), subscriber: table(theirs), sent: ['id', 'a', 'word'], binary: false },
+    ...{ publisher: table(ours), subscriber: table(theirs), sent: ['id', 'a', 'word'], filtered: false, binary: false },
     ...{
       knownTypes: new Set<string>(),
       versions: { publisher: 160000, subscriber: 160000 },
       applies: { subscription: 's', owner: 'o', runAsOwner: false },
+      copies: { login: 'l', complete: false },
     },
   };
   return indexDrift(pair).map(({ impact }) => impact);

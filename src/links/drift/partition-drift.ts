@@ -6,7 +6,7 @@ import * as ddl from '../../postgres/ddl/table-change.ddl.js';
 import type { Statement } from '../../postgres/ddl/statement.js';
 import { type Finding, onSubscriber, PHASES, type TablePair } from './finding.js';
 import { notTold, sameText } from './held.js';
-import { covers, coversAll } from './partition-bounds.js';
+import { type Comparison, comparisonOf, coverage, coversAll } from './partition-bounds.js';
 
 type OwnPartition = PartitionRule & { parent: TableName; parentKey: string; bound: string };
 
@@ -45,16 +45,21 @@ function confined(pair: TablePair): Finding[] {
   if (sameness === 'same') return [];
   const sameKey = ours !== null && ours.parentKey === theirs.parentKey;
   const wider = sameKey && ours.bound !== theirs.bound && ours.bound !== 'DEFAULT' && theirs.bound !== 'DEFAULT';
-  const covered = wider ? covers([theirs.bound], ours.bound, keyType(pair, ours.parentKey)) : 'unknown';
-  if (covered === 'yes') return [];
-  if (ours !== null && here !== null && covered === 'unknown') {
+  // What tables above it are held to as well leaves out rows that its own bound would let pass.
+  const bounded = wider && !ours.parentIsPartition;
+  const covered = bounded ? coverage([theirs.bound], comparisonIn(pair, ours.parentKey))(ours.bound) : 'unknown';
+  if (covered === 'yes' && !theirs.parentIsPartition) return [];
+  if (ours !== null && here !== null && covered !== 'no') {
     const told = notTold(pair, theirs.constraint, ours.constraint!);
     return [{ ...about, impact: 'unknown', mends: [], ...told }];
   }
   return [
     {
-      ...{ ...about, impact: 'may-stop-apply' },
-      detail: `the table is a partition of ${told(theirs.parent)} on the subscriber (${theirs.bound}), and ${ours === null ? 'no partition' : ours.bound} on the publisher: rows outside of it are refused`,
+      ...about,
+      ...refusal(
+        pair,
+        `the table is a partition of ${told(theirs.parent)} on the subscriber (${theirs.bound}), and ${ours === null ? 'no partition' : ours.bound} on the publisher: rows outside of it are refused`,
+      ),
       advice: 'Or attach it again with bounds that hold all rows of the publisher’s.',
       mends: onSubscriber(PHASES.optional, ddl.detachPartition(theirs.parent, nameOf(subscriber))),
     },
@@ -69,25 +74,27 @@ function unrouted(pair: TablePair, ours: Node | null, theirs: Node): Finding[] {
       {
         ...finding(
           pair,
-          'may-stop-apply',
-          `${whole}, and ${told(theirs.table)} of the subscriber has a partition for some rows only`,
+          refusal(pair, `${whole}, and ${told(theirs.table)} of the subscriber has a partition for some rows only`),
         ),
         advice: `Give it a default partition, for example: create table … partition of ${identifier(theirs.table.schema, theirs.table.name)} default`,
       },
     ];
   }
   if (ours.key !== theirs.key) return [unclear(pair, ours, theirs)];
+  const [here, there] = [ours, theirs].map(({ children }) => new Map(children.map((child) => [child.bound, child])));
+  // Partitions of one table have nothing in common: one that both sides have takes no rows of another.
+  const others = theirs.children.filter(({ bound }) => bound === 'DEFAULT' || !here!.has(bound));
+  const coveredBy = coverage(
+    others.map(({ bound }) => bound!),
+    comparisonIn(pair, ours.key),
+  );
+  const allTake = others.every(takesAll);
   return ours.children.flatMap((child) => {
-    const same = theirs.children.find(({ bound }) => bound === child.bound);
+    const same = there!.get(child.bound);
     if (same) return unrouted(pair, child, same);
-    // Partitions of one table have nothing in common: one that both sides have takes none of its rows.
-    const others = theirs.children.filter(
-      ({ bound }) => bound === 'DEFAULT' || !ours.children.some((other) => other.bound === bound),
-    );
-    const bounds = others.map(({ bound }) => bound!);
-    const covered = covers(bounds, child.bound!, keyType(pair, ours.key!));
+    const covered = coveredBy(child.bound!);
     if (covered === 'no') return [missing(pair, child, theirs)];
-    return covered === 'yes' && others.every(takesAll) ? [] : [unclear(pair, child, theirs)];
+    return covered === 'yes' && allTake ? [] : [unclear(pair, child, theirs)];
   });
 }
 
@@ -95,11 +102,13 @@ function missing(pair: TablePair, child: Node, parent: Node): Finding {
   return {
     ...finding(
       pair,
-      'may-stop-apply',
-      `${told(parent.table)} of the subscriber has no partition for the rows of ${told(child.table)} (${child.bound})`,
+      refusal(
+        pair,
+        `${told(parent.table)} of the subscriber has no partition for the rows of ${told(child.table)} (${child.bound})`,
+      ),
     ),
     advice: 'Its name is free to choose. Rows of it that came before stopped apply: it goes on by itself then.',
-    mends: onSubscriber(PHASES.extendSubscriber, ...created(child, parent.table)),
+    mends: onSubscriber(pair.filtered ? PHASES.optional : PHASES.extendSubscriber, ...created(child, parent.table)),
   };
 }
 
@@ -112,16 +121,22 @@ function created({ table, bound, key, children }: Node, parent: TableName): Stat
 function unclear(pair: TablePair, ours: Node, theirs: Node): Finding {
   const form = ({ key, bound }: Node) => key ?? bound;
   return {
-    ...finding(
-      pair,
-      'unknown',
-      `whether the partitions of ${told(theirs.table)} of the subscriber (${form(theirs)}) take all rows of ${told(ours.table)} (${form(ours)}) cannot be told`,
-    ),
+    ...finding(pair, {
+      impact: 'unknown',
+      detail: `whether the partitions of ${told(theirs.table)} of the subscriber (${form(theirs)}) take all rows of ${told(ours.table)} (${form(ours)}) cannot be told`,
+    }),
     advice: 'Compare them by eye, or give the subscriber’s a default partition.',
   };
 }
 
-function finding({ publisher }: TablePair, impact: 'may-stop-apply' | 'unknown', detail: string): Finding {
+/** A row filter may leave out all rows that would be refused: what it says is not read here. */
+function refusal({ filtered }: TablePair, detail: string): Pick<Finding, 'impact' | 'detail'> {
+  return filtered
+    ? { impact: 'unknown', detail: `${detail}, unless the row filter leaves out all of them` }
+    : { impact: 'may-stop-apply', detail };
+}
+
+function finding({ publisher }: TablePair, what: Pick<Finding, 'impact' | 'detail'>): Finding {
   return {
     ...{
       kind: 'partition-missing',
@@ -131,7 +146,7 @@ function finding({ publisher }: TablePair, impact: 'may-stop-apply' | 'unknown',
       advice: null,
       mends: [],
     },
-    ...{ impact, detail },
+    ...what,
   };
 }
 
@@ -142,19 +157,32 @@ function takesAll({ key, children }: Node): boolean {
 /** Null: it has no partitions. */
 function treeOf({ schema, name, kind, rules }: TableDefinition): Node | null {
   if (kind !== 'p') return null;
+  const below = new Map<string, PartitionRule[]>();
+  for (const rule of rules.partitions) {
+    if (rule.parent === null) continue;
+    const beside = below.get(keyOf(rule.parent)) ?? [];
+    below.set(keyOf(rule.parent), beside);
+    beside.push(rule);
+  }
   const nodeOf = (rule: PartitionRule): Node => ({
     ...rule,
-    children: rules.partitions.filter(({ parent }) => parent !== null && isSame(parent, rule.table)).map(nodeOf),
+    children: (below.get(keyOf(rule.table)) ?? []).map(nodeOf),
   });
   const top = rules.partitions.find(({ table }) => isSame(table, { schema, name }));
   return top === undefined ? null : nodeOf(top);
 }
 
-/** Of a key over one plain column, where both sides have the same. */
-function keyType({ publisher, subscriber }: TablePair, key: string): string | null {
-  const typeIn = ({ columns }: TableDefinition) =>
-    columns.find(({ name }) => [name, JSON.stringify(name)].some((each) => key === `RANGE (${each})`))?.type ?? null;
-  return typeIn(publisher) === typeIn(subscriber) ? typeIn(publisher) : null;
+/** Of a key over one plain column; null: it is none, or does not compare alike on both sides. */
+function comparisonIn({ publisher, subscriber }: TablePair, key: string): Comparison | null {
+  const columnIn = ({ columns }: TableDefinition) =>
+    columns.find(({ name }) =>
+      [name, identifier(name)].some((each) => key === `RANGE (${each})` || key === `LIST (${each})`),
+    );
+  const [ours, theirs] = [columnIn(publisher), columnIn(subscriber)];
+  if (ours === undefined || theirs === undefined) return null;
+  const comparison = comparisonOf(ours);
+  if (comparison !== comparisonOf(theirs)) return null;
+  return comparison === 'number' || ours.type === theirs.type ? comparison : null;
 }
 
 function isPartition(rule: PartitionRule): rule is OwnPartition {
@@ -163,6 +191,10 @@ function isPartition(rule: PartitionRule): rule is OwnPartition {
 
 function isSame(one: TableName, other: TableName): boolean {
   return one.schema === other.schema && one.name === other.name;
+}
+
+function keyOf({ schema, name }: TableName): string {
+  return JSON.stringify([schema, name]);
 }
 
 function nameOf({ schema, name }: TableName): TableName {

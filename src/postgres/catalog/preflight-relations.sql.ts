@@ -49,19 +49,10 @@ order by pg_catalog.pg_table_size(c.oid) desc`;
 export const FULL_IDENTITY_WITHOUT_EQUALITY = `
 select ${OBJECT}, a.attname::text as column, pg_catalog.format_type(a.atttypid, a.atttypmod) as type
 ${FROM}
-join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
-join pg_catalog.pg_type t on t.oid = a.atttypid
-join pg_catalog.pg_type b on b.oid = case when t.typtype = 'd' then t.typbasetype else t.oid end
-join pg_catalog.pg_type e on e.oid = case when b.typelem <> 0 and b.typlen = -1 and b.typcategory = 'A' then b.typelem else b.oid end
+cross join lateral pg_catalog.unnest(${columnsWithoutEquality('c.oid')}) lacking(name)
+join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = lacking.name
 where ${PUBLISHED} and (c.relreplident = 'f' or ($1::boolean and not ${HAS_IDENTITY}))
   and not exists (select from pg_catalog.pg_index i where i.indrelid = c.oid and i.indisprimary and i.indisvalid and i.indimmediate)
-  and e.typtype = 'b'
-  and not exists (
-    select from pg_catalog.pg_opclass o join pg_catalog.pg_am m on m.oid = o.opcmethod
-    where m.amname in ('btree', 'hash') and o.opcdefault
-      and (o.opcintype = e.oid
-           or exists (select from pg_catalog.pg_cast k
-                      where k.castsource = e.oid and k.casttarget = o.opcintype and k.castmethod = 'b' and k.castcontext = 'i')))
 order by 1, 2`;
 
 /**

@@ -12,6 +12,8 @@ export interface SentTable extends TableName {
   columns: string[];
   /** What each publication sends, where that is not the same: a walsender refuses such a table. Else empty. */
   unlike: { publication: string; columns: string[] }[];
+  /** Every publication of it has a row filter: some rows may not be sent. */
+  filtered: boolean;
   /** UPDATEs or DELETEs are sent. */
   identified: boolean;
   /** The columns that tell an updated or deleted row. */
@@ -36,7 +38,7 @@ export async function readSentTables(
   const sent = new Map<string, SentTable>(
     tables.map(({ schema, name }) => [
       keyOf({ schema, name }),
-      { schema, name, columns: [], unlike: [], identified: false, identityColumns: [], broken: [] },
+      { schema, name, columns: [], unlike: [], filtered: true, identified: false, identityColumns: [], broken: [] },
     ]),
   );
   const lists = new Map<string, SentTable['unlike']>([...sent.keys()].map((key) => [key, []]));
@@ -49,6 +51,7 @@ export async function readSentTables(
       const table = sent.get(keyOf(published));
       if (!table) continue;
       lists.get(keyOf(published))!.push({ publication, columns: published.columns });
+      if (published.where === null) table.filtered = false;
       table.columns = [...new Set([...table.columns, ...published.columns])];
       if (!identified) continue;
       table.identified = true;
@@ -74,18 +77,19 @@ export interface SentFingerprint {
   rules: string | null;
 }
 
-/** All that a comparison goes by on the publisher, without reading the definitions here. */
+/** All that a comparison goes by on the publisher, without reading the definitions here. @param roles as for the rules */
 export async function readSentFingerprint(
   session: Session,
   publications: readonly string[],
   subscriberVersion: number,
   subscribed: readonly TableName[],
+  roles: readonly string[] = [],
 ): Promise<SentFingerprint> {
   const sent = await readSentTables(session, publications, subscriberVersion);
   const both = [...sent.tables, ...subscribed].map(({ schema, name }) => ({ schema, name }));
   const names = [...new Map(both.map((table) => [keyOf(table), table])).values()];
   const definitions = await readTablesFingerprint(session, names);
-  return { sent, names, definitions, rules: await readRulesFingerprint(session, names) };
+  return { sent, names, definitions, rules: await readRulesFingerprint(session, names, roles) };
 }
 
 function keyOf({ schema, name }: TableName): string {

@@ -1,4 +1,5 @@
 import { PG13 } from '../../shared/server-version.js';
+import { columnsWithoutEquality } from './equality.sql.js';
 import type { Variant } from './variant.js';
 
 /**
@@ -10,7 +11,7 @@ import type { Variant } from './variant.js';
  * `compositeName` and `attributes` of its composite type, or of its elements'.
  * `collation` is null where it is the type's own. `hasDefault`: what it is left out of an INSERT for is not NULL.
  * `keys` are the valid unique indexes over columns alone and all rows. `root` is the topmost partitioned table above a
- * partition.
+ * partition. `without_equality` is looked for where there is no primary key to find rows by.
  */
 const DEFINITIONS = `
       with recursive domains as (
@@ -24,7 +25,9 @@ const DEFINITIONS = `
       )
       select n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
              c.relreplident::text as replica_identity,
-             root.schema as root_schema, root.name as root_name, columns.list as columns, keys.list as keys
+             root.schema as root_schema, root.name as root_name, columns.list as columns, keys.list as keys,
+             case when not exists (select from pg_catalog.pg_index i where i.indrelid = c.oid and i.indisprimary and i.indimmediate)
+                  then ${columnsWithoutEquality('c.oid')} else '{}' end as without_equality
         from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) w(schema, name)
         join pg_catalog.pg_namespace n on n.nspname = w.schema
         join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.name

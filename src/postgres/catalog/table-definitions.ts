@@ -63,6 +63,8 @@ export interface TableDefinition extends TableName {
   root: TableName | null;
   columns: ColumnDefinition[];
   keys: KeyDefinition[];
+  /** Columns that no row can be found by, as their types have no equality; of a table without a primary key. */
+  withoutEquality: string[];
   rules: TableRules;
 }
 
@@ -75,17 +77,23 @@ interface DefinitionRow {
   root_name: string | null;
   columns: ColumnDefinition[];
   keys: KeyDefinition[];
+  without_equality: string[];
 }
 
-/** Relations of those names, those there are. */
-export async function readTableDefinitions(session: Session, names: readonly TableName[]): Promise<TableDefinition[]> {
+/** Relations of those names, those there are. @param roles as `readTableRules` has them */
+export async function readTableDefinitions(
+  session: Session,
+  names: readonly TableName[],
+  roles: readonly string[] = [],
+): Promise<TableDefinition[]> {
   const sql = variantFor(TABLE_DEFINITIONS, session.versionNum);
   const rows = await session.rows<DefinitionRow>(sql, pairs(names));
-  const rules = await readTableRules(session, names);
-  return rows.map(({ schema, name, kind, replica_identity, root_schema, root_name, columns, keys }) => ({
+  const rules = await readTableRules(session, names, roles);
+  return rows.map(({ schema, name, kind, columns, keys, ...row }) => ({
     ...{ schema, name, kind, columns, keys },
-    replicaIdentity: decodeReplicaIdentity(replica_identity),
-    root: root_schema === null ? null : { schema: root_schema, name: root_name! },
+    replicaIdentity: decodeReplicaIdentity(row.replica_identity),
+    root: row.root_schema === null ? null : { schema: row.root_schema, name: row.root_name! },
+    withoutEquality: row.without_equality,
     rules: rules.get(JSON.stringify([schema, name])) ?? noRules(),
   }));
 }

@@ -19,7 +19,8 @@ interface Known {
  * A unique index that is ready and not valid is held to for new rows as any other. Of triggers those that fire while
  * changes are applied (ALWAYS, REPLICA); those of rows are fired at partitions, never at their root.
  * A partitioned table and each of its partitions is a `partition`, and so is a table that is one. `security` is of
- * tables with row security enabled: `held` are those of the table's owner and the subscriptions' that policies hold.
+ * tables with row security enabled: `held` are those of the table's owner, the subscriptions' and the roles `$3`
+ * (text[]) that policies hold.
  */
 function rules({ nullsNotDistinct, enforced }: Known): string {
   return `
@@ -178,6 +179,7 @@ function rules({ nullsNotDistinct, enforced }: Known): string {
                  'parent', case when pc.oid is not null
                                 then pg_catalog.jsonb_build_object('schema', pn.nspname, 'name', pc.relname) end,
                  'parentKey', pg_catalog.pg_get_partkeydef(pc.oid),
+                 'parentIsPartition', coalesce(pc.relispartition, false),
                  'bound', pg_catalog.pg_get_expr(tc.relpartbound, tc.oid),
                  'key', pg_catalog.pg_get_partkeydef(tc.oid),
                  'constraint', case when b.oid = b.top then pg_catalog.pg_get_partition_constraintdef(b.oid) end)
@@ -198,7 +200,7 @@ function rules({ nullsNotDistinct, enforced }: Known): string {
                  'held', (
                    select coalesce(pg_catalog.jsonb_agg(r.rolname order by r.rolname::text collate pg_catalog."C"), '[]')
                      from pg_catalog.pg_roles r
-                    where (r.oid = top.relowner
+                    where (r.oid = top.relowner or r.rolname::text = any ($3::text[])
                            or r.oid in (select u.subowner from pg_catalog.pg_subscription u
                                           join pg_catalog.pg_database d on d.oid = u.subdbid
                                          where d.datname = pg_catalog.current_database()))

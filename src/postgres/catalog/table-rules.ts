@@ -90,6 +90,8 @@ export interface PartitionRule {
   parent: TableName | null;
   /** By which the parent is partitioned. */
   parentKey: string | null;
+  /** So that its rows are held to the bounds of that as well. */
+  parentIsPartition: boolean;
   /** As this server prints it, e.g. `FOR VALUES FROM (0) TO (10)` or `DEFAULT`. */
   bound: string | null;
   /** By which it is partitioned itself, e.g. `RANGE (id)`; null: it holds rows. */
@@ -109,7 +111,7 @@ export interface SecurityRule {
   owner: string;
   /** Of the topmost table, who applies to it from 16 on. */
   tableOwner: string;
-  /** Those of `tableOwner` and the owners of subscriptions that its policies hold. */
+  /** Those of `tableOwner`, the owners of subscriptions and the roles that were asked for that its policies hold. */
   held: string[];
 }
 
@@ -149,9 +151,18 @@ export function noRules(): TableRules {
   };
 }
 
-/** Of tables of those names, by `[schema, name]` as JSON; one without any has no entry. */
-export async function readTableRules(session: Session, names: readonly TableName[]): Promise<Map<string, TableRules>> {
-  const rows = await session.rows<RuleRow>(variantFor(TABLE_RULES, session.versionNum), pairs(names));
+/**
+ * Of tables of those names, by `[schema, name]` as JSON; one without any has no entry.
+ *
+ * @param roles of which row security is to tell as well whether it holds them
+ */
+export async function readTableRules(
+  session: Session,
+  names: readonly TableName[],
+  roles: readonly string[] = [],
+): Promise<Map<string, TableRules>> {
+  const sql = variantFor(TABLE_RULES, session.versionNum);
+  const rows = await session.rows<RuleRow>(sql, [...pairs(names), roles]);
   const found = new Map<string, TableRules>();
   for (const row of rows) {
     const key = JSON.stringify([row.schema, row.name]);
@@ -170,9 +181,13 @@ export async function readTableRules(session: Session, names: readonly TableName
 }
 
 /** A hash that changes with any of them, and means nothing on another server. Null: there is none. */
-export async function readRulesFingerprint(session: Session, names: readonly TableName[]): Promise<string | null> {
+export async function readRulesFingerprint(
+  session: Session,
+  names: readonly TableName[],
+  roles: readonly string[] = [],
+): Promise<string | null> {
   const sql = variantFor(RULES_FINGERPRINT, session.versionNum);
-  return (await session.row<{ hash: string | null }>(sql, pairs(names))).hash;
+  return (await session.row<{ hash: string | null }>(sql, [...pairs(names), roles])).hash;
 }
 
 function pairs(names: readonly TableName[]): [string[], string[]] {

@@ -23,6 +23,14 @@ function remedyFor({ object, usableIndex, incomparable }: WithoutIdentity): stri
     : `alter table ${object} replica identity using index ${usableIndex};`;
 }
 
+/** It is refused while a table would get FULL that the target could not find rows by. */
+function orFull(rows: readonly WithoutIdentity[]): string[] {
+  const never = rows.filter(({ incomparable }) => incomparable.length > 0).map(({ object }) => ({ object }));
+  if (never.length === rows.length) return [];
+  const once = never.length === 0 ? '' : `, once ${listed(never)} can be told by a key`;
+  return [`Or ask for replicaIdentity "full-where-missing"${once}.`];
+}
+
 const fullWhereMissing = { sql: () => TABLES_WITHOUT_IDENTITY, name: 'replica-identity', severity: 'blocker' as const };
 
 export const replicaIdentityChecks: Check[] = [
@@ -37,10 +45,8 @@ export const replicaIdentityChecks: Check[] = [
       if (options.replicaIdentity === 'full-where-missing') {
         return { passed: true, observed: `${observed}; FULL is set for the time of the upgrade`, expected, rows };
       }
-      const remedy = `${rows
-        .slice(0, 20)
-        .map((row) => row.remedy)
-        .join('\n')}\nOr ask for replicaIdentity "full-where-missing".`;
+      const remedies = rows.slice(0, 20).map((row) => row.remedy);
+      const remedy = [...remedies, ...orFull(rows)].join('\n');
       return { passed: false, observed, expected, remedy, rows };
     },
   },
