@@ -370,7 +370,13 @@ describe.each(PATHS)('logical replication by logins without superuser: %i -> %i'
       publications: ['pub'],
     };
     const bare = await request('POST', `${base('sink')}/subscriptions`, body);
-    expect(bare).toMatchObject({ status: 409, body: { code: 'PREREQUISITE_FAILED', sqlstate: '2F003' } });
+    expect(bare).toMatchObject({
+      status: 409,
+      body: {
+        ...{ code: 'PREREQUISITE_FAILED', sqlstate: '2F003', hint: expect.stringContaining('password') },
+        errors: [{ pointer: '#/connection' }],
+      },
+    });
     await subscriber.run(database, `alter subscription sub owner to postgres`);
     const disable = () => request('POST', `${subscription}/disable`);
     expect((await grantedByHints(subscriber, disable)).run).toEqual([`alter subscription "sub" owner to ${q(login)};`]);
