@@ -88,7 +88,7 @@ function originOf({ view, hasOrigin, originReadable, login }: LinkLook): LinkOri
     ? 'it does not exist'
     : originReadable
       ? 'nothing was applied yet'
-      : `the subscriber’s login may not read it; in its database: grant select on pg_catalog.pg_replication_origin_status to ${identifier(login)}; grant execute on function pg_catalog.pg_show_replication_origin_status() to ${identifier(login)}`;
+      : `the subscriber’s login may not read it; in its database: grant execute on function pg_catalog.pg_replication_origin_progress(text, boolean) to ${identifier(login)};`;
   return { name, exists: hasOrigin, remoteLsn, reason };
 }
 

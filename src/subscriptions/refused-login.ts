@@ -7,6 +7,8 @@ import { PROBE, probeTarget } from './publisher-probe.js';
 /** Of a subscriber that could not connect to its publisher, for whatever reason; an older one has no state of its own for it. */
 const COULD_NOT_CONNECT = new Set(['08006', '08001', 'XX000']);
 const REFUSES_LOGIN = new Set(['28P01', '28000']);
+/** From 16 on, of a subscription whose owner is no superuser. */
+const PASSWORD_REQUIRED = '2F003';
 /** libpq's own words, which it does not translate. */
 const NO_PASSWORD = 'fe_sendauth: no password supplied';
 /** Those of a server that speaks English. */
@@ -23,13 +25,24 @@ export async function explainRefusedLogin(
   connection: Conninfo,
   subscriber: ServerAddress | null,
 ): Promise<unknown> {
-  if (!(error instanceof Problem) || !COULD_NOT_CONNECT.has(error.options.sqlstate ?? '')) return error;
+  if (!(error instanceof Problem)) return error;
+  if (error.options.sqlstate === PASSWORD_REQUIRED) return needsPassword(error);
+  if (!COULD_NOT_CONNECT.has(error.options.sqlstate ?? '')) return error;
   if (error.detail.includes(NO_PASSWORD)) return refused(error, 'it asks for a password, and none is given');
   const target = probeTarget(connection, subscriber);
   const said = target === null ? null : await refusalOf(target);
   if (said !== null && error.detail.includes(said.message)) return refused(error, said.message, said.sqlstate);
   const words = REFUSED.exec(error.detail)?.[0];
   return words === undefined ? error : refused(error, words);
+}
+
+function needsPassword(error: Problem): Problem {
+  return new Problem(error.code, error.detail, {
+    ...error.options,
+    hint: "The login of the subscriber is no superuser: give a password in the connection string, and let the publisher's pg_hba.conf ask for it (scram-sha-256).",
+    errors: [{ pointer: '#/connection', detail: 'there must be a password, which the publisher asks for' }],
+    cause: error,
+  });
 }
 
 /** What the publisher says to that login from here; null: it lets it in, or did not get as far as that. */

@@ -5,6 +5,7 @@ import {
   type SubscriptionSlot,
   type Synchronized,
 } from '../postgres/catalog/subscription-slots.js';
+import { identifier } from '../postgres/quoting.js';
 import { Problem } from '../problems/problem.js';
 import { type FoundOwners, type OwnerSearch, type SlotOwner, SlotOwners } from '../replication-slots/slot-owners.js';
 import { ServersService } from '../servers/servers.service.js';
@@ -62,7 +63,7 @@ export class SubscriptionSlotOwners {
       const reads = slot && readsFrom(subscription, server, { server: publisher, database: slot.database }, addresses);
       if (!slot || reads === false || (reads === null && owners.has(slot.name))) continue;
       const { name, database } = subscription;
-      const doubt = reads === null ? `; by its name only, for ${whyInDoubt(subscription)}` : '';
+      const doubt = reads === null ? `; by its name only, for ${await this.whyInDoubt(subscription, server)}` : '';
       const detail = `subscription ${JSON.stringify(name)} of database ${JSON.stringify(database)} on ${server}${doubt}`;
       owners.set(slot.name, { kind: 'subscription', name, server, database, live: true, detail });
     }
@@ -77,6 +78,14 @@ export class SubscriptionSlotOwners {
       const owner = synchronizationOwner(server, synchronized, subscriptions, needed.has(slot));
       if (owner.live || !owners.has(slot)) owners.set(slot, owner);
     }
+  }
+
+  /** Connection strings are read in the database that the server is registered with, whichever the subscription's is. */
+  private async whyInDoubt({ conninfo }: SubscriptionSlot, server: string): Promise<string> {
+    if (conninfo !== null) return 'the connection string leads to no registered server';
+    const { user, database } = await this.servers.target(server);
+    const grant = `grant select (subconninfo) on pg_catalog.pg_subscription to ${identifier(user)};`;
+    return `the connection string may not be read; in the database ${JSON.stringify(database)}: ${grant}`;
   }
 
   /** One look at each database, however many slots there are. */
@@ -117,10 +126,4 @@ function synchronizationOwner(
   const { name, database } = subscription;
   const which = `table ${relation} (oid) of subscription ${JSON.stringify(name)} on ${server}`;
   return { ...owner, name, database, live, detail: live ? `copies ${which}` : `copied ${which}, which is over` };
-}
-
-function whyInDoubt({ conninfo }: SubscriptionSlot): string {
-  return conninfo === null
-    ? 'the connection string may not be read'
-    : 'the connection string leads to no registered server';
 }

@@ -168,7 +168,7 @@ describe.each(PATHS)('a dry run is what is run then: %i -> %i', (from, to) => {
     await runsAsPlanned('subscriptions.disable', 'POST', `${subscription}/disable`);
     await runsAsPlanned('subscriptions.patch', 'PATCH', subscription, {
       ...{ options: { synchronousCommit: 'local' }, addPublications: ['later'] },
-      ...{ publisher: { server: 'source', database }, owner: 'postgres' },
+      ...{ publisher: { server: 'source', database }, owner: servers.sink!.user },
     });
     await runsAsPlanned('subscriptions.enable', 'POST', `${subscription}/enable`);
     await runsAsPlanned('subscriptions.drop', 'DELETE', `${subscription}?slot=keep`);

@@ -245,6 +245,9 @@ describe.each(PATHS)('logical replication by logins without superuser: %i -> %i'
       lag: unknown;
     };
     expect(link).toMatchObject({ publisher: null, lag: { bytes: null } });
+    const { owner } = (await request('GET', `/v1/servers/source/replication-slots/${slotName}`)).body;
+    expect(owner).toMatchObject({ name: 'sub', server: 'sink', live: true });
+    expect(statementsOf((owner as { detail: string }).detail)).toEqual(grants);
     const unread = await request('POST', `/v1/links/sink/${at(database)}/sub/sequences/sync`);
     expect(statementsOf(JSON.stringify(unread.body).replaceAll('\\"', '"'))).toEqual(grants);
     for (const grant of grants) await subscriber.run(database, grant);
@@ -320,13 +323,21 @@ describe.each(PATHS)('logical replication by logins without superuser: %i -> %i'
       transaction: { finishLsn: string } | null;
     };
     const diagnose = async () => (await request('POST', `${subscription}/diagnose`)).body as unknown as Diagnosed;
+    const origin = async () => {
+      const { body } = await request('GET', `/v1/links/sink/${at(database)}/sub`);
+      return body.origin as { remoteLsn: string | null; reason: string | null };
+    };
+    const unread = await origin();
+    expect(unread.remoteLsn).toBeNull();
     const blind = await diagnose();
     expect(blind).toMatchObject({ transaction: null });
     const reading = statementsOf(blind.transactionReason);
     expect(reading).toEqual([
       `grant execute on function pg_catalog.pg_replication_origin_progress(text, boolean) to ${q(login)};`,
     ]);
+    expect(statementsOf(unread.reason!)).toEqual(reading);
     for (const statement of reading) await subscriber.run(database, statement);
+    expect(await origin()).toMatchObject({ remoteLsn: expect.stringMatching(/\//), reason: null });
     await publisher.run(database, `alter role ${q(login)} noreplication`);
     const streamless = await diagnose();
     expect(statementsOf(streamless.transactionReason)).toEqual([`alter role ${q(login)} replication;`]);
@@ -359,7 +370,13 @@ describe.each(PATHS)('logical replication by logins without superuser: %i -> %i'
       publications: ['pub'],
     };
     const bare = await request('POST', `${base('sink')}/subscriptions`, body);
-    expect(bare).toMatchObject({ status: 409, body: { code: 'PREREQUISITE_FAILED', sqlstate: '2F003' } });
+    expect(bare).toMatchObject({
+      status: 409,
+      body: {
+        ...{ code: 'PREREQUISITE_FAILED', sqlstate: '2F003', hint: expect.stringContaining('password') },
+        errors: [{ pointer: '#/connection' }],
+      },
+    });
     await subscriber.run(database, `alter subscription sub owner to postgres`);
     const disable = () => request('POST', `${subscription}/disable`);
     expect((await grantedByHints(subscriber, disable)).run).toEqual([`alter subscription "sub" owner to ${q(login)};`]);

@@ -177,7 +177,7 @@ describe.each([
     expect(checks['connection-target']).toMatchObject({ state: 'unknown', remedy: expect.stringContaining('Grant') });
     expect(body).toMatchObject({
       walsender: { pid: null, reason: expect.any(String) },
-      origin: { exists: true, remoteLsn: null, reason: expect.stringContaining('grant select on') },
+      origin: { exists: true, remoteLsn: null, reason: expect.stringContaining('grant execute on function') },
     });
     expect(inState(checks).agrees).toEqual(['origin']);
     await ends.onSubscriber(checks['connection-target']!.sql!);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
+import { OWNER_LOGIN } from '../support/owner-login.js';
 import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
 import { operationEnds } from '../support/upgrade-proof.js';
 
@@ -56,6 +57,7 @@ describe.each(PATHS)('names that need care, through every route: %i -> %i', (fro
         name,
         `do $do$ begin create role ${q(name)}; exception when duplicate_object then null; end $do$;
          grant create on database ${q(name)} to ${q(name)};
+         ${OWNER_LOGIN === null ? '' : `grant ${q(name)} to ${q(OWNER_LOGIN.user)};`}
          create schema ${q(name)};
          create table ${q(name)}.${q(name)} (id int primary key, ${q(name)} int not null);
          create schema seqs; create sequence seqs.${q(name)};

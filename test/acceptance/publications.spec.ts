@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { PublicationsModule } from '../../src/publications/publications.module.js';
 import { ReplicationSlotsModule } from '../../src/replication-slots/replication-slots.module.js';
 import { identifier } from '../../src/postgres/quoting.js';
+import { OWNER_LOGIN } from '../support/owner-login.js';
 import { TestServer } from '../support/postgres-fleet.js';
 import { ApiUnderTest } from './security-app.js';
 
@@ -174,10 +175,21 @@ describe.each([14, 15, 18])('publications over HTTP on PostgreSQL %i', (major) =
         body: { rule: 'columns-exclude-schemas', hint: expect.stringContaining('two publications') },
       });
     }
-    const renamed = await api.call('PATCH', at('edited'), { name: 'renamed', owner: 'publisher login' });
+    const giveAway = () => api.call('PATCH', at('edited'), { name: 'renamed', owner: 'publisher login' });
+    const mayCreate = `create on database ${identifier(DATABASE)}`;
+    if (OWNER_LOGIN !== null) {
+      const member = `grant "publisher login" to ${identifier(OWNER_LOGIN.user)};`;
+      expect(await giveAway()).toMatchObject({ status: 403, body: { rule: 'owner-of-tables', hint: member } });
+      await server.run(DATABASE, member);
+      const create = `grant ${mayCreate} to "publisher login";`;
+      expect(await giveAway()).toMatchObject({ status: 409, body: { rule: 'create-on-database', hint: create } });
+      await server.run(DATABASE, create);
+    }
+    const renamed = await giveAway();
     expect(renamed.body).toMatchObject({ name: 'renamed', owner: 'publisher login' });
     expect(rules(renamed.body)).toContain('subscribers-know-names');
     expect((await api.call('DELETE', at('renamed'))).status).toBe(204);
+    if (OWNER_LOGIN !== null) await server.run(DATABASE, `revoke ${mayCreate} from "publisher login"`);
   });
 
   it.each<[string, object, number, string]>([
@@ -288,7 +300,12 @@ describe.each([14, 15, 18])('publications over HTTP on PostgreSQL %i', (major) =
   });
 
   it('never turns a list into all tables, nor back, and says what to do instead', async () => {
-    await api.post(base(), { name: 'all', target: { kind: 'allTables' }, publish: ['insert'] });
+    const made = await api.post(base(), { name: 'all', target: { kind: 'allTables' }, publish: ['insert'] });
+    if (OWNER_LOGIN !== null) {
+      expect(made).toMatchObject({ status: 403, body: { rule: 'superuser-owns-all' } });
+      // Superusers alone make such, and may give them away.
+      await server.run(DATABASE, `create publication "all" for all tables with (publish = 'insert')`);
+    }
     for (const change of [{ target: tables(orders) }, { addTables: [orders] }, { removeTables: [orders] }]) {
       expect(await api.call('PATCH', at('all'), change)).toMatchObject({
         status: 409,

@@ -23,7 +23,7 @@ describe.each([
   [14, 18],
   [17, 15],
   [16, 18],
-])('replication slots of %i, read from %i', (from, to) => {
+])('replication slots and who reads from them, %i -> %i', (from, to) => {
   let lockstep: Lockstep;
   let publisher: TestServer;
   let subscriber: TestServer;

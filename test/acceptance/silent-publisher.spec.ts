@@ -7,7 +7,7 @@ import { SubscriptionsModule } from '../../src/subscriptions/subscriptions.modul
 import { VerificationModule } from '../../src/verification/verification.module.js';
 import { eventually } from '../support/eventually.js';
 import { Network } from '../support/network.js';
-import { AVAILABLE_MAJORS, TestServer } from '../support/postgres-fleet.js';
+import { SUBSCRIBER_MAJORS, TestServer } from '../support/postgres-fleet.js';
 import { type Answer, ApiUnderTest } from './security-app.js';
 
 const ORPHANS = '/v1/orphaned-slots';
@@ -34,7 +34,7 @@ describe('subscriptions of every version that copy from a publisher fallen silen
     // What the subscribers leave is given up by the server itself, and soon.
     publisher = await TestServer.start(16, { wal_sender_timeout: '3s' });
     sinks = await Promise.all(
-      AVAILABLE_MAJORS.map(async (major) => ({
+      SUBSCRIBER_MAJORS.map(async (major) => ({
         major,
         server: await TestServer.shared(major),
         slot: `silent_to_${major}`,

@@ -12,7 +12,7 @@ describe.each([
   [13, 18],
   [18, 14],
   [16, 17],
-])('a replication slot about to be advanced on %i', (from, to) => {
+])('a replication slot about to be advanced, %i -> %i', (from, to) => {
   const database = `advance_${from}`;
   const slots = '/v1/servers/source/replication-slots';
   const names = { pgoutput: `advance_${from}`, decoding: `advance_td_${from}`, physical: `advance_ph_${from}` };

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
-import { TestServer } from '../support/postgres-fleet.js';
+import { SUBSCRIBER_MAJORS, TestServer } from '../support/postgres-fleet.js';
 
 interface Orphans {
   items: { slot: string; state: string; cleanUp: { path: string } }[];
@@ -15,7 +15,8 @@ describe('a subscription being dropped without its slot when the process dies', 
   let lockstep: Lockstep;
 
   beforeAll(async () => {
-    [publisher, subscriber] = await Promise.all([TestServer.shared(17), TestServer.shared(15)]);
+    const to = SUBSCRIBER_MAJORS.includes(15) ? 15 : 16;
+    [publisher, subscriber] = await Promise.all([TestServer.shared(17), TestServer.shared(to)]);
     for (const server of [publisher, subscriber]) {
       await server.freshDatabase(database);
       await server.run(database, 'create table t (id int primary key)');

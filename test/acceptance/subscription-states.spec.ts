@@ -223,7 +223,7 @@ describe.each([
     const { port } = silent.address() as AddressInfo;
     await subscriber.run(
       database,
-      `create subscription unheard connection 'host=127.0.0.1 port=${port} sslmode=disable' publication p
+      `create subscription unheard connection 'host=127.0.0.1 port=${port} sslmode=disable password=unasked' publication p
          with (connect = false, slot_name = unheard);
        alter subscription unheard enable`,
     );

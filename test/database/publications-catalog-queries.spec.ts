@@ -20,6 +20,7 @@ import { REPLICATION_SLOTS, SLOT_CREATION_BLOCKERS } from '../../src/postgres/ca
 import { SEQUENCES } from '../../src/postgres/catalog/sequences-list.sql.js';
 import {
   ORIGIN_PROGRESS,
+  ORIGIN_PROGRESS_ONE_BY_ONE,
   READABLE,
   SUBSCRIPTION_CONNECTIONS,
   SUBSCRIPTION_ERRORS,
@@ -68,6 +69,7 @@ const QUERIES: Record<string, { variants: readonly Variant[]; parameters: unknow
   'slot creation blockers': { variants: SLOT_CREATION_BLOCKERS, parameters: [] },
   sequences: { variants: SEQUENCES, parameters: [null, null, null, null, null] },
   'origin progress': { variants: ORIGIN_PROGRESS, parameters: NAME },
+  'origin progress, one by one': { variants: ORIGIN_PROGRESS_ONE_BY_ONE, parameters: NAME },
   readable: { variants: READABLE, parameters: [] },
   'subscription connections': { variants: SUBSCRIPTION_CONNECTIONS, parameters: NAME },
   'subscription errors': { variants: SUBSCRIPTION_ERRORS, parameters: NAME },

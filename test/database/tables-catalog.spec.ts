@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readSequence, readSequences } from '../../src/postgres/catalog/sequences-list.js';
+import { readSubscriptionSlots } from '../../src/postgres/catalog/subscription-slots.js';
 import { readSubscriptionConnections, readSubscriptions } from '../../src/postgres/catalog/subscriptions.js';
 import { readIdentityIndexes } from '../../src/postgres/catalog/table-indexes.js';
 import { readWriteCounts } from '../../src/postgres/catalog/table-writes.js';
@@ -234,7 +235,11 @@ describe.each(AVAILABLE_MAJORS)('tables and sequences on PostgreSQL %i', (major)
     const reader = await Session.open({ ...server.target(database), user: role, password: 'reader' });
     if (major === 13) {
       // 13 lets ordinary logins read neither oid nor subsynccommit of pg_subscription.
-      await expect(readSubscriptions(reader)).rejects.toMatchObject({ code: 'SERVER_PRIVILEGE_MISSING' });
+      const hint = `In the database "${database}": grant select (oid, subsynccommit) on pg_catalog.pg_subscription to "${role}";`;
+      const refusal = { code: 'SERVER_PRIVILEGE_MISSING', options: { hint } };
+      for (const read of [readSubscriptions, readSubscriptionSlots]) {
+        await expect(read(reader)).rejects.toMatchObject(refusal);
+      }
     } else {
       const [subscription] = await readSubscriptions(reader);
       expect(subscription).toMatchObject({

@@ -8,6 +8,7 @@ import { identifier } from '../../src/postgres/quoting.js';
 import { packagedBinaries } from '../../src/storage/embedded/installation.js';
 import { freePort, PostgresCluster } from '../../src/storage/embedded/postgres-cluster.js';
 import { cloneCluster } from './clone-cluster.js';
+import { createOwnerLogin, handOverCreations, OWNER_LOGIN } from './owner-login.js';
 
 /** Durability is not under test, and short-lived servers should be cheap; scripts/fleet.mjs reads the same file. */
 const FLEET = JSON.parse(readFileSync(join(import.meta.dirname, 'fleet-settings.json'), 'utf8')) as {
@@ -20,6 +21,9 @@ const FLEET = JSON.parse(readFileSync(join(import.meta.dirname, 'fleet-settings.
 /** Majors that have binaries on this platform, ascending. */
 export const AVAILABLE_MAJORS = [13, 14, 15, 16, 17, 18].filter((major) => packagedBinaries(major) !== null);
 
+/** Of those, the ones on which the login that the service gets creates subscriptions: up to 15 only superusers do. */
+export const SUBSCRIBER_MAJORS = AVAILABLE_MAJORS.filter((major) => OWNER_LOGIN === null || major >= 16);
+
 /** A real PostgreSQL server a test started, or shares with the other specs of the run. */
 export class TestServer {
   private constructor(
@@ -30,8 +34,9 @@ export class TestServer {
   ) {}
 
   readonly host = '127.0.0.1';
-  readonly user = FLEET.user;
-  readonly password = FLEET.password;
+  /** What the service logs in with. The test's own sessions are the superuser's in any case. */
+  readonly user = OWNER_LOGIN?.user ?? FLEET.user;
+  readonly password = OWNER_LOGIN?.password ?? FLEET.password;
 
   /** A server of the test's own: for what changes cluster-wide state. Stop it in afterAll. */
   static async start(major: number, settings: Record<string, string> = {}): Promise<TestServer> {
@@ -56,10 +61,11 @@ export class TestServer {
       const port = await freePort();
       try {
         await cluster.start({ port, diesWithParent: true });
-        return new TestServer(major, port, cluster, folder);
       } catch (error) {
         if (attempt === 3) throw error;
+        continue;
       }
+      return new TestServer(major, port, cluster, folder).withLogin();
     }
   }
 
@@ -72,7 +78,8 @@ export class TestServer {
     await primary.stop();
     execFileSync('cp', ['-a', primary.options.dataDir, dataDir]);
     await primary.start({ port: this.port, diesWithParent: true });
-    const { host, port, user, password } = this;
+    const { host, port } = this;
+    const { user, password } = FLEET;
     const conninfo = `host=${host} port=${port} user=${user} password=${password} dbname=postgres`;
     const lines = Object.entries({ primary_conninfo: conninfo, primary_slot_name: slot, ...settings });
     appendFileSync(join(dataDir, 'postgresql.conf'), lines.map(([name, value]) => `${name} = '${value}'\n`).join(''));
@@ -92,7 +99,17 @@ export class TestServer {
   static async shared(major: number): Promise<TestServer> {
     const ports = JSON.parse(process.env.LOCKSTEP_TEST_FLEET ?? '{}') as Record<string, number>;
     const port = ports[major];
-    return port === undefined ? TestServer.start(major) : new TestServer(major, port, null, null);
+    return port === undefined ? TestServer.start(major) : new TestServer(major, port, null, null).withLogin();
+  }
+
+  /** A standby has its primary's. */
+  private async withLogin(): Promise<this> {
+    if (OWNER_LOGIN === null) return this;
+    await this.withSession('postgres', async (session) => {
+      const { standby } = await session.row<{ standby: boolean }>('select pg_is_in_recovery() as standby');
+      if (!standby) await createOwnerLogin(session);
+    });
+    return this;
   }
 
   target(database = 'postgres'): ConnectionTarget {
@@ -101,7 +118,8 @@ export class TestServer {
   }
 
   open(database = 'postgres'): Promise<Session> {
-    return Session.open(this.target(database), { purpose: 'test' });
+    const { user, password } = FLEET;
+    return Session.open({ ...this.target(database), user, password }, { purpose: 'test' });
   }
 
   async withSession<T>(database: string, work: (session: Session) => Promise<T>): Promise<T> {
@@ -123,10 +141,12 @@ export class TestServer {
 
   /** A new database of that name, dropping an older one. */
   async freshDatabase(name: string): Promise<string> {
+    const owner = OWNER_LOGIN === null ? '' : ` owner ${identifier(OWNER_LOGIN.user)}`;
     await this.withSession('postgres', async (session) => {
       await session.execute(`drop database if exists ${identifier(name)} with (force)`);
-      await session.execute(`create database ${identifier(name)}`);
+      await session.execute(`create database ${identifier(name)}${owner}`);
     });
+    if (OWNER_LOGIN !== null) await this.withSession(name, handOverCreations);
     return name;
   }
 

@@ -1,4 +1,5 @@
 import type { Session } from '../session.js';
+import { mayHaveSubscriptions } from './subscription-access.js';
 import {
   SUBSCRIPTION_SLOT_CONNECTIONS,
   SUBSCRIPTION_SLOTS,
@@ -28,6 +29,7 @@ interface SlotRow {
 }
 
 export async function readSubscriptionSlots(session: Session): Promise<SubscriptionSlot[]> {
+  if (!(await mayHaveSubscriptions(session))) return [];
   const version = session.versionNum;
   const rows = await session.rows<SlotRow>(variantFor(SUBSCRIPTION_SLOTS, version));
   if (rows.length === 0) return [];

@@ -81,14 +81,26 @@ export const SUBSCRIPTIONS: readonly Variant[] = [
   },
 ];
 
-/** Which of the two columns that are closed to ordinary logins may be read. */
+/**
+ * What is closed to ordinary logins and may be read: connection strings, and positions of origins by their view or, from
+ * 14 on, one by one. On 13 the server lets none but superusers, whatever was granted.
+ */
 export const READABLE: readonly Variant[] = [
   {
     since: PG13,
     sql: `
       select pg_catalog.has_column_privilege('pg_catalog.pg_subscription', 'subconninfo', 'SELECT') as connections,
              pg_catalog.has_table_privilege('pg_catalog.pg_replication_origin_status', 'SELECT')
-               and pg_catalog.has_function_privilege('pg_catalog.pg_show_replication_origin_status()', 'EXECUTE') as origins`,
+               and pg_catalog.has_function_privilege('pg_catalog.pg_show_replication_origin_status()', 'EXECUTE') as origins,
+             false as progress`,
+  },
+  {
+    since: PG14,
+    sql: `
+      select pg_catalog.has_column_privilege('pg_catalog.pg_subscription', 'subconninfo', 'SELECT') as connections,
+             pg_catalog.has_table_privilege('pg_catalog.pg_replication_origin_status', 'SELECT')
+               and pg_catalog.has_function_privilege('pg_catalog.pg_show_replication_origin_status()', 'EXECUTE') as origins,
+             pg_catalog.has_function_privilege('pg_catalog.pg_replication_origin_progress(text, boolean)', 'EXECUTE') as progress`,
   },
 ];
 
@@ -112,6 +124,20 @@ export const ORIGIN_PROGRESS: readonly Variant[] = [
       select s.subname::text as name, nullif(o.remote_lsn, '0/0')::text as remote_lsn
         from pg_catalog.pg_subscription s
         join pg_catalog.pg_replication_origin_status o on o.external_id = 'pg_' || s.oid::int8::text
+       where ${OWN}
+       order by s.subname`,
+  },
+];
+
+/** The same by the function alone. It fails for an origin that has just gone, which the view does not. */
+export const ORIGIN_PROGRESS_ONE_BY_ONE: readonly Variant[] = [
+  {
+    since: PG13,
+    sql: `
+      select s.subname::text as name, nullif(p.lsn, '0/0')::text as remote_lsn
+        from pg_catalog.pg_subscription s
+        join pg_catalog.pg_replication_origin o on o.roname = 'pg_' || s.oid::int8::text
+       cross join lateral pg_catalog.pg_replication_origin_progress(o.roname, false) as p (lsn)
        where ${OWN}
        order by s.subname`,
   },

@@ -1,7 +1,9 @@
 import type { Session } from '../session.js';
+import { mayHaveSubscriptions } from './subscription-access.js';
 import type { SubscriptionRow, TableRow, WorkerRow } from './subscription-rows.js';
 import {
   ORIGIN_PROGRESS,
+  ORIGIN_PROGRESS_ONE_BY_ONE,
   READABLE,
   SUBSCRIPTION_CONNECTIONS,
   SUBSCRIPTION_ERRORS,
@@ -87,14 +89,14 @@ const TWO_PHASE_STATES: Record<string, Subscription['twoPhaseState']> = { d: 'di
 
 /** All subscriptions of the session's database, by name; only some where given. */
 export async function readSubscriptions(session: Session, which: WhichSubscriptions = null): Promise<Subscription[]> {
+  if (!(await mayHaveSubscriptions(session))) return [];
   const version = session.versionNum;
   const names = [namesOf(which)];
   const subscriptions = await session.rows<SubscriptionRow>(variantFor(SUBSCRIPTIONS, version), names);
   if (subscriptions.length === 0) return [];
-  const { origins } = await session.row<{ origins: boolean }>(variantFor(READABLE, version));
-  const progress = origins
-    ? await session.rows<{ name: string; remote_lsn: string | null }>(variantFor(ORIGIN_PROGRESS, version), names)
-    : [];
+  const origins = await originQuery(session);
+  const progress =
+    origins === null ? [] : await session.rows<{ name: string; remote_lsn: string | null }>(origins, names);
   const tables = await session.rows<TableRow>(variantFor(SUBSCRIPTION_TABLES, version), names);
   const workers = await session.rows<WorkerRow>(variantFor(SUBSCRIPTION_WORKERS, version), names);
   const errors = await session.rows<ErrorRow>(variantFor(SUBSCRIPTION_ERRORS, version), names);
@@ -105,7 +107,7 @@ export async function readSubscriptions(session: Session, which: WhichSubscripti
   return subscriptions.map((row) => ({
     ...decodeSubscription(row),
     originLsn: originOf.get(row.name) ?? null,
-    originReadable: origins,
+    originReadable: origins !== null,
     tables: (tablesOf.get(row.name) ?? []).map(decodeTable),
     workers: (workersOf.get(row.name) ?? []).map(decodeWorker),
     ...decodeErrors(errorsOf.get(row.name)),
@@ -114,7 +116,16 @@ export async function readSubscriptions(session: Session, which: WhichSubscripti
 
 /** Whether the login may read how far replication origins are. */
 export async function mayReadOrigins(session: Session): Promise<boolean> {
-  return (await session.row<{ origins: boolean }>(variantFor(READABLE, session.versionNum))).origins;
+  return (await originQuery(session)) !== null;
+}
+
+/** Whichever of the two ways to read positions of origins is open to the login. */
+async function originQuery(session: Session): Promise<string | null> {
+  const version = session.versionNum;
+  const readable = variantFor(READABLE, version);
+  const { origins, progress } = await session.row<{ origins: boolean; progress: boolean }>(readable);
+  if (origins) return variantFor(ORIGIN_PROGRESS, version);
+  return progress ? variantFor(ORIGIN_PROGRESS_ONE_BY_ONE, version) : null;
 }
 
 /** Connection strings by subscription, secrets included; null when the login may not read them. */
