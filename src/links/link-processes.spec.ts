@@ -35,6 +35,6 @@ it('says why anything of what carries a link is null', () => {
   expect(reasons({}, { latestEndLsn: null }).applyWorker).toContain('not reported');
   expect(reasons({}, { lastMessageAt: null }).applyWorker).not.toBeNull();
   expect(reasons({}, { startedAt: null }).applyWorker).toContain('grant pg_monitor to "l"');
-  // Views are granted database by database.
-  expect(reasons({}, {}).origin).toContain('in its database: grant select');
+  // Functions are granted database by database.
+  expect(reasons({}, {}).origin).toContain('in its database: grant execute');
 });
