@@ -64,8 +64,8 @@ export class SessionLock {
       );
       if (rows[0]!.taken) return new SessionLock(client, asked);
     } catch (error) {
-      // Not waited for: it may be silent.
-      void client.end().catch(() => {});
+      // Not waited for, and not left open: it may be silent.
+      void goodbye(client);
       throw error;
     }
     await goodbye(client);

@@ -31,8 +31,11 @@ describe('session pool', () => {
     const network = await Network.to(server.port);
     const session = await Session.open({ ...server.target('pool'), port: network.port }, { statementTimeoutMs: 0 });
     const sleeping = session.rows('select pg_sleep(120)').catch((error: unknown) => error);
-    await eventually(async () => (await backends()) === 1, { within: 5_000 });
-    await network.cut();
+    try {
+      await eventually(async () => (await backends()) === 1, { within: 5_000 });
+    } finally {
+      await network.cut();
+    }
     expect(await sleeping).toMatchObject({ code: 'SERVER_UNREACHABLE' });
     await eventually(async () => (await backends()) === 0, { within: 30_000 });
   }, 60_000);
