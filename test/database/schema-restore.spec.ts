@@ -27,12 +27,16 @@ async function dumpItems(server: Server, database: string): Promise<{ pre: DumpI
   };
 }
 
-/** What the definitions say, less what newer servers merely print otherwise: columns of a single table unqualified. */
+/**
+ * What the definitions say, less what newer servers merely print otherwise: columns of a single table unqualified.
+ * The roles of a policy are printed in the order in which they lie in pg_authid, which is no server's promise.
+ */
 function texts(items: DumpItem[]): string[] {
   const normalised = (text: string) =>
     text
       .replaceAll(/(?<![.\w])(customers|names|totals|"Order Items;")\./g, '')
       .replace(/,\n *multirange_type_name = .*/, '')
+      .replace(/(?<=^POLICY .* TO )[^()]+?(?= USING | WITH CHECK )/, (roles) => roles.split(', ').sort().join(', '))
       // 14 began to write the mode of a procedure's arguments.
       .replaceAll(/(?<=^(?:PROCEDURE|ACL|COMMENT)[^]*[(,] ?)IN (?=\w)/g, '');
   return items
