@@ -14,11 +14,18 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 /** How long open requests and running steps get at shutdown before the process ends all the same. */
 const SHUTDOWN_LIMIT_MS = 15_000;
 
+/**
+ * Longer than load balancers and clients keep a connection that is idle (60 s is common): whoever closes first must not
+ * be the one that a request may be under way to.
+ */
+const IDLE_CONNECTION_MS = 75_000;
+
 /** Listens at once (so that `live` answers while state is being made), then serves. Ends on SIGTERM and SIGINT. */
 export async function startLockstep(): Promise<void> {
   const config = Config.load();
   let handle: Handler = whileStarting;
   const server = createServer((request, response) => handle(request, response));
+  server.keepAliveTimeout = IDLE_CONNECTION_MS;
   await listen(server, config);
   const app = await NestFactory.create<NestExpressApplication>(AppModule, {
     ...API_OPTIONS,

@@ -1,3 +1,4 @@
+import { readTablesHidingRows, type TableHidingRows } from '../postgres/catalog/hidden-rows.js';
 import { readMissingPublications, readPublicationTables } from '../postgres/catalog/publication-tables.js';
 import { readPublications } from '../postgres/catalog/publications.js';
 import { COMBINATION_RULES, refusal } from '../postgres/ddl/options/combination-rules.js';
@@ -5,6 +6,7 @@ import type { SubscriptionOptions } from '../postgres/ddl/subscription-options.j
 import { identifier } from '../postgres/quoting.js';
 import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
+import { heedsConnectionOptions } from '../postgres/catalog/minor-advisories.js';
 import { PG15 } from '../shared/server-version.js';
 import type { SubscriptionWarning } from './subscription-warnings.js';
 
@@ -19,6 +21,8 @@ export interface Offer {
   tables: TableName[];
   /** Those of which it publishes some rows or columns only. */
   narrowed: TableName[];
+  /** Those of which policies hide rows from the login by which Lockstep and the subscriber connect. */
+  hiding: TableHidingRows[];
 }
 
 const MOST_NAMED = 100;
@@ -47,7 +51,8 @@ export async function readOffer(
     const listed = definition === undefined || definition.target.kind === 'allTables' ? [] : definition.target.tables;
     narrowed.push(...listed.filter(({ columns, where }) => columns !== null || where !== null));
   }
-  return { versionNum: publisher.versionNum, tables, narrowed };
+  const hiding = await readTablesHidingRows(publisher, tables);
+  return { versionNum: publisher.versionNum, tables, narrowed, hiding };
 }
 
 /** Throws PREREQUISITE_FAILED for tables that the subscriber lacks: it takes up all of its publications or none. */
@@ -59,6 +64,26 @@ export function requireTables(tables: readonly TableName[], existing: readonly T
   const detail = `the subscriber has no table ${identifier(absent[0]!.schema, absent[0]!.name)}${more}`;
   const shown = absent.slice(0, MOST_NAMED).map(({ schema, name }) => ({ schema, name }));
   throw refusal('tables-exist', 'PREREQUISITE_FAILED', detail, [], { extra: { absent: shown } });
+}
+
+/**
+ * A first copy that row security cuts: it fails where the subscriber passes on that row_security is off, as
+ * `publisherConninfo` asks for, and lacks rows without an error where it does not.
+ */
+export function hidingWarnings(
+  { hiding }: Offer,
+  subscriberVersion: number,
+  { copyData }: SubscriptionOptions,
+): SubscriptionWarning[] {
+  const [first] = hiding;
+  if (first === undefined || copyData === false) return [];
+  const more = hiding.length > 1 ? ` and ${hiding.length - 1} more` : '';
+  const login = identifier(first.login);
+  const what = heedsConnectionOptions(subscriberVersion)
+    ? 'its first copy fails'
+    : 'its first copy lacks these rows, without an error';
+  const detail = `row security of the publisher hides rows of ${identifier(first.schema, first.name)}${more} from ${login}, as whom the subscription connects: ${what}. "alter role ${login} bypassrls" on the publisher mends it, or owning the table where row security is not forced.`;
+  return [{ rule: 'copy-sees-all-rows', option: 'copyData', detail }];
 }
 
 /** Copying from a newer publisher, a subscriber below 15 does not know of row filters and column lists. */

@@ -18,7 +18,7 @@ import { isRefusal, ReplicationSlotsService } from '../replication-slots/replica
 import { ServersService } from '../servers/servers.service.js';
 import { slotNameProblem } from '../shared/identifier.js';
 import { LeftSlots } from './left-slots/left-slots.service.js';
-import { copyWarnings, type Offer, readOffer, requireTables } from './creation-checks.js';
+import { copyWarnings, hidingWarnings, type Offer, readOffer, requireTables } from './creation-checks.js';
 import { type CreationWay, explainCreationFailure, mayBeAnothers, mayBeLeft } from './creation-failure.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
@@ -212,12 +212,13 @@ export class SubscriptionCreation {
     { dryRun = false, timeoutMs = STATEMENT_TIMEOUT_MS, sending = () => {}, warnings: known = [] }: RunOptions = {},
   ): Promise<Creation> {
     const options = request.options ?? {};
-    const warnings = [
-      ...ignoredOptions(options, request.publisherVersion),
-      ...copyWarnings(request.offer?.narrowed ?? [], options),
-      ...known,
-    ];
     const create = async (session: Session): Promise<Creation> => {
+      const warnings = [
+        ...ignoredOptions(options, request.publisherVersion),
+        ...copyWarnings(request.offer?.narrowed ?? [], options),
+        ...(request.offer === undefined ? [] : hidingWarnings(request.offer, session.versionNum, options)),
+        ...known,
+      ];
       const statements = await checkCreate(session, request);
       const planned = plan({ server, database }, statements);
       if (dryRun) return { statements: planned, result: null, warnings };

@@ -112,4 +112,35 @@ describe.each([
     await copyAgain();
     expect(await rows('guarded')).toEqual([1, 2, 3]);
   }, 60_000);
+
+  it('is warned of by the API that makes it, and fails instead of lacking rows', async () => {
+    await ends.onSubscriber('create table fresh (id int primary key, tenant text)');
+    await ends.onPublisher(
+      `alter role ${low} nobypassrls; create table fresh (id int primary key, tenant text);
+       insert into fresh values (1, 'a'), (2, 'b'); grant select on fresh to ${low};
+       alter table fresh enable row level security; create policy mine on fresh using (tenant = 'a');
+       create publication fresh for table fresh`,
+    );
+    await ends.register('low', { ...ends.publisher.target(), user: name, password: 'a-secret' });
+    const path = `/v1/servers/sink/databases/${database}/subscriptions`;
+    const options = { slotName: `fresh_${from}_${to}` };
+    const body = { name: 'fresh', publisher: { server: 'low', database }, publications: ['fresh'], options };
+    const warnings = [{ rule: 'copy-sees-all-rows', option: 'copyData', detail: expect.stringContaining(low) }];
+    const asked = await ends.api.post(`${path}?dryRun=true`, body);
+    expect([asked.status, asked.body.warnings]).toMatchObject([200, warnings]);
+    const uncopied = await ends.api.post(`${path}?dryRun=true`, { ...body, options: { ...options, copyData: false } });
+    expect([uncopied.status, uncopied.body.warnings]).toEqual([200, []]);
+    const created = await ends.api.post(path, body);
+    expect([created.status, created.body.warnings]).toMatchObject([201, warnings]);
+    const failed = () =>
+      ends.subscriber.withSession(database, async (session) => {
+        const sql = `select sync_error_count > 0 as failed from pg_catalog.pg_stat_subscription_stats where subname = 'fresh'`;
+        return (await session.row<{ failed: boolean }>(sql)).failed;
+      });
+    await eventually(failed, { within: 30_000 });
+    expect(await rows('fresh')).toEqual([]);
+    await ends.onPublisher(`alter role ${low} bypassrls`);
+    await eventually(async () => (await rows('fresh')).length === 2, { within: 30_000 });
+    expect((await ends.api.call('DELETE', `${path}/fresh`)).status).toBe(200);
+  }, 90_000);
 });

@@ -103,6 +103,8 @@ describe('embedded state', () => {
     const launching = lockstep.launch();
     const live = await eventually(() => fetch(`${lockstep.url}/health/live`), { within: 20_000, every: 10 });
     expect(live.status).toBe(200);
+    // Longer than those who keep connections: one that is reused is not closed at the same time.
+    expect(live.headers.get('keep-alive')).toBe('timeout=75');
     await launching;
     expect(await lockstep.ok('GET', '/health/ready')).toEqual({ status: 'ok', checks: { state: 'ok', engine: 'ok' } });
   }, 60_000);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { readTablesHidingRows } from '../../src/postgres/catalog/hidden-rows.js';
 import { readSequence, readSequences } from '../../src/postgres/catalog/sequences-list.js';
 import { readSubscriptionSlots } from '../../src/postgres/catalog/subscription-slots.js';
 import { readSubscriptionConnections, readSubscriptions } from '../../src/postgres/catalog/subscriptions.js';
@@ -95,6 +96,24 @@ describe.each(AVAILABLE_MAJORS)('tables and sequences on PostgreSQL %i', (major)
     expect(named.plain!.indexBytes).toBeGreaterThan(0);
     expect(named.parent!.totalBytes).toBe(0);
     expect(named.gone!.rowsEstimate).toBeNull();
+  });
+
+  it('tells of which tables row security hides rows from the login', async () => {
+    await session.execute(
+      `do $$ begin if not exists (select from pg_roles where rolname = '${role}') then create role ${role} login password 'reader'; end if; end $$;
+       create schema hiding; grant usage on schema hiding to ${role};
+       create table hiding.open (id int); create table hiding.secured (id int); create table hiding.own (id int);
+       create table hiding.forced (id int);
+       alter table hiding.own owner to ${role}; alter table hiding.forced owner to ${role};
+       alter table hiding.secured enable row level security; alter table hiding.own enable row level security;
+       alter table hiding.forced enable row level security; alter table hiding.forced force row level security`,
+    );
+    const tables = ['forced', 'open', 'own', 'secured', 'unknown'].map((name) => ({ schema: 'hiding', name }));
+    expect(await readTablesHidingRows(session, tables)).toEqual([]);
+    const reader = await Session.open({ ...server.target(database), user: role, password: 'reader' });
+    const hiding = await readTablesHidingRows(reader, tables).finally(() => reader.close());
+    expect(hiding).toEqual(['forced', 'secured'].map((name) => ({ schema: 'hiding', name, login: role })));
+    await session.execute('drop schema hiding cascade');
   });
 
   it('pages through everything once, in order', async () => {

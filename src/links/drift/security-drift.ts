@@ -1,4 +1,5 @@
 import type { SecurityRule } from '../../postgres/catalog/table-rules.js';
+import { heedsConnectionOptions } from '../../postgres/catalog/minor-advisories.js';
 import type { TableName } from '../../postgres/catalog/tables.js';
 import * as ddl from '../../postgres/ddl/table-change.ddl.js';
 import { PG15, PG16 } from '../../shared/server-version.js';
@@ -11,7 +12,9 @@ export function securityDrift(pair: TablePair): Finding[] {
 }
 
 /** Policies of the publisher hide rows from whoever copies them, without a word; changes are sent whoever reads them. */
-function copied({ publisher, copies: { login, complete } }: TablePair): Finding[] {
+function copied({ publisher, versions, copies }: TablePair): Finding[] {
+  const { login } = copies;
+  const complete = copies.complete && heedsConnectionOptions(versions.subscriber);
   // What a copy reads is the table that is sent; policies of its partitions are for those who name these.
   const rule = publisher.rules.security.find(({ on }) => on.schema === publisher.schema && on.name === publisher.name);
   if (rule === undefined || (login !== null && !rule.held.includes(login))) return [];

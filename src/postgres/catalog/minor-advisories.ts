@@ -31,6 +31,17 @@ function since0(fixed: Record<number, number | null>): AffectedRange[] {
 const MAY_2026 = { 16: 14, 17: 10, 18: 4 };
 const AUGUST_2026 = { 14: 24, 15: 19, 16: 15, 17: 11, 18: 6 };
 
+/**
+ * Before, the walreceiver's own options took the place of the connection string's, from 15 on: seen in the binaries of
+ * 15.15, 16.11, 17.7 and 18.1 and of their successors.
+ */
+const HEEDS_CONNECTION_OPTIONS: Record<number, number> = { 15: 16, 16: 12, 17: 8, 18: 2 };
+
+/** Whether a subscriber of that release passes `options` of a subscription's connection string on to the publisher. */
+export function heedsConnectionOptions(versionNum: number): boolean {
+  return versionNum % 10000 >= (HEEDS_CONNECTION_OPTIONS[majorOf(versionNum)] ?? 0);
+}
+
 export const MINOR_ADVISORIES: readonly MinorAdvisory[] = [
   {
     id: 'lost-changes-beside-ddl',
@@ -64,6 +75,14 @@ export const MINOR_ADVISORIES: readonly MinorAdvisory[] = [
     meaning: 'changes are applied as the role that was set when the subscription was created',
     concerns: 'replication',
     affected: since0({ 16: 1 }),
+  },
+  {
+    id: 'connection-options-ignored',
+    fact: 'a subscription does not pass the options of its connection string on to the publisher',
+    meaning:
+      'options=-crow_security=off has no effect: where row security holds the login, a first copy lacks rows without an error',
+    concerns: 'replication',
+    affected: since0(HEEDS_CONNECTION_OPTIONS),
   },
   {
     id: 'cve-2026-6638',

@@ -249,6 +249,12 @@ export const COMBINATION_RULES = {
     instead: 'Delete on the subscriber what the filter leaves out, or copy the rows yourself and give copyData false.',
     seen: 'note',
   },
+  'copy-sees-all-rows': {
+    on: 'subscription',
+    says: 'Row security of the publisher holds the login of the subscription where rows are copied. Lockstep turns row_security off in the connection strings it writes, so that such a copy fails instead of lacking rows; subscribers 15.0 to 15.15, 16.0 to 16.11, 17.0 to 17.7 and 18.0 to 18.1 do not pass that on.',
+    instead: 'Give the login BYPASSRLS on the publisher, or let it own the tables.',
+    seen: 'note',
+  },
   'drop-needs-publisher': {
     on: 'subscription',
     says: 'A subscription with a slot is dropped only while its publisher answers, for the slot goes with it.',
