@@ -179,7 +179,13 @@ export class LinkLooks {
 
 function copiesOf(conninfo: string | null): Copies {
   const { user = '', options = '' } = (conninfo === null ? null : readConninfo(conninfo)) ?? {};
-  return { login: user === '' ? null : user, complete: /\brow_security\s*=\s*(?:off|false|no|0)\b/i.test(options) };
+  return { login: user === '' ? null : user, complete: turnsRowSecurityOff(options) };
+}
+
+/** In `-c name=value` or `--name=value`; the last holds. */
+function turnsRowSecurityOff(options: string): boolean {
+  const settings = [...options.matchAll(/(?:^|\s)(?:-c\s*|--)row[-_]security\s*=\s*(\S+)/gi)];
+  return /^(?:off|false|no|0)$/i.test(settings.at(-1)?.[1] ?? '');
 }
 
 function rolesOf({ copies: { login } }: SubscriberLook): string[] {

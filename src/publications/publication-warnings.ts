@@ -16,13 +16,13 @@ export interface WriteFailure {
 }
 
 /** A table a publication really sends, and whether the publisher would refuse to UPDATE or DELETE its rows. */
-export interface EffectiveTable extends Omit<PublishedTable, 'broken'> {
+export interface EffectiveTable extends Omit<PublishedTable, 'broken' | 'fullIncomparable'> {
   operations: Operation[];
   updatesFail: boolean;
   /** Those of UPDATE and DELETE that fail on the publisher. */
   failing: ('update' | 'delete')[];
   failures: WriteFailure[];
-  /** Columns by which subscribers could not find its rows, for which replica identity full is not offered. */
+  /** Columns that subscribers cannot compare: replica identity full is not offered, or lets applying fail. */
   incomparableColumns: string[];
   /** SQL that mends it on the publisher; empty where nothing fails, or only the publication can be changed. */
   fix: string[];
@@ -64,9 +64,10 @@ export function effectiveTables(
   tables: readonly PublishedTable[],
 ): EffectiveTable[] {
   const carryOldRows = (['update', 'delete'] as const).filter((operation) => publish.includes(operation));
-  return tables.map(({ broken: found, ...table }) => {
+  return tables.map(({ broken: found, fullIncomparable, ...table }) => {
     const broken = carryOldRows.length > 0 ? found : [];
     const rules = BREAK_RULES.filter((rule) => broken.some((relation) => relation[BREAKS[rule]]));
+    const byFull = carryOldRows.length > 0 && rules.length === 0 ? fullIncomparable : [];
     return {
       ...table,
       operations: publish,
@@ -76,7 +77,9 @@ export function effectiveTables(
         const relations = broken.filter((relation) => relation[BREAKS[rule]]);
         return { rule, detail: `${failureOf(rule, table, relations)}${withoutFull(relations)}` };
       }),
-      incomparableColumns: [...new Set(broken.filter(isStuck).flatMap(({ incomparable }) => incomparable))],
+      incomparableColumns: [
+        ...new Set([...broken.filter(isStuck).flatMap(({ incomparable }) => incomparable), ...byFull]),
+      ],
       fix: broken.flatMap(mendIdentity).map(({ sql }) => `${sql};`),
     };
   });
@@ -139,6 +142,17 @@ export function warningsOf(
     const detail = `${operations} of ${named(failing)} fail on the publisher while they are published`;
     warnings.push(warning(rule, `${detail}. ${COMBINATION_RULES[rule].instead}${notByFull(failing)}`, failing));
   }
+  const byFull = tables.filter(
+    ({ updatesFail, incomparableColumns }) => !updatesFail && incomparableColumns.length > 0,
+  );
+  if (byFull.length > 0) {
+    const columnsOf = ({ incomparableColumns }: EffectiveTable) =>
+      incomparableColumns.map((column) => identifier(column)).join(', ');
+    const each = byFull.slice(0, MOST_IN_TEXT).map((table) => `${tableName(table)} (${columnsOf(table)})`);
+    const more = byFull.length > MOST_IN_TEXT ? ` and ${byFull.length - MOST_IN_TEXT} more` : '';
+    const detail = `subscribers cannot compare every column of ${each.join(', ')}${more}, whose replica identity is full: applying UPDATE and DELETE stops there where the table has no primary key`;
+    warnings.push(warning('full-compares', `${detail}. ${COMBINATION_RULES['full-compares'].instead}`, byFull));
+  }
   if (walLevel !== 'logical' && versionNum < PG19) {
     warnings.push(
       warning(
@@ -185,7 +199,7 @@ function placeOf(pointer: string | undefined, rule: RuleName): string {
 
 function failureOf(
   rule: Break,
-  { identityColumns, replicaIdentity }: Omit<PublishedTable, 'broken'>,
+  { identityColumns, replicaIdentity }: Omit<PublishedTable, 'broken' | 'fullIncomparable'>,
   relations: readonly BrokenIdentity[],
 ): string {
   const identity = identityColumns.length === 0 ? 'empty' : identityColumns.join(', ');

@@ -332,7 +332,7 @@ export class EffectiveTableDto implements EffectiveTable {
     type: [String],
     example: [],
     description:
-      'Columns that subscribers cannot compare (of json or point, for example), where nothing but replica identity full could be set: it is not offered, give the table a primary key or a unique index on NOT NULL columns.',
+      'Columns that subscribers cannot compare (of json or point, for example), where the replica identity is full, or nothing else could be set: applying fails where the table has no key. Give it a primary key or a unique index on NOT NULL columns.',
   })
   incomparableColumns: string[];
 

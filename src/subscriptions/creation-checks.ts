@@ -21,7 +21,7 @@ export interface Offer {
   tables: TableName[];
   /** Those of which it publishes some rows or columns only. */
   narrowed: TableName[];
-  /** Those of which policies hide rows from the login by which Lockstep and the subscriber connect. */
+  /** Those in which row security holds the login by which Lockstep and the subscriber connect. */
   hiding: TableHidingRows[];
 }
 
@@ -80,9 +80,9 @@ export function hidingWarnings(
   const more = hiding.length > 1 ? ` and ${hiding.length - 1} more` : '';
   const login = identifier(first.login);
   const what = heedsConnectionOptions(subscriberVersion)
-    ? 'its first copy fails'
-    : 'its first copy lacks these rows, without an error';
-  const detail = `row security of the publisher hides rows of ${identifier(first.schema, first.name)}${more} from ${login}, as whom the subscription connects: ${what}. "alter role ${login} bypassrls" on the publisher mends it, or owning the table where row security is not forced.`;
+    ? 'the first copy fails'
+    : 'the first copy lacks what policies hide, without an error';
+  const detail = `row security of the publisher holds ${login}, as whom the subscription connects, in ${identifier(first.schema, first.name)}${more}: ${what}. Mend it there with alter role ${login} bypassrls; or let it own the table, where row security is not forced.`;
   return [{ rule: 'copy-sees-all-rows', option: 'copyData', detail }];
 }
 

@@ -13,7 +13,7 @@ import {
   type TableName,
   type TablePage,
 } from '../postgres/catalog/tables.js';
-import type { RuleName } from '../postgres/ddl/options/combination-rules.js';
+import { COMBINATION_RULES, type RuleName } from '../postgres/ddl/options/combination-rules.js';
 import { type ReplicaIdentitySpec, setReplicaIdentity } from '../postgres/ddl/replica-identity.ddl.js';
 import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
@@ -186,8 +186,8 @@ function failingApply({ kind }: ReplicaIdentitySpec, incomparable: readonly stri
   const detail = `values of ${listed(incomparable)} cannot be compared: UPDATE and DELETE fail on a subscriber whose table has no primary key or replica identity index`;
   return [
     {
-      rule: 'identity-usable',
-      detail: `${detail}. Give the table a primary key, or a unique index on NOT NULL columns.`,
+      rule: 'full-compares',
+      detail: `${detail}. ${COMBINATION_RULES['full-compares'].instead}`,
     },
   ];
 }

@@ -1,5 +1,6 @@
 import { LinksModule } from '../../src/links/links.module.js';
 import { identifier } from '../../src/postgres/quoting.js';
+import { eventually } from '../support/eventually.js';
 import { TestServer } from '../support/postgres-fleet.js';
 import { ApiUnderTest } from './security-app.js';
 
@@ -87,14 +88,26 @@ export class LinkEnds {
     const name = identifier(SUBSCRIPTION);
     const statements = [`disable`, `set (slot_name = none)`].map((what) => `alter subscription ${name} ${what}`);
     for (const sql of [...statements, `drop subscription ${name}`]) await this.onSubscriber(sql).catch(() => {});
-    await this.publisher
-      .withSession(this.database, (session) =>
-        session.rows(
-          `select pg_catalog.pg_terminate_backend(active_pid) from pg_catalog.pg_replication_slots
-            where database = pg_catalog.current_database() and active`,
-        ),
-      )
-      .catch(() => {});
+    // A slot that stays keeps dead rows of every catalog of the shared server for all who come after.
+    await eventually(
+      () =>
+        this.publisher.withSession(this.database, async (session) => {
+          await session.rows(
+            `select pg_catalog.pg_terminate_backend(active_pid) from pg_catalog.pg_replication_slots
+              where database = pg_catalog.current_database() and active`,
+          );
+          await session.rows(
+            `select pg_catalog.pg_drop_replication_slot(slot_name) from pg_catalog.pg_replication_slots
+              where database = pg_catalog.current_database() and not active`,
+          );
+          const { left } = await session.row<{ left: number }>(
+            `select count(*)::int as left from pg_catalog.pg_replication_slots
+              where database = pg_catalog.current_database()`,
+          );
+          return left === 0;
+        }),
+      { within: 10_000 },
+    ).catch(() => {});
     for (const server of [this.state, this.publisher, this.subscriber]) await server.stop();
   }
 }

@@ -136,6 +136,39 @@ describe.each([14, 15, 18])('publications over HTTP on PostgreSQL %i', (major) =
     await api.call('DELETE', at('incomparable'));
   });
 
+  it('warns where the replica identity is full and a subscriber could not compare the rows', async () => {
+    await server.run(
+      DATABASE,
+      `create table full_json (id int, j json, p point); alter table full_json replica identity full;
+       create table full_plain (id int, j jsonb); alter table full_plain replica identity full;
+       create table full_parts (id int, x xml) partition by range (id);
+       create table full_part partition of full_parts for values from (0) to (9);
+       alter table full_parts replica identity full; alter table full_part replica identity full;
+       create table full_keyed (id int primary key, j json); alter table full_keyed replica identity full`,
+    );
+    const names = ['full_json', 'full_keyed', 'full_parts', 'full_plain'].map((name) => ({ schema: 'public', name }));
+    const body = { name: 'full_compares', target: tables(...names) };
+    const about = (answer: { warnings: Warning[] }) => answer.warnings.filter(({ rule }) => rule === 'full-compares');
+    const planned = await api.post(`${base()}?dryRun=true`, body);
+    expect([planned.status, about(planned.body)]).toMatchObject([
+      200,
+      [{ tableCount: 2, tables: [{ name: 'full_json' }, { name: 'full_part' }], fix: [] }],
+    ]);
+    expect(about(planned.body)[0]!.detail).toMatch(/full_json" \("j", "p"\), .*full_part" \("x"\), .*primary key/);
+    // Changes that carry no old rows need no comparison.
+    const inserts = await api.post(`${base()}?dryRun=true`, { ...body, publish: ['insert'] });
+    expect([inserts.status, about(inserts.body)]).toEqual([200, []]);
+    await api.post(base(), body);
+    const { items } = (await api.get(`${at('full_compares')}/tables`)).body;
+    expect(items.map(({ incomparableColumns }: { incomparableColumns: string[] }) => incomparableColumns)).toEqual([
+      ['j', 'p'],
+      [],
+      ['x'],
+      [],
+    ]);
+    await api.call('DELETE', at('full_compares'));
+  });
+
   it('adds, sets and takes out tables in one transaction, and leaves the others alone', async () => {
     const lists = major < 15 ? {} : { columns: ['id', 'total'], where: 'id > 5' };
     const created = await api.post(base(), { name: 'edited', target: tables({ ...orders, ...lists }, keyless) });

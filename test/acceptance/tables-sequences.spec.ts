@@ -180,7 +180,7 @@ describe.each([
     const full = await api.call('PUT', `${path}?dryRun=true`, { kind: 'full' });
     expect(full).toMatchObject({
       status: 200,
-      body: { warnings: [{ rule: 'identity-usable', detail: expect.stringMatching(/"doc", "corner".*primary key/) }] },
+      body: { warnings: [{ rule: 'full-compares', detail: expect.stringMatching(/"doc", "corner".*primary key/) }] },
     });
     const none = await api.call('PUT', `${path}?dryRun=true`, { kind: 'nothing' });
     expect(none.body.warnings).toMatchObject([{ detail: expect.stringContaining('not to full') }]);

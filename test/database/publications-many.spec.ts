@@ -85,8 +85,8 @@ describe.each([
     const middle = await counted(() => publications.tables('s', database, 'Every', { after, limit: PAGE }));
     expect([middle.count, middle.result[0]!.name]).toEqual([2, 'T 50']);
     expect(middle.result).toEqual(
-      (await readPublishedTables(session, 'Every', { after, limit: PAGE })).map(({ broken: _broken, ...table }) =>
-        expect.objectContaining(table),
+      (await readPublishedTables(session, 'Every', { after, limit: PAGE })).map(
+        ({ broken: _broken, fullIncomparable: _full, ...table }) => expect.objectContaining(table),
       ),
     );
   });

@@ -9,7 +9,9 @@ import type { Variant } from './variant.js';
  * each of its leaves. `broken` are those where they fail: `lacking` a replica identity; with a row filter that uses
  * columns outside of it; with some of it `unlisted` in the column list; with a generated column of it `unpublished`
  * (18). Beside it stands what would be fit to be the replica identity: an index, the primary key if it can be, or all
- * columns (`full`), unless subscribers could not compare some (`incomparable`). The columns a filter uses are read from its stored expression, where a column is a Var with its
+ * columns (`full`), unless subscribers could not compare some (`incomparable`); where all columns are it already, and the
+ * relation has no primary key that subscribers use instead, `full_incomparable` lists such columns, in a list of its own for
+ * each set of them. The columns a filter uses are read from its stored expression, where a column is a Var with its
  * number. Before 18 generated columns are never sent, though the view of 15 lists them.
  * `offset 0`: a partition tree passes for 500 leaves, and pg_class would be scanned for each table.
  */
@@ -25,7 +27,7 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as columns,
              null::text as where,
              c.relreplident::text as replica_identity,
-             leaves.identity_columns, leaves.broken
+             leaves.identity_columns, leaves.broken, leaves.full_incomparable
         from (select v.*
                 from pg_catalog.pg_publication_tables v
                where v.pubname = any ($1::text[])
@@ -43,7 +45,9 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                    'unlisted', b.unlisted, 'unpublished', b.unpublished,
                    'primaryKey', fit.is_primary, 'index', fit.index, 'full', comparing.lacking = '{}',
                    'incomparable', comparing.lacking))
-                   filter (where b.lacking or b.filter_outside or b.unlisted or b.unpublished), '[]') as broken
+                   filter (where b.lacking or b.filter_outside or b.unlisted or b.unpublished), '[]') as broken,
+                 coalesce(pg_catalog.jsonb_agg(distinct pg_catalog.to_jsonb(comparing.lacking))
+                   filter (where l.relreplident = 'f' and comparing.lacking <> '{}'), '[]') as full_incomparable
             from (select c.oid as relid where c.relkind <> 'p'
                   union all
                   select tree.relid from pg_catalog.pg_partition_tree(c.oid) tree where tree.isleaf and c.relkind = 'p') leaf
@@ -82,7 +86,10 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                limit 1) fit on true
             left join lateral (
               select ${columnsWithoutEquality('l.oid')} as lacking
-               where b.lacking or b.filter_outside or b.unlisted or b.unpublished) comparing on true
+               where b.lacking or b.filter_outside or b.unlisted or b.unpublished
+                  or (l.relreplident = 'f'
+                      and not exists (select from pg_catalog.pg_index i
+                                       where i.indrelid = l.oid and i.indisprimary and i.indisvalid))) comparing on true
             left join lateral (
               select a.attname as name from pg_catalog.pg_attribute a
                where a.attrelid = l.oid and a.attnum > 0 and not a.attisdropped
@@ -101,7 +108,7 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                where a.attrelid = c.oid and a.attname = any (t.attnames) and a.attgenerated = '') as columns,
              t.rowfilter::text as where,
              c.relreplident::text as replica_identity,
-             leaves.identity_columns, leaves.broken
+             leaves.identity_columns, leaves.broken, leaves.full_incomparable
         from (select v.*
                 from pg_catalog.pg_publication_tables v
                where v.pubname = any ($1::text[])
@@ -128,7 +135,9 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                    'unlisted', b.unlisted, 'unpublished', b.unpublished,
                    'primaryKey', fit.is_primary, 'index', fit.index, 'full', d.listed is null and comparing.lacking = '{}',
                    'incomparable', comparing.lacking))
-                   filter (where b.lacking or b.filter_outside or b.unlisted or b.unpublished), '[]') as broken
+                   filter (where b.lacking or b.filter_outside or b.unlisted or b.unpublished), '[]') as broken,
+                 coalesce(pg_catalog.jsonb_agg(distinct pg_catalog.to_jsonb(comparing.lacking))
+                   filter (where l.relreplident = 'f' and comparing.lacking <> '{}'), '[]') as full_incomparable
             from (select c.oid as relid where c.relkind <> 'p'
                   union all
                   select tree.relid from pg_catalog.pg_partition_tree(c.oid) tree where tree.isleaf and c.relkind = 'p') leaf
@@ -168,7 +177,10 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                limit 1) fit on true
             left join lateral (
               select ${columnsWithoutEquality('l.oid')} as lacking
-               where b.lacking or b.filter_outside or b.unlisted or b.unpublished) comparing on true
+               where b.lacking or b.filter_outside or b.unlisted or b.unpublished
+                  or (l.relreplident = 'f'
+                      and not exists (select from pg_catalog.pg_index i
+                                       where i.indrelid = l.oid and i.indisprimary and i.indisvalid))) comparing on true
             left join lateral (
               select a.attname as name from pg_catalog.pg_attribute a
                where a.attrelid = l.oid and a.attnum > 0 and not a.attisdropped
@@ -185,7 +197,7 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
              pg_catalog.to_jsonb(t.attnames) as columns,
              t.rowfilter::text as where,
              c.relreplident::text as replica_identity,
-             leaves.identity_columns, leaves.broken
+             leaves.identity_columns, leaves.broken, leaves.full_incomparable
         from (select v.*
                 from pg_catalog.pg_publication_tables v
                where v.pubname = any ($1::text[])
@@ -212,7 +224,9 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                    'unlisted', b.unlisted, 'unpublished', b.unpublished,
                    'primaryKey', fit.is_primary, 'index', fit.index, 'full', d.listed is null and hidden.columns = '{}' and comparing.lacking = '{}',
                    'incomparable', comparing.lacking))
-                   filter (where b.lacking or b.filter_outside or b.unlisted or b.unpublished), '[]') as broken
+                   filter (where b.lacking or b.filter_outside or b.unlisted or b.unpublished), '[]') as broken,
+                 coalesce(pg_catalog.jsonb_agg(distinct pg_catalog.to_jsonb(comparing.lacking))
+                   filter (where l.relreplident = 'f' and comparing.lacking <> '{}'), '[]') as full_incomparable
             from (select c.oid as relid where c.relkind <> 'p'
                   union all
                   select tree.relid from pg_catalog.pg_partition_tree(c.oid) tree where tree.isleaf and c.relkind = 'p') leaf
@@ -258,7 +272,10 @@ export const PUBLISHED_TABLES: readonly Variant[] = [
                limit 1) fit on true
             left join lateral (
               select ${columnsWithoutEquality('l.oid')} as lacking
-               where b.lacking or b.filter_outside or b.unlisted or b.unpublished) comparing on true
+               where b.lacking or b.filter_outside or b.unlisted or b.unpublished
+                  or (l.relreplident = 'f'
+                      and not exists (select from pg_catalog.pg_index i
+                                       where i.indrelid = l.oid and i.indisprimary and i.indisvalid))) comparing on true
             left join lateral (
               select a.attname as name from pg_catalog.pg_attribute a
                where a.attrelid = l.oid and a.attnum > 0 and not a.attisdropped

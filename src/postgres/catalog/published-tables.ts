@@ -40,6 +40,8 @@ export interface PublishedTable {
   identityColumns: string[];
   /** The table, or those of its partitions, whose UPDATEs and DELETEs fail while they are published. */
   broken: BrokenIdentity[];
+  /** Its replica identity, or a partition's, is full without a primary key, and subscribers cannot compare these columns. */
+  fullIncomparable: string[];
 }
 
 interface PublishedTableRow {
@@ -51,6 +53,7 @@ interface PublishedTableRow {
   replica_identity: string;
   identity_columns: string[];
   broken: BrokenIdentity[];
+  full_incomparable: string[][];
 }
 
 /** The tables the publication really publishes, by schema and name; empty also when there is no such publication. */
@@ -89,5 +92,6 @@ function decodeTable(row: PublishedTableRow): PublishedTable {
     replicaIdentityUsable: !row.broken.some(({ lacking }) => lacking),
     identityColumns: row.identity_columns,
     broken: row.broken,
+    fullIncomparable: [...new Set(row.full_incomparable.flat())],
   };
 }

@@ -91,6 +91,12 @@ export const COMBINATION_RULES = {
     instead: 'Set a replica identity before: the warning shows the SQL.',
     seen: 'note',
   },
+  'full-compares': {
+    on: 'publication',
+    says: 'With replica identity full, a subscriber whose table has no primary key or replica identity index finds rows by comparing every column, and stops where a type has no equality: json, xml, point and the like, also inside arrays, domains and composite types.',
+    instead: 'Give the table a primary key, or let a unique index on NOT NULL columns be its replica identity.',
+    seen: 'note',
+  },
   'superuser-owns-all': {
     on: 'publication',
     says: 'Only superusers create a publication of all tables or of schemas, or give one to a role that is none.',

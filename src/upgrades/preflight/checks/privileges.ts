@@ -272,7 +272,7 @@ export const privilegeChecks: Check[] = [
     'row-security',
     ROW_SECURITY,
     'tables whose rows are hidden from it',
-    'row security hides nothing from the user of the subscription: the copy would lack those rows without an error',
+    'row security hides nothing from the user of the subscription: the copy would fail, or lack those rows',
     bypass,
   ),
   ofLogin(
