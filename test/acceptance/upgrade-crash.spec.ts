@@ -16,10 +16,8 @@ const EVERY = SOAK ? 10 : 200;
 const SIZE = SOAK ? { perSecond: 60, allSequences: true } : {};
 const NAMES = FORWARD_STEPS.map(({ name }) => name);
 const GATE = NAMES.indexOf('pre-switchover');
-/** Before the gate every other step, which has the same shape as the one after it; and amid the verification. */
-const BEFORE = NAMES.slice(0, GATE)
-  .filter((_, index) => SOAK || index % 2 === 0)
-  .flatMap((name) => (name === 'verification' ? ['verifying', name] : [name]));
+/** Before the gate; also amid the verification. */
+const BEFORE = NAMES.slice(0, GATE).flatMap((name) => (name === 'verification' ? ['verifying', name] : [name]));
 const NAME = 'killed';
 
 describe('kill -9 in every step of an upgrade', () => {

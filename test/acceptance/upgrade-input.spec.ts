@@ -321,7 +321,15 @@ describe('bad input over the API of upgrades', () => {
     it('the report is what was asked for, or 406', async () => {
       const report = (accept: string) => get(path(NAME, '/report'), { Accept: accept });
       const json = await report('application/json');
-      expect(json.body).toMatchObject({ name: NAME, phase: 'awaiting-approval' });
+      expect(json.body).toMatchObject({
+        ...{ name: NAME, phase: 'awaiting-approval', verification: null, switchover: null },
+        ...{
+          source: { version: expect.stringMatching(/^\d+\./) },
+          target: { version: expect.stringMatching(/^\d+\./) },
+        },
+        ...{ bytes: expect.any(Number), rows: expect.any(Number), tables: expect.any(Number) },
+        ...{ notCarried: expect.any(Array), remains: ['Approve the copy, or abort.'] },
+      });
       expect((await report('*/*')).body).toEqual(json.body);
       for (const accept of ['text/markdown', 'text/markdown;q=0.9, application/json;q=0.1']) {
         const markdown = await report(accept);

@@ -240,7 +240,7 @@ describe('an upgrade that is taken up again', () => {
     await switchOver();
     await writesContinue(scene);
     const dieIn = (step: string) => `upgrade.${step}.acted=kill`;
-    const [first, ...rest] = ROLLBACK_STEPS.map(({ name }) => name).filter((_, i) => EVERY === 1 || i % 2 === 1);
+    const [first, ...rest] = ROLLBACK_STEPS.map(({ name }) => name);
     lockstep.arm(dieIn(first!));
     await lockstep.ok('POST', `${PATH}/rollback`);
     for (const step of rest) {
@@ -346,8 +346,7 @@ describe('an upgrade that is taken up again', () => {
     await upgradeIn(lockstep, NAME, ['awaiting-approval']);
     const gate = FORWARD_STEPS.findIndex(({ name }) => name === 'pre-switchover');
     const done = FORWARD_STEPS.slice(0, gate).filter((step) => step.undo !== undefined);
-    const chosen = done.filter((_, index) => EVERY === 1 || index % 2 === 1);
-    const [first, ...rest] = chosen.map(({ name }) => `upgrade.undo-${name}.acted=kill`).reverse();
+    const [first, ...rest] = done.map(({ name }) => `upgrade.undo-${name}.acted=kill`).reverse();
     lockstep.arm(first!);
     await lockstep.ok('POST', `${PATH}/abort`);
     for (const failpoint of rest) {
@@ -359,7 +358,7 @@ describe('an upgrade that is taken up again', () => {
     await writesContinue(scene);
     await scene.workload.stop();
     await asBefore();
-  }, 180_000);
+  }, 420_000);
 });
 
 function openedAt({ switchover }: UpgradeView): number {

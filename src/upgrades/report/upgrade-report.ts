@@ -1,4 +1,5 @@
 import type { UpgradeFacts } from '../facts.js';
+import type { UpgradePhase } from '../upgrade-request.js';
 import type { UpgradeEntity, VerificationSummary } from '../upgrade.entity.js';
 import type { StepRow } from '../upgrade.repository.js';
 
@@ -18,7 +19,9 @@ export interface UpgradeReport {
   rollback: UpgradeFacts['rollback'] | null;
   sequences: { total: number; moved: number } | null;
   keysChecked: number | null;
-  notCarried: NonNullable<UpgradeFacts['notCarried']>;
+  /** Null: the upgrade did not come to look for it. */
+  notCarried: NonNullable<UpgradeFacts['notCarried']> | null;
+  /** What is to be done by whoever reads it; empty while it goes on by itself, and when nothing is. */
   remains: string[];
 }
 
@@ -47,23 +50,55 @@ export function upgradeReport(upgrade: UpgradeEntity, steps: StepRow[]): Upgrade
     rollback: facts.rollback ?? null,
     sequences: facts.sequences ?? null,
     keysChecked: facts.keysChecked ?? null,
-    notCarried: facts.notCarried ?? [],
+    notCarried: facts.notCarried ?? null,
     remains: remains(upgrade),
   };
 }
 
-function remains({ phase, facts }: UpgradeEntity): string[] {
-  const notes = [...(facts.leftovers ?? [])];
-  if (phase === 'switched') {
-    notes.push('The way back is open and keeps WAL on the target while it lags: roll back, or finalize when sure.');
-    notes.push('Point what reaches the source by other ways (cron, foreign servers, dashboards) at the target.');
+const KEEPS_WAL = 'slots of the upgrade keep WAL while they lag';
+
+/** What is due of whoever runs the upgrade; empty in phases that go on by themselves. */
+function due({ phase, awaiting, writeTo, problem }: UpgradeEntity): string[] {
+  switch (phase) {
+    case 'preflight':
+      return problem === null ? [] : ['Mend the problem, then retry. Or abort.'];
+    case 'blocked':
+      return ['Mend what the preflight names as blockers, then retry. Or abort.'];
+    case 'awaiting-approval':
+      return awaiting === 'copy'
+        ? ['Approve the copy, or abort.']
+        : [`Approve the switchover, or abort: until then ${KEEPS_WAL} on the source.`];
+    case 'switched':
+      if (writeTo !== 'target') return ['The target is not open: mend the problem, then retry, which opens it.'];
+      return [
+        'The way back is open and keeps WAL on the target while it lags: roll back, or finalize when sure.',
+        'Point what reaches the source by other ways (cron, foreign servers, dashboards) at the target.',
+      ];
+    case 'rolled-back':
+      return [`Retry for another switchover, or abort: until then ${KEEPS_WAL} on the source.`];
+    case 'failed':
+      return [`Mend the problem, then retry. Or abort: until then ${KEEPS_WAL} on the source.`];
+    case 'aborting':
+      return problem === null ? [] : ['Not everything was put back: mend the problem, then abort again.'];
+    case 'rolling-back':
+      return problem === null ? [] : ['Mend the problem, then roll back again.'];
+    default:
+      return [];
   }
+}
+
+function remains(upgrade: UpgradeEntity): string[] {
+  const { phase, facts } = upgrade;
+  const notes = [...(facts.leftovers ?? []), ...due(upgrade)];
   if (phase === 'switched' || phase === 'finalized') {
     for (const { kind, objects, remedy } of facts.notCarried ?? [])
       notes.push(`${kind} (${objects.length}): ${remedy}`);
   }
   return notes;
 }
+
+/** In these the upgrade does not go on by itself: what is left is known. */
+const AT_REST: readonly string[] = ['finalized', 'aborted'] satisfies UpgradePhase[];
 
 export function renderMarkdown(report: UpgradeReport): string {
   const { switchover, verification, rollback } = report;
@@ -107,8 +142,9 @@ export function renderMarkdown(report: UpgradeReport): string {
     lines.push(`| ${step.name} | ${step.state} | ${step.startedAt ?? ''} | ${step.ms ?? ''} |`);
   }
   lines.push('', '## Not carried', '');
-  if (report.notCarried.length === 0) lines.push('Nothing was left out.');
-  for (const { kind, objects, remedy } of report.notCarried) {
+  if (report.notCarried === null) lines.push('Not looked for yet.');
+  else if (report.notCarried.length === 0) lines.push('Nothing was left out.');
+  for (const { kind, objects, remedy } of report.notCarried ?? []) {
     lines.push(`- ${kind}: ${objects.slice(0, 20).join(', ')}${objects.length > 20 ? ' …' : ''}. ${remedy}`);
   }
   if (report.warnings.length > 0) {
@@ -116,6 +152,7 @@ export function renderMarkdown(report: UpgradeReport): string {
     for (const { check, observed, remedy } of report.warnings) lines.push(`- ${check}: ${observed}. ${remedy ?? ''}`);
   }
   lines.push('', '## What remains to do', '');
-  lines.push(...(report.remains.length === 0 ? ['Nothing.'] : report.remains.map((note) => `- ${note}`)));
+  const nothing = AT_REST.includes(report.phase) ? 'Nothing.' : 'Nothing but to wait: it goes on by itself.';
+  lines.push(...(report.remains.length === 0 ? [nothing] : report.remains.map((note) => `- ${note}`)));
   return `${lines.join('\n')}\n`;
 }
