@@ -12,7 +12,7 @@ export class HealthController {
   @Get('live')
   @Public()
   @ApiOperation({ summary: 'Whether the process answers' })
-  @ApiOkResponse({ schema: { type: 'object', example: { status: 'ok' } } })
+  @ApiOkResponse({ schema: { type: 'object' }, example: { status: 'ok' } })
   live(): { status: 'ok' } {
     return { status: 'ok' };
   }
@@ -20,9 +20,10 @@ export class HealthController {
   @Get('ready')
   @Public()
   @ApiOperation({ summary: 'Whether state, migrations and engine are ready for requests' })
-  @ApiOkResponse({ schema: { type: 'object', example: { status: 'ok', checks: { state: 'ok', engine: 'ok' } } } })
+  @ApiOkResponse({ schema: { type: 'object' }, example: { status: 'ok', checks: { state: 'ok', engine: 'ok' } } })
   @ApiServiceUnavailableResponse({
-    schema: { type: 'object', example: { status: 'failed', checks: { state: 'failed', engine: 'ok' } } },
+    schema: { type: 'object' },
+    example: { status: 'failed', checks: { state: 'failed', engine: 'ok' } },
   })
   async ready(@Res({ passthrough: true }) response: Response): Promise<Readiness> {
     const readiness = await this.health.readiness();

@@ -9,6 +9,7 @@ import { Engine } from '../engine/engine.js';
 import { Problem } from '../problems/problem.js';
 import { OperationDto } from './operation.dto.js';
 import { lastEventId, sendEvents } from './event-stream.js';
+import * as examples from './operations.examples.js';
 import { isFinished, OperationsService } from './operations.service.js';
 
 @ApiTags('operations')
@@ -21,7 +22,7 @@ export class OperationsController {
 
   @Get()
   @ApiOperation({ summary: 'List operations, newest first' })
-  @ApiPage(OperationDto)
+  @ApiPage(OperationDto, ...examples.OPERATIONS)
   async list(@Query() query: PageQuery): Promise<Page<OperationDto>> {
     const key = cursorKey(query.cursor, 'time', 'uuid');
     const before = key && { createdAt: key[0]!, id: key[1]! };
@@ -34,7 +35,7 @@ export class OperationsController {
 
   @Get(':id')
   @ApiOperation({ summary: 'State, progress and result of one operation' })
-  @ApiOkResponse({ type: OperationDto })
+  @ApiOkResponse({ type: OperationDto, example: examples.RUNNING_OPERATION })
   async get(@Param('id', UuidPipe) id: string): Promise<OperationDto> {
     return OperationDto.from(await this.operations.get(id));
   }
@@ -67,8 +68,11 @@ export class OperationsController {
     summary: 'Cancel an operation',
     description: 'Asks; the operation ends as `cancelled` once it has cleaned up. An upgrade is ended by its `abort`.',
   })
-  @ApiAcceptedResponse({ type: OperationDto })
-  async cancel(@Param('id', UuidPipe) id: string, @DryRun(PlanDto) dryRun: boolean): Promise<OperationDto | PlanDto> {
+  @ApiAcceptedResponse({ type: OperationDto, example: examples.CANCELLED_OPERATION })
+  async cancel(
+    @Param('id', UuidPipe) id: string,
+    @DryRun(PlanDto, examples.CANCEL_PLAN) dryRun: boolean,
+  ): Promise<OperationDto | PlanDto> {
     const operation = await this.operations.get(id);
     if (isFinished(operation)) throw new Problem('WRONG_STATE', `the operation has already ${operation.state}`);
     if (operation.subjectType === 'upgrade') {

@@ -2,6 +2,7 @@ import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { ApiPage, type Page } from '../api/page.js';
 import { AuditEventDto, AuditQuery } from './audit.dto.js';
+import { AUDIT_EVENTS } from './audit.examples.js';
 import { AuditService } from './audit.service.js';
 import { Scope } from './scope.decorator.js';
 
@@ -16,7 +17,7 @@ export class AuditController {
     summary: 'List audit events, newest first',
     description: 'One for every mutation, refused ones included.',
   })
-  @ApiPage(AuditEventDto)
+  @ApiPage(AuditEventDto, ...AUDIT_EVENTS)
   async list(@Query() query: AuditQuery): Promise<Page<AuditEventDto>> {
     const { limit, cursor, since, until, ...filter } = query;
     const times = { since: since ? new Date(since) : undefined, until: until ? new Date(until) : undefined };

@@ -9,7 +9,10 @@ import { SecretInResponse } from '../api/idempotency/secret-in-response.decorato
 import { onlyHere, PlanDto } from '../changes/plan.dto.js';
 import { Scope } from './scope.decorator.js';
 import { CreatedTokenDto, CreateTokenDto, TokenDto } from './tokens.dto.js';
+import * as examples from './tokens.examples.js';
 import { type TokenView, TokensService } from './tokens.service.js';
+
+const REVOKES = onlyHere('Revokes the token: requests with it are refused from then on.');
 
 @ApiTags('tokens')
 @Scope('admin')
@@ -20,11 +23,11 @@ export class TokensController {
   @Post()
   @SecretInResponse('token')
   @ApiOperation({ summary: 'Create a token', description: 'The answer holds the token; it cannot be read again.' })
-  @ExampleBody(CreateTokenDto, { name: 'deploy-pipeline', scope: 'operate' })
-  @ApiCreatedResponse({ type: CreatedTokenDto })
+  @ExampleBody(CreateTokenDto, examples.CREATE_TOKEN)
+  @ApiCreatedResponse({ type: CreatedTokenDto, example: examples.CREATED_TOKEN })
   async create(
     @Body() { name, scope, expiresAt }: CreateTokenDto,
-    @DryRun(PlanDto) dryRun: boolean,
+    @DryRun(PlanDto, examples.CREATE_PLAN) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<CreatedTokenDto | PlanDto> {
     const wanted = { name, scope, expiresAt: expiresAt === undefined ? null : new Date(expiresAt) };
@@ -39,7 +42,7 @@ export class TokensController {
 
   @Get()
   @ApiOperation({ summary: 'List tokens, revoked ones included' })
-  @ApiPage(TokenDto)
+  @ApiPage(TokenDto, ...examples.TOKENS)
   async list(@Query() query: PageQuery): Promise<Page<TokenDto>> {
     const page = await this.tokens.list(query.limit, query.cursor);
     return { ...page, items: page.items.map(present) };
@@ -52,9 +55,12 @@ export class TokensController {
     description: 'Effective at once. The last admin token cannot be revoked.',
   })
   @ApiNoContentResponse()
-  async revoke(@Param('id', UuidPipe) id: string, @DryRun(PlanDto) dryRun: boolean): Promise<PlanDto | undefined> {
+  async revoke(
+    @Param('id', UuidPipe) id: string,
+    @DryRun(PlanDto, REVOKES) dryRun: boolean,
+  ): Promise<PlanDto | undefined> {
     await this.tokens.revoke(id, dryRun);
-    return dryRun ? onlyHere('Revokes the token: requests with it are refused from then on.') : undefined;
+    return dryRun ? REVOKES : undefined;
   }
 }
 

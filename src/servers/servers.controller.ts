@@ -8,7 +8,10 @@ import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { onlyHere, PlanDto } from '../changes/plan.dto.js';
 import { DatabaseDto, ServerDto } from './server.dto.js';
 import { ChangeServerDto, RegisterServerDto } from './servers.dto.js';
+import * as examples from './servers.examples.js';
 import { ServersService } from './servers.service.js';
+
+const FORGETS = onlyHere('Forgets the server and its password; nothing is changed on the server.');
 
 @ApiTags('servers')
 @Controller('v1/servers')
@@ -21,18 +24,11 @@ export class ServersController {
     description:
       'The server is looked at first; nothing is stored when it cannot be reached, refuses the login, fails TLS or is older than 13. A dry run answers 200 with what would be stored. Nothing is changed on the server.',
   })
-  @ExampleBody(RegisterServerDto, {
-    name: 'orders-14',
-    host: '127.0.0.1',
-    port: 5414,
-    user: 'postgres',
-    password: 'secret',
-    tls: { mode: 'prefer' },
-  })
-  @ApiCreatedResponse({ type: ServerDto })
+  @ExampleBody(RegisterServerDto, examples.REGISTER_SERVER)
+  @ApiCreatedResponse({ type: ServerDto, example: examples.SERVER })
   async register(
     @Body() body: RegisterServerDto,
-    @DryRun(ServerDto) dryRun: boolean,
+    @DryRun(ServerDto, examples.SERVER) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<ServerDto> {
     const { name, tls = { mode: 'prefer' }, ...rest } = body;
@@ -45,14 +41,14 @@ export class ServersController {
 
   @Get()
   @ApiOperation({ summary: 'List servers, as last seen' })
-  @ApiPage(ServerDto)
+  @ApiPage(ServerDto, examples.SERVER, examples.UNREACHABLE_SERVER)
   list(@Query() query: PageQuery): Promise<Page<ServerDto>> {
     return this.servers.list(query.limit, query.cursor);
   }
 
   @Get(':server')
   @ApiOperation({ summary: 'Read a server, as last seen' })
-  @ApiOkResponse({ type: ServerDto })
+  @ApiOkResponse({ type: ServerDto, example: examples.SERVER })
   read(@NameParam('server') server: string): Promise<ServerDto> {
     return this.servers.view(server);
   }
@@ -65,12 +61,12 @@ export class ServersController {
       'where `host`, `port`, `advertisedHost` or `advertisedPort` change or TLS is weakened or trusts another authority: ' +
       'the stored one is sent nowhere else.',
   })
-  @ExampleBody(ChangeServerDto, { walBudgetBytes: 50_000_000_000 })
-  @ApiOkResponse({ type: ServerDto })
+  @ExampleBody(ChangeServerDto, examples.CHANGE_SERVER)
+  @ApiOkResponse({ type: ServerDto, example: examples.CHANGED_SERVER })
   change(
     @NameParam('server') server: string,
     @Body() body: ChangeServerDto,
-    @DryRun(ServerDto) dryRun: boolean,
+    @DryRun(ServerDto, examples.CHANGED_SERVER) dryRun: boolean,
   ): Promise<ServerDto> {
     return this.servers.change(server, withoutUndefined(body), dryRun);
   }
@@ -82,9 +78,12 @@ export class ServersController {
     description: 'Refused while something here uses it. Nothing is changed on the server itself.',
   })
   @ApiNoContentResponse()
-  async remove(@NameParam('server') server: string, @DryRun(PlanDto) dryRun: boolean): Promise<PlanDto | undefined> {
+  async remove(
+    @NameParam('server') server: string,
+    @DryRun(PlanDto, FORGETS) dryRun: boolean,
+  ): Promise<PlanDto | undefined> {
     await this.servers.remove(server, dryRun);
-    return dryRun ? onlyHere('Forgets the server and its password; nothing is changed on the server.') : undefined;
+    return dryRun ? FORGETS : undefined;
   }
 
   @Post(':server/check')
@@ -94,14 +93,14 @@ export class ServersController {
     description:
       'A server that cannot be reached answers 200 with `reachable: false` and the `problem`. A dry run looks too, and stores nothing of what it sees.',
   })
-  @ApiOkResponse({ type: ServerDto })
-  check(@NameParam('server') server: string, @DryRun(ServerDto) dryRun: boolean): Promise<ServerDto> {
+  @ApiOkResponse({ type: ServerDto, example: examples.UNREACHABLE_SERVER })
+  check(@NameParam('server') server: string, @DryRun(ServerDto, examples.SERVER) dryRun: boolean): Promise<ServerDto> {
     return this.servers.check(server, dryRun);
   }
 
   @Get(':server/databases')
   @ApiOperation({ summary: 'List the databases of a server' })
-  @ApiPage(DatabaseDto)
+  @ApiPage(DatabaseDto, ...examples.DATABASES)
   async databases(@NameParam('server') server: string): Promise<Page<DatabaseDto>> {
     return { items: await this.servers.databases(server), nextCursor: null };
   }

@@ -17,19 +17,15 @@ import { onlyHere, PlanDto } from '../changes/plan.dto.js';
 import { lastEventId, sendEvents } from '../operations/event-stream.js';
 import { Problem } from '../problems/problem.js';
 import { NewUpgradePlanDto, PreflightAnswerDto, UpgradePlanDto } from './plan/upgrade-plan.dto.js';
+import * as plans from './plan/upgrade-plan.examples.js';
 import { renderMarkdown, upgradeReport } from './report/upgrade-report.js';
 import { specFrom } from './upgrade-spec.js';
 import { UpgradeDto } from './upgrade-view.js';
 import { AbortDto, ApproveDto, CreateUpgradeDto, PreflightDto, RollbackDto } from './upgrades.dto.js';
+import * as examples from './upgrades.examples.js';
 import { UpgradesService } from './upgrades.service.js';
 
-const EXAMPLE = {
-  name: 'orders-14-to-18',
-  source: { server: 'orders-14', database: 'orders' },
-  target: { server: 'orders-18', database: 'orders' },
-  traffic: { kind: 'sql-fence' },
-  gates: ['switchover'],
-};
+const FORGETS = onlyHere('Forgets the upgrade, its steps and events. Nothing of it is left on the servers.');
 
 @ApiTags('upgrades')
 @Controller('v1/upgrades')
@@ -43,11 +39,11 @@ export class UpgradesController {
     description:
       'Runs to the first gate by itself; `awaiting` says when it needs an approval. A dry run answers with the preflight results and the steps with the SQL known so far, and starts nothing.',
   })
-  @ExampleBody(CreateUpgradeDto, EXAMPLE)
-  @ApiAcceptedResponse({ type: UpgradeDto })
+  @ExampleBody(CreateUpgradeDto, examples.CREATE_UPGRADE)
+  @ApiAcceptedResponse({ type: UpgradeDto, example: examples.NEW_UPGRADE })
   async create(
     @Body() body: CreateUpgradeDto,
-    @DryRun(NewUpgradePlanDto) dryRun: boolean,
+    @DryRun(NewUpgradePlanDto, plans.NEW_UPGRADE_PLAN) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<UpgradeDto | NewUpgradePlanDto> {
     const spec = specFrom(body);
@@ -63,11 +59,11 @@ export class UpgradesController {
     summary: 'Run the checks of an upgrade only',
     description: 'Changes nothing anywhere, dry run or not. With the body of the upgrade; its name may be left out.',
   })
-  @ExampleBody(PreflightDto, EXAMPLE)
-  @ApiOkResponse({ type: PreflightAnswerDto })
+  @ExampleBody(PreflightDto, examples.CREATE_UPGRADE)
+  @ApiOkResponse({ type: PreflightAnswerDto, example: plans.PREFLIGHT })
   async preflight(
     @Body() body: PreflightDto,
-    @DryRun(PreflightAnswerDto) _dryRun: boolean,
+    @DryRun(PreflightAnswerDto, plans.PREFLIGHT) _dryRun: boolean,
   ): Promise<PreflightAnswerDto> {
     const preflight = await this.upgrades.preflight(specFrom({ ...body, name: body.name ?? 'preflight' }));
     return { preflight, blocked: preflight.some((result) => !result.passed && result.severity === 'blocker') };
@@ -75,7 +71,7 @@ export class UpgradesController {
 
   @Get()
   @ApiOperation({ summary: 'List upgrades by name' })
-  @ApiPage(UpgradeDto)
+  @ApiPage(UpgradeDto, ...examples.UPGRADES)
   async list(@Query() query: PageQuery): Promise<Page<UpgradeDto>> {
     const page = await this.upgrades.list(query.limit, query.cursor);
     const items = await Promise.all(
@@ -86,7 +82,7 @@ export class UpgradesController {
 
   @Get(':upgrade')
   @ApiOperation({ summary: 'Where an upgrade stands' })
-  @ApiOkResponse({ type: UpgradeDto })
+  @ApiOkResponse({ type: UpgradeDto, example: examples.AWAITING_UPGRADE })
   read(@NameParam('upgrade') name: string): Promise<UpgradeDto> {
     return this.view(name);
   }
@@ -99,11 +95,11 @@ export class UpgradesController {
       '409 when that gate is not awaited. A dry run tells what follows up to the next gate; of the switchover also, by a look at the source, which roles would be barred and how.',
   })
   @ExampleBody(ApproveDto, { gate: 'switchover' })
-  @ApiOkResponse({ type: UpgradeDto })
+  @ApiOkResponse({ type: UpgradeDto, example: examples.APPROVED_UPGRADE })
   async approve(
     @NameParam('upgrade') name: string,
     @Body() { gate }: ApproveDto,
-    @DryRun(UpgradePlanDto) dryRun: boolean,
+    @DryRun(UpgradePlanDto, plans.APPROVAL_PLAN) dryRun: boolean,
   ): Promise<UpgradeDto | UpgradePlanDto> {
     if (dryRun) return await this.upgrades.planApproval(name, gate);
     await this.upgrades.approve(name, gate);
@@ -118,11 +114,11 @@ export class UpgradesController {
       'Puts the source back exactly as recorded and drops on the target only what the upgrade created. What cannot be undone keeps nothing else back. With `leave` "source" the target keeps its tables, rows and roles. The body may be left out.',
   })
   @ExampleBody(AbortDto, {}, { required: false })
-  @ApiAcceptedResponse({ type: UpgradeDto })
+  @ApiAcceptedResponse({ type: UpgradeDto, example: examples.ABORTING_UPGRADE })
   abort(
     @NameParam('upgrade') name: string,
     @Body() body: AbortDto | undefined,
-    @DryRun(UpgradePlanDto) dryRun: boolean,
+    @DryRun(UpgradePlanDto, plans.ABORT_PLAN) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<UpgradeDto | UpgradePlanDto> {
     const leave = body?.leave ?? null;
@@ -137,11 +133,11 @@ export class UpgradesController {
       'With every write made on the target. Afterwards the target follows again and `retry` tries once more. The body may be left out.',
   })
   @ExampleBody(RollbackDto, { verification: 'before' }, { required: false })
-  @ApiAcceptedResponse({ type: UpgradeDto })
+  @ApiAcceptedResponse({ type: UpgradeDto, example: examples.ROLLING_BACK_UPGRADE })
   rollback(
     @NameParam('upgrade') name: string,
     @Body() body: RollbackDto | undefined,
-    @DryRun(UpgradePlanDto) dryRun: boolean,
+    @DryRun(UpgradePlanDto, plans.ROLLBACK_PLAN) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<UpgradeDto | UpgradePlanDto> {
     if (body?.leave === 'source') {
@@ -159,10 +155,10 @@ export class UpgradesController {
     summary: 'Make it final',
     description: 'Drops everything the upgrade made for itself on both servers. There is no way back after it.',
   })
-  @ApiAcceptedResponse({ type: UpgradeDto })
+  @ApiAcceptedResponse({ type: UpgradeDto, example: examples.FINALIZING_UPGRADE })
   finalize(
     @NameParam('upgrade') name: string,
-    @DryRun(UpgradePlanDto) dryRun: boolean,
+    @DryRun(UpgradePlanDto, plans.FINALIZE_PLAN) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<UpgradeDto | UpgradePlanDto> {
     return dryRun ? this.upgrades.planFinalize(name) : this.started(response, this.upgrades.finalize(name));
@@ -171,10 +167,10 @@ export class UpgradesController {
   @Post(':upgrade/retry')
   @HttpCode(202)
   @ApiOperation({ summary: 'Go on where it failed, or switch over again after a rollback' })
-  @ApiAcceptedResponse({ type: UpgradeDto })
+  @ApiAcceptedResponse({ type: UpgradeDto, example: examples.RETRIED_UPGRADE })
   retry(
     @NameParam('upgrade') name: string,
-    @DryRun(UpgradePlanDto) dryRun: boolean,
+    @DryRun(UpgradePlanDto, plans.RETRY_PLAN) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<UpgradeDto | UpgradePlanDto> {
     return dryRun ? this.upgrades.planRetry(name) : this.started(response, this.upgrades.retry(name));
@@ -184,17 +180,22 @@ export class UpgradesController {
   @HttpCode(204)
   @ApiOperation({ summary: 'Forget an upgrade that was finalized or aborted' })
   @ApiNoContentResponse()
-  async remove(@NameParam('upgrade') name: string, @DryRun(PlanDto) dryRun: boolean): Promise<PlanDto | undefined> {
+  async remove(
+    @NameParam('upgrade') name: string,
+    @DryRun(PlanDto, FORGETS) dryRun: boolean,
+  ): Promise<PlanDto | undefined> {
     await this.upgrades.remove(name, dryRun);
-    return dryRun
-      ? onlyHere('Forgets the upgrade, its steps and events. Nothing of it is left on the servers.')
-      : undefined;
+    return dryRun ? FORGETS : undefined;
   }
 
   @Get(':upgrade/report')
   @ApiOperation({ summary: 'What the upgrade did, for the record', description: '`Accept: text/markdown` or JSON.' })
-  @ApiProduces('application/json', 'text/markdown')
-  @ApiOkResponse({ schema: { type: 'object' } })
+  @ApiOkResponse({
+    content: {
+      'application/json': { schema: { type: 'object' }, example: examples.REPORT },
+      'text/markdown': { schema: { type: 'string' }, example: renderMarkdown(examples.REPORT) },
+    },
+  })
   async report(@NameParam('upgrade') name: string, @Req() request: Request, @Res() response: Response): Promise<void> {
     const report = upgradeReport(await this.upgrades.get(name), await this.upgrades.steps(name));
     const wanted = request.accepts(['application/json', 'text/markdown', 'text/plain']);

@@ -9,6 +9,7 @@ import { PlanDto } from '../changes/plan.dto.js';
 import { presentDifference, presentVerification } from './present-verification.js';
 import { DifferenceDto, VerificationDto } from './verification.dto.js';
 import { CreateVerificationDto } from './verifications.dto.js';
+import * as examples from './verifications.examples.js';
 import { VerificationPlanDto } from './verification-plan.dto.js';
 import { VerificationsService } from './verifications.service.js';
 
@@ -26,14 +27,11 @@ export class VerificationsController {
       'the publisher and, where the subscriber has wal_level=logical, a slot and publications `lockstep_s_…` there. A dry run looks at both ends and tells which tables would be ' +
       'compared and how.',
   })
-  @ExampleBody(CreateVerificationDto, {
-    kind: 'at-rest',
-    subscriber: { server: 'orders-18', database: 'orders', subscription: 'orders_sub' },
-  })
-  @ApiAcceptedResponse({ type: VerificationDto })
+  @ExampleBody(CreateVerificationDto, examples.CREATE_VERIFICATION)
+  @ApiAcceptedResponse({ type: VerificationDto, example: examples.QUEUED_VERIFICATION })
   async create(
     @Body() body: CreateVerificationDto,
-    @DryRun(VerificationPlanDto) dryRun: boolean,
+    @DryRun(VerificationPlanDto, examples.VERIFICATION_PLAN) dryRun: boolean,
     @Res({ passthrough: true }) response: Response,
   ): Promise<VerificationDto | VerificationPlanDto> {
     const { kind, subscriber, tables, singleLsn = false, maxParallel = 2 } = body;
@@ -46,7 +44,7 @@ export class VerificationsController {
 
   @Get()
   @ApiOperation({ summary: 'List verifications, newest first', description: 'Without their tables.' })
-  @ApiPage(VerificationDto)
+  @ApiPage(VerificationDto, examples.LISTED_VERIFICATION)
   async list(@Query() query: PageQuery): Promise<Page<VerificationDto>> {
     const page = await this.verifications.list(query.limit, query.cursor);
     return { ...page, items: page.items.map(presentVerification) };
@@ -54,7 +52,7 @@ export class VerificationsController {
 
   @Get(':id')
   @ApiOperation({ summary: 'State, verdict and tables of one verification' })
-  @ApiOkResponse({ type: VerificationDto })
+  @ApiOkResponse({ type: VerificationDto, example: examples.VERIFICATION })
   async read(@Param('id', UuidPipe) id: string): Promise<VerificationDto> {
     return presentVerification(await this.verifications.get(id));
   }
@@ -64,7 +62,7 @@ export class VerificationsController {
     summary: 'List the differences found',
     description: 'At most 1000 for each table; the counts of the tables are exact.',
   })
-  @ApiPage(DifferenceDto)
+  @ApiPage(DifferenceDto, ...examples.DIFFERENCES)
   async differences(@Param('id', UuidPipe) id: string, @Query() query: PageQuery): Promise<Page<DifferenceDto>> {
     const page = await this.verifications.differences(id, query.limit, query.cursor);
     return { ...page, items: page.items.map(presentDifference) };
@@ -86,10 +84,10 @@ export class VerificationsController {
   @Post(':id/cancel')
   @HttpCode(202)
   @ApiOperation({ summary: 'Cancel a verification', description: 'It ends once nothing of it is left on the servers.' })
-  @ApiAcceptedResponse({ type: VerificationDto })
+  @ApiAcceptedResponse({ type: VerificationDto, example: examples.CANCELLED_VERIFICATION })
   async cancel(
     @Param('id', UuidPipe) id: string,
-    @DryRun(PlanDto) dryRun: boolean,
+    @DryRun(PlanDto, examples.CANCEL_PLAN) dryRun: boolean,
   ): Promise<VerificationDto | PlanDto> {
     if (dryRun) {
       const statements = await this.verifications.planCancel(id);

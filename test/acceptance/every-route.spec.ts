@@ -30,8 +30,8 @@ interface Body {
   detail?: string;
 }
 
-/** Rooms whose answers are shown whole. */
-const SHOWN = /^\/v1\/(links|orphaned-slots|servers\/none\/(replication-slots|databases\/none\/))/;
+/** Has no answer to show: what it is for is not available in this release. */
+const NOT_SHOWN = 'POST /v1/verifications/{id}/repair 200';
 const NOWHERE = '00000000-0000-4000-8000-000000000000';
 
 /** Rules that hold for every route there is, by the document that describes them: a new route cannot forget one. */
@@ -171,11 +171,11 @@ describe('every route', () => {
     }
   });
 
-  it('shows its answer whole, and as the schema of the answer says, where it shows one', () => {
-    const answers = routes.flatMap(({ name, path, operation }) =>
+  it('shows its answer whole, and as the schema of the answer says', () => {
+    const answers = routes.flatMap(({ name, operation }) =>
       Object.entries(operation.responses)
         .filter(([status, { content }]) => status.startsWith('2') && content?.['application/json'] !== undefined)
-        .map(([status, { content }]) => ({ name: `${name} ${status}`, path, shown: content!['application/json']! })),
+        .map(([status, { content }]) => ({ name: `${name} ${status}`, shown: content!['application/json']! })),
     );
     const examples = ({ example, examples = {} }: Shown) => [
       ...(example === undefined ? [] : [example]),
@@ -187,16 +187,15 @@ describe('every route', () => {
         expect([name, wrong]).toEqual([name, []]);
       }
     }
-    const rooms = answers.filter(({ path }) => SHOWN.test(path));
-    expect(rooms.length).toBeGreaterThan(35);
+    expect(answers.length).toBeGreaterThan(75);
     // Of an answer that may be one of two things, each is shown.
-    const silent = rooms.filter(({ shown }) =>
+    const silent = answers.filter(({ shown }) =>
       (shown.schema?.oneOf ?? [shown.schema ?? {}]).some(
         (schema) =>
           !examples(shown).some((each) => againstSchema(each, schema, document.components.schemas).length === 0),
       ),
     );
-    expect(silent.map(({ name }) => name)).toEqual([]);
+    expect(silent.map(({ name }) => name)).toEqual([NOT_SHOWN]);
   });
 
   it('has schemas of its own: no two classes share a name, or one would be shown for the other', () => {
