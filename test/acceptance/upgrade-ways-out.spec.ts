@@ -226,6 +226,34 @@ describe('ways out of an upgrade', () => {
     expect(open).toBe(true);
   }, 420_000);
 
+  it('a sequence that somebody sets inside the fence, after it was carried, keeps the target closed and is named', async () => {
+    lockstep.arm('upgrade.final-check.begin=wait:3000');
+    await scene.begin(lockstep, NAME);
+    await approve('switchover');
+    const stateOf = async (step: string) => (await view()).steps.find(({ name }) => name === step)!.state;
+    await eventually(async () => (await stateOf('final-check')) === 'running', { within: 60_000, every: 20 });
+    expect(await stateOf('sequences')).toBe('done');
+    await scene.source.run(DATABASE, `select setval('app.counter_001', 400, false)`);
+    const kept = await eventually(
+      async () => {
+        const now = await view();
+        return now.problem && now.awaiting === 'switchover' ? now : null;
+      },
+      { within: 60_000 },
+    );
+    expect(kept).toMatchObject({ phase: 'awaiting-approval', writeTo: 'source', problem: { code: 'CONFLICT' } });
+    expect(kept.problem!.detail).toBe('1 sequences are not equal: app.counter_001 (different)');
+    expect([await writes('source'), await writes('target')]).toEqual([true, false]);
+
+    failAt();
+    await lockstep.ok('POST', `${PATH}/approve`, { gate: 'switchover' });
+    await operationEnds(lockstep, (await upgradeIn(lockstep, NAME, ['switched'])).operationId);
+    const carried = await scene.target.withSession(DATABASE, (session) =>
+      session.rows('select last_value::int, is_called from app.counter_001'),
+    );
+    expect(carried).toEqual([{ last_value: 400, is_called: false }]);
+  }, 180_000);
+
   it('an opening that fails before anybody was let in can be aborted', async () => {
     failAt('upgrade.open-target.begin');
     const { operationId } = await switchOver();
