@@ -152,6 +152,10 @@ describe('two instances on one state database', () => {
       await operationEnds(second, switched.operationId);
       await writesContinue(scene);
       await holds(scene, 'target');
+      await second.ok('POST', '/v1/upgrades/taken-over/finalize');
+      await upgradeIn(second, 'taken-over', ['finalized']);
+      expect(await ours(scene.source)).toEqual([]);
+      expect(await ours(scene.target)).toEqual([]);
     } finally {
       await first.dispose();
       await second?.dispose();
