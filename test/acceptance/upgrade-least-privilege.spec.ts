@@ -3,7 +3,7 @@ import { demoRoles } from '../../demo/workload/schema.js';
 import { grantDocumented, LOGIN } from '../support/least-privilege.js';
 import { Lockstep } from '../support/lockstep.js';
 import { AVAILABLE_MAJORS } from '../support/postgres-fleet.js';
-import { catalogsOf, holds, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
+import { catalogsOf, holds, nothingSecret, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
 import { DATABASE, upgradeIn, UpgradeScene } from '../support/upgrade-scene.js';
 
 /** Up to 15 only a superuser makes the subscription of the way back: there the target's login alone is none. */
@@ -118,8 +118,12 @@ describe('upgrade with logins that are no superusers and hold what docs/privileg
     await scene.begin(lockstep, 'least-abort', { writerPasswords });
     const { preflight } = await upgradeIn(lockstep, 'least-abort', ['awaiting-approval'], COPIED_WITHIN_MS);
     expect(preflight.filter(({ passed, observed }) => !passed && /could not/.test(observed))).toEqual([]);
+    // Its roles are made by now, and it holds the passwords for the time after the gate.
+    expect(Object.values(writerPasswords).sort()).toEqual([...scene.passwords].sort());
+    await nothingSecret(lockstep, scene, 'least-abort', [LOGIN.password]);
     await lockstep.ok('POST', '/v1/upgrades/least-abort/abort');
     await upgradeIn(lockstep, 'least-abort', ['aborted']);
+    await nothingSecret(lockstep, scene, 'least-abort', [LOGIN.password]);
     await writesContinue(scene);
     await scene.workload.stop();
     expect([await catalogsOf(scene.source), await catalogsOf(scene.target)]).toEqual(before);

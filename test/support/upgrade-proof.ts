@@ -4,6 +4,7 @@ import { compareDatabases } from '../../demo/compare-databases.js';
 import { eventually } from './eventually.js';
 import type { Lockstep } from './lockstep.js';
 import type { TestServer } from './postgres-fleet.js';
+import { stateAsText } from './state-text.js';
 import { DATABASE, type UpgradeScene, type UpgradeView } from './upgrade-scene.js';
 
 /** The writers get further acknowledgements, wherever they write now. */
@@ -12,7 +13,17 @@ export async function writesContinue(scene: UpgradeScene): Promise<void> {
   await eventually(() => scene.workload.figures.acknowledged > before + 10, { within: 20_000 });
 }
 
-/** Stops the writers and holds every acknowledged write against the side they wrote to; then both sides against each other. */
+/**
+ * Those the writers draw from, see demo/workload/transactions.ts: they go on where the writers are. All others stand
+ * where they were moved to.
+ */
+const DRAWN =
+  /^(sales\.order_number|app\.ticket_number|audit\.row_change_id_seq|catalog\.product_id_seq|app\.counter_((0\d|1[01])[38]|123))$/;
+
+/**
+ * Stops the writers and holds every acknowledged write against the side they wrote to; then both sides against each
+ * other: rows are equal, no sequence is behind on the side written to, and those nobody draws from stand exactly alike.
+ */
 export async function holds(scene: UpgradeScene, side: 'source' | 'target'): Promise<void> {
   await scene.workload.stop();
   const client = new pg.Client({ ...connection(scene[side]), database: DATABASE });
@@ -27,9 +38,19 @@ export async function holds(scene: UpgradeScene, side: 'source' | 'target'): Pro
   } finally {
     await client.end();
   }
-  const sides = (['source', 'target'] as const).map((end) => ({
+  const [other, written] = [sideOf(scene[side === 'target' ? 'source' : 'target']), sideOf(scene[side])];
+  // The side written to in the place of the target: it is the one whose sequences must not be behind.
+  const { differences } = await compareDatabases(other, written, DATABASE, 20_000);
+  expect({ writtenTo: side, differences }).toEqual({ writtenTo: side, differences: [] });
+  const [expected, actual] = await Promise.all([other, written].map((end) => end.withClient(DATABASE, undrawn)));
+  expect(Object.keys(expected!).length).toBeGreaterThan(10);
+  expect(actual).toEqual(expected);
+}
+
+function sideOf(server: TestServer) {
+  return {
     withClient: async <T>(database: string, work: (client: pg.Client) => Promise<T>): Promise<T> => {
-      const session = new pg.Client({ ...connection(scene[end]), database });
+      const session = new pg.Client({ ...connection(server), database });
       await session.connect();
       try {
         return await work(session);
@@ -37,9 +58,19 @@ export async function holds(scene: UpgradeScene, side: 'source' | 'target'): Pro
         await session.end();
       }
     },
-  }));
-  const comparison = await compareDatabases(sides[0]!, sides[1]!, DATABASE, 20_000);
-  expect(comparison.differences.filter((difference) => !/sequence/i.test(JSON.stringify(difference)))).toEqual([]);
+  };
+}
+
+/** Where each sequence stands that nobody draws from, and whether that value was handed out, as the sequence itself says. */
+async function undrawn(client: pg.Client): Promise<Record<string, string>> {
+  const { rows: listed } = await client.query<{ name: string; query: string }>(`
+    select schemaname || '.' || sequencename as name,
+           format('select %L as name, last_value || '' '' || is_called as position from %I.%I',
+                  schemaname || '.' || sequencename, schemaname, sequencename) as query
+      from pg_sequences where schemaname !~ '^lockstep'`);
+  const queries = listed.filter(({ name }) => !DRAWN.test(name)).map(({ query }) => query);
+  const { rows } = await client.query<{ name: string; position: string }>(queries.join(' union all '));
+  return Object.fromEntries(rows.map(({ name, position }) => [name, position]));
 }
 
 function connection({ host, port, user, password }: TestServer) {
@@ -73,6 +104,35 @@ export function isProvenInside({ rollback, steps }: UpgradeView): boolean {
   expect(verifiedLsn).toMatch(/^[0-9A-F]+\/[0-9A-F]+$/);
   expect(after.state).toBe('skipped');
   return true;
+}
+
+/**
+ * Neither the servers' passwords, nor those of writers and readers, nor a password verifier is anywhere in state or
+ * log, nor in what the service tells of the upgrade and of what was asked of it.
+ *
+ * @param more further secrets, such as the passwords the servers were registered with
+ */
+export async function nothingSecret(
+  lockstep: Lockstep,
+  scene: UpgradeScene,
+  name: string,
+  more: string[] = [],
+): Promise<void> {
+  const { source, target, passwords } = scene;
+  const secrets = [source.password, target.password, ...passwords, ...more, 'SCRAM-SHA-256$', lockstep.token];
+  const state = await stateAsText(lockstep);
+  expect(state.toLowerCase()).toContain('create subscription');
+  const [upgrade, audit] = await Promise.all(
+    [`/v1/upgrades/${name}`, '/v1/audit-events?limit=200'].map((path) => lockstep.ok<object>('GET', path)),
+  );
+  expect(JSON.stringify(audit)).toContain(name);
+  for (const text of [state, lockstep.log(), JSON.stringify(upgrade), JSON.stringify(audit)]) {
+    for (const secret of secrets) {
+      expect(text.includes(secret)).toBe(false);
+      // As it stands in a statement.
+      expect(text.includes(secret.replaceAll("'", "''"))).toBe(false);
+    }
+  }
 }
 
 /** Everything of ours that is still on a server. */

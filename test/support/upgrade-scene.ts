@@ -36,6 +36,9 @@ export interface SceneOptions {
   allSequences?: boolean;
 }
 
+const { writers, reader } = demoRoles();
+const LOGINS = [...writers, reader];
+
 /** Left are those that the writers draw from, and one of each shape. */
 const DROP_UNUSED_COUNTERS = `do $$ declare i int; begin
   for i in select n from generate_series(16, 200) n where n % 5 <> 3 or n > 123 loop
@@ -46,8 +49,8 @@ end $$`;
 /** Two servers, a loaded database on the first, and writers that follow `writeTo`. */
 export class UpgradeScene {
   writeTo: 'source' | 'target' | null = 'source';
-  /** Of the roles the writers log in as. */
-  readonly passwords = demoRoles().writers.map(({ password }) => password);
+  /** Of the roles that writers and readers log in as. */
+  readonly passwords = LOGINS.map(({ password }) => password);
   private follower: NodeJS.Timeout | null = null;
 
   private constructor(
