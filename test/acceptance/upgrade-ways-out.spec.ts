@@ -243,6 +243,7 @@ describe('ways out of an upgrade', () => {
     );
     expect(kept).toMatchObject({ phase: 'awaiting-approval', writeTo: 'source', problem: { code: 'CONFLICT' } });
     expect(kept.problem!.detail).toBe('1 sequences are not equal: app.counter_001 (different)');
+    expect((kept.problem as unknown as { hint: string }).hint).toContain('try again');
     expect([await writes('source'), await writes('target')]).toEqual([true, false]);
 
     failAt();

@@ -76,6 +76,7 @@ async function comparedSequences(source: Session, target: Session) {
 export function sequenceProblem(differences: { schema: string; name: string; kind: string }[]): Problem {
   const named = differences.slice(0, 10).map(({ schema, name, kind }) => `${schema}.${name} (${kind})`);
   return new Problem('CONFLICT', `${differences.length} sequences are not equal: ${named.join(', ')}`, {
+    hint: 'Somebody whom the fence does not bar, such as a superuser, set or altered them while the writers were stopped: let that end, then try again.',
     extra: { sequences: differences.slice(0, 200) },
   });
 }
