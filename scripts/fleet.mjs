@@ -7,6 +7,14 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ROOT } from './ensure-build.mjs';
 
+const MAJORS = [13, 14, 15, 16, 17, 18];
+
+/** Majors whose binaries npm did not install here. */
+export async function unavailableMajors() {
+  const { packagedBinaries } = await import('../dist/src/storage/embedded/installation.js');
+  return MAJORS.filter((major) => packagedBinaries(major) === null);
+}
+
 /**
  * Starts the servers in `folder`; they also end when this process does. Beside them lie templates, of which specs copy
  * further ones: `template<major>` of a server nobody has started yet, `service` of the service's data folder.
@@ -18,7 +26,7 @@ export async function startFleet(folder) {
   const clusters = [];
   const ports = {};
   try {
-    for (const major of [13, 14, 15, 16, 17, 18]) {
+    for (const major of MAJORS) {
       if (packagedBinaries(major) === null) continue;
       const cluster = new PostgresCluster({ major, dataDir: join(folder, `pg${major}`), ...shape });
       await cluster.create();
