@@ -162,6 +162,11 @@ export class Lockstep {
     return this.child?.signalCode ?? null;
   }
 
+  /** Null while it runs, and when a signal ended it. */
+  get exitCode(): number | null {
+    return this.child?.exitCode ?? null;
+  }
+
   get pid(): number {
     return this.child!.pid!;
   }
