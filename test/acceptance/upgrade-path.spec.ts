@@ -88,7 +88,12 @@ describe('upgrade over HTTP, under writes', () => {
       const report = await lockstep.request<string>('GET', `/v1/upgrades/${name}/report`, undefined, {
         Accept: 'text/markdown',
       });
-      expect(report.body).toContain(`# Upgrade ${name}`);
+      for (const text of [`# Upgrade ${name}`, 'Verified **equal**', 'proof: **held**', 'Phase: **finalized**']) {
+        expect(report.body).toContain(text);
+      }
+      expect(report.body).toMatch(/Sequences: \d+ equal, \d+ moved/);
+      expect(report.body).toMatch(/writes paused for \*\*\d+ ms\*\*/);
+      expect(report.body).not.toContain('Not looked for yet');
       await nothingSecret(lockstep, scene, name);
     },
     240_000,
