@@ -6,6 +6,7 @@ import {
   PROCESSES_LEFT,
 } from '../../src/postgres/catalog/apply.sql.js';
 import { BARRED_TABLES } from '../../src/postgres/catalog/barred-tables.sql.js';
+import { TABLES_HIDING_ROWS } from '../../src/postgres/catalog/hidden-rows.sql.js';
 import { LOGIN_RIGHTS, OBJECT_OWNER } from '../../src/postgres/catalog/login-rights.sql.js';
 import {
   NAMED_RELATIONS,
@@ -62,6 +63,7 @@ const QUERIES: Record<string, { variants: readonly Variant[]; parameters: unknow
   'logical slot': { variants: LOGICAL_SLOT, parameters: ['none'] },
   'slot confirmed': { variants: SLOT_CONFIRMED, parameters: ['none'] },
   'barred tables': { variants: BARRED_TABLES, parameters: NAME },
+  'tables hiding rows': { variants: TABLES_HIDING_ROWS, parameters: [['s'], ['t']] },
   'named relations': { variants: [{ since: 130000, sql: NAMED_RELATIONS }], parameters: [['s'], ['t']] },
   'named schemas': { variants: [{ since: 130000, sql: NAMED_SCHEMAS }], parameters: [['s']] },
   'publishing changes': { variants: [{ since: 130000, sql: PUBLISHING_CHANGES }], parameters: ['1259'] },

@@ -119,7 +119,8 @@ export class TestServer {
 
   open(database = 'postgres'): Promise<Session> {
     const { user, password } = FLEET;
-    return Session.open({ ...this.target(database), user, password }, { purpose: 'test' });
+    // Making a slot waits for every transaction of the shared server, also for those of other specs.
+    return Session.open({ ...this.target(database), user, password }, { purpose: 'test', lockTimeoutMs: 25_000 });
   }
 
   async withSession<T>(database: string, work: (session: Session) => Promise<T>): Promise<T> {
