@@ -170,7 +170,8 @@ describe.each(PATHS)('logical replication by logins without superuser: %i -> %i'
   });
 
   it('a slot: REPLICATION', async () => {
-    const body = { name: `${slotName}_own`, kind: 'logical', database };
+    // Other specs have transactions open on the shared server.
+    const body = { name: `${slotName}_own`, kind: 'logical', database, deadlineMs: 60_000 };
     const { run } = await grantedByHints(publisher, () =>
       request('POST', '/v1/servers/source/replication-slots', body),
     );
