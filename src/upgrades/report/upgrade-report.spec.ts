@@ -60,6 +60,10 @@ describe('the report of an upgrade', () => {
     },
   );
 
+  it('does not ask for a problem to be mended where the target is just being opened', () => {
+    expect(remains('switched', { writeTo: null })).toBe('');
+  });
+
   it('does not say that nothing was left out before that was looked for', () => {
     expect(markdown('blocked')).toContain('## Not carried\n\nNot looked for yet.\n');
     expect(markdown('verify', { facts: { notCarried: [] } })).toContain('## Not carried\n\nNothing was left out.\n');

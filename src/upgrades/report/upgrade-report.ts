@@ -55,7 +55,7 @@ export function upgradeReport(upgrade: UpgradeEntity, steps: StepRow[]): Upgrade
   };
 }
 
-const KEEPS_WAL = 'slots of the upgrade keep WAL while they lag';
+const KEEPS_WAL = 'slots that the upgrade has made keep WAL while they lag';
 
 /** What is due of whoever runs the upgrade; empty in phases that go on by themselves. */
 function due({ phase, awaiting, writeTo, problem }: UpgradeEntity): string[] {
@@ -69,7 +69,9 @@ function due({ phase, awaiting, writeTo, problem }: UpgradeEntity): string[] {
         ? ['Approve the copy, or abort.']
         : [`Approve the switchover, or abort: until then ${KEEPS_WAL} on the source.`];
     case 'switched':
-      if (writeTo !== 'target') return ['The target is not open: mend the problem, then retry, which opens it.'];
+      if (writeTo !== 'target') {
+        return problem === null ? [] : ['The target is not open: mend the problem, then retry, which opens it.'];
+      }
       return [
         'The way back is open and keeps WAL on the target while it lags: roll back, or finalize when sure.',
         'Point what reaches the source by other ways (cron, foreign servers, dashboards) at the target.',
