@@ -74,7 +74,7 @@ describe('a rollback proves that the source has everything before it opens it', 
     await holds(scene, 'source');
   }, 240_000);
 
-  it('a superuser who writes on the target through the fence is noticed, and the target stays open', async () => {
+  it('a superuser who writes on the target through the fence, or sets a sequence there, is noticed, and the target stays open', async () => {
     const stop = new AbortController();
     const superuser = await scene.target.open(DATABASE);
     const writing = (async () => {
@@ -97,10 +97,28 @@ describe('a rollback proves that the source has everything before it opens it', 
     }
     expect({ source: await ours(scene.source), target: await ours(scene.target) }).toEqual(atRest);
     await writesContinue(scene);
+
+    // Sequences were carried by then; what is set afterwards would be handed out again on the source.
+    lockstep.arm('upgrade.rollback-final-check.begin=wait:3000');
+    const { operationId } = await lockstep.ok<UpgradeView>('POST', `${PATH}/rollback`);
+    const stateOf = async (name: string) => (await view()).steps.find((step) => step.name === name)!.state;
+    await eventually(async () => (await stateOf('rollback-final-check')) === 'running', { within: 60_000, every: 20 });
+    expect(await stateOf('rollback-sequences')).toBe('done');
+    await scene.target.run(DATABASE, `select setval('app.counter_001', 400, false)`);
+    const kept = await refused(operationId);
+    expect(kept).toMatchObject({ phase: 'switched', writeTo: 'target', problem: { code: 'CONFLICT' } });
+    expect(kept.problem!.detail).toBe('1 sequences are not equal: app.counter_001 (different)');
+    lockstep.arm();
+    await writesContinue(scene);
+
     await lockstep.ok('POST', `${PATH}/rollback`);
     await upgradeIn(lockstep, NAME, ['rolled-back']);
     await writesContinue(scene);
     await holds(scene, 'source');
+    const carried = await scene.source.withSession(DATABASE, (session) =>
+      session.rows('select last_value::int, is_called from app.counter_001'),
+    );
+    expect(carried).toEqual([{ last_value: 400, is_called: false }]);
   }, 240_000);
 
   it('in a hurry it goes on without verifying first, also when that has begun; equality is shown afterwards', async () => {

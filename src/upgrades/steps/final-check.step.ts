@@ -68,7 +68,7 @@ export function refuseDifferences(differences: Record<string, unknown>[]): void 
   if (differences.length > 0) throw differing(differences);
 }
 
-async function comparedSequences(source: Session, target: Session) {
+export async function comparedSequences(source: Session, target: Session) {
   const [expected, actual] = await Promise.all([readSequences(source), readSequences(target)]);
   return { total: expected.length, differences: compareSequences(expected, actual) };
 }

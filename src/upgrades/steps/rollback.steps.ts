@@ -12,7 +12,7 @@ import { isLate } from '../workflow/late-opening.js';
 import type { StepContext, UpgradeStep } from '../workflow/step.js';
 import { drain, refuseForeignChanges, refuseUndrained } from './drain.step.js';
 import { planFor, refuseIdle, whoWrites } from './fence.step.js';
-import { refuseDifferences, sequenceProblem } from './final-check.step.js';
+import { comparedSequences, refuseDifferences, sequenceProblem } from './final-check.step.js';
 import { retireForwardStep } from './open-target.step.js';
 import { lagIsLittle, refuseUnsettled } from './pre-switchover.step.js';
 import { publish, publishAhead, unpublish } from './publication.step.js';
@@ -197,6 +197,13 @@ const sequencesBackStep: UpgradeStep = {
   },
 };
 
+/** No stream tells of a sequence that somebody whom the fence does not bar set after it was carried. */
+async function refuseMoved(context: StepContext): Promise<void> {
+  const { differences } = await comparedSequences(await context.act('target'), await context.act('source'));
+  const unequal = broughtBack(context, differences);
+  if (unequal.length > 0) throw sequenceProblem(unequal);
+}
+
 /** Every key written on the target since it was verified is the same on the source. */
 const finalCheckBackStep: UpgradeStep = {
   name: 'rollback-final-check',
@@ -231,6 +238,7 @@ export const turnStep: UpgradeStep = {
     if (isReadBack(context)) {
       await refuseForeignChanges(context, 'back', context.facts.rollback!, await flushedNow(target));
     }
+    await refuseMoved(context);
     // It is there since before the fence; only a table made anew since then is published here.
     await publish(context, 'source', context.names.publication);
     const slot = await ensureSlot(context, 'source', context.names.slot, IDLE_SLOT_DEADLINE_MS);
