@@ -56,10 +56,13 @@ export default {
     {
       name: 'base-knows-no-feature',
       severity: error,
-      comment: 'storage, engine, problems, config and security serve features',
-      from: { path: '^src/(storage|engine|problems|config|observability)/', pathNot: '\\.spec\\.ts$' },
+      comment: 'storage, engine, operations, problems, config, security and the API base serve features',
+      from: {
+        path: '^src/(storage|engine|problems|config|observability|security|api|changes|operations)/',
+        pathNot: '\\.spec\\.ts$',
+      },
       to: {
-        path: '^src/(servers|publications|subscriptions|links|replication-slots|tables|sequences|topology|verification|upgrades|monitoring)/',
+        path: '^src/(servers|publications|subscriptions|links|replication-slots|tables|sequences|lsn-clock|retention|topology|verification|upgrades|monitoring)/',
       },
     },
     {
@@ -67,7 +70,7 @@ export default {
       severity: error,
       comment: 'controllers call services',
       from: { path: '\\.controller\\.ts$' },
-      to: { path: '^src/(postgres|storage)/|\\.entity\\.ts$' },
+      to: { path: '^src/(postgres|storage|engine)/|\\.(entity|repository)\\.ts$' },
     },
     {
       name: 'nothing-uses-upgrades',

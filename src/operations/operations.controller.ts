@@ -5,19 +5,18 @@ import { DryRun } from '../api/dry-run.js';
 import { UuidPipe } from '../api/name-param.js';
 import { ApiPage, cursorKey, type Page, pageOf, PageQuery } from '../api/page.js';
 import { onlyHere, PlanDto } from '../changes/plan.dto.js';
-import { Engine } from '../engine/engine.js';
-import { Problem } from '../problems/problem.js';
+import { CancellationService } from './cancellation.service.js';
 import { OperationDto } from './operation.dto.js';
 import { lastEventId, sendEvents } from './event-stream.js';
 import * as examples from './operations.examples.js';
-import { isFinished, OperationsService } from './operations.service.js';
+import { OperationsService } from './operations.service.js';
 
 @ApiTags('operations')
 @Controller('v1/operations')
 export class OperationsController {
   constructor(
     private readonly operations: OperationsService,
-    private readonly engine: Engine,
+    private readonly cancellation: CancellationService,
   ) {}
 
   @Get()
@@ -73,15 +72,10 @@ export class OperationsController {
     @Param('id', UuidPipe) id: string,
     @DryRun(PlanDto, examples.CANCEL_PLAN) dryRun: boolean,
   ): Promise<OperationDto | PlanDto> {
-    const operation = await this.operations.get(id);
-    if (isFinished(operation)) throw new Problem('WRONG_STATE', `the operation has already ${operation.state}`);
-    if (operation.subjectType === 'upgrade') {
-      throw new Problem('WRONG_STATE', 'an upgrade is not cancelled but aborted, which puts everything back', {
-        hint: `POST /v1/upgrades/${encodeURIComponent(operation.subjectId)}/abort`,
-      });
+    if (dryRun) {
+      const { kind } = await this.cancellation.cancellable(id);
+      return onlyHere(`Asks the ${kind} to end and to clean up what it made on its servers.`);
     }
-    if (dryRun) return onlyHere(`Asks the ${operation.kind} to end and to clean up what it made on its servers.`);
-    await this.engine.cancel(id);
-    return OperationDto.from(await this.operations.get(id));
+    return OperationDto.from(await this.cancellation.cancel(id));
   }
 }

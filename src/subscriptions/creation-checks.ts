@@ -1,6 +1,7 @@
 import { readTablesHidingRows, type TableHidingRows } from '../postgres/catalog/hidden-rows.js';
 import { readMissingPublications, readPublicationTables } from '../postgres/catalog/publication-tables.js';
 import { readPublications } from '../postgres/catalog/publications.js';
+import { type PublishedDifferently, readPublishedDifferently } from '../postgres/catalog/published-differently.js';
 import { COMBINATION_RULES, refusal } from '../postgres/ddl/options/combination-rules.js';
 import type { SubscriptionOptions } from '../postgres/ddl/subscription-options.js';
 import { identifier } from '../postgres/quoting.js';
@@ -23,6 +24,8 @@ export interface Offer {
   narrowed: TableName[];
   /** Those in which row security holds the login by which Lockstep and the subscriber connect. */
   hiding: TableHidingRows[];
+  /** Those that several of its publications send, and not alike. */
+  differing: PublishedDifferently;
 }
 
 const MOST_NAMED = 100;
@@ -52,7 +55,8 @@ export async function readOffer(
     narrowed.push(...listed.filter(({ columns, where }) => columns !== null || where !== null));
   }
   const hiding = await readTablesHidingRows(publisher, tables);
-  return { versionNum: publisher.versionNum, tables, narrowed, hiding };
+  const differing = await readPublishedDifferently(publisher, publications);
+  return { versionNum: publisher.versionNum, tables, narrowed, hiding, differing };
 }
 
 /** Throws PREREQUISITE_FAILED for tables that the subscriber lacks: it takes up all of its publications or none. */
@@ -66,12 +70,32 @@ export function requireTables(tables: readonly TableName[], existing: readonly T
   throw refusal('tables-exist', 'PREREQUISITE_FAILED', detail, [], { extra: { absent: shown } });
 }
 
+/** Throws PREREQUISITE_FAILED for tables that the publisher refuses to send: applying would fail for good. */
+export function requireSameColumns({ columns }: PublishedDifferently): void {
+  const [first] = columns;
+  if (first === undefined) return;
+  const more = columns.length > 1 ? ` and ${columns.length - 1} more` : '';
+  const detail = `publications of the subscription send other columns of ${identifier(first.schema, first.name)}${more}: the publisher refuses to send it then`;
+  throw refusal('same-columns-everywhere', 'PREREQUISITE_FAILED', detail, [{ pointer: '#/publications', detail }], {
+    extra: { tables: columns.slice(0, MOST_NAMED) },
+  });
+}
+
+/** Whoever narrows a table in one publication may not know that another lets more of it through. */
+export function filterWarnings({ filters }: PublishedDifferently): SubscriptionWarning[] {
+  const [first] = filters;
+  if (first === undefined) return [];
+  const more = filters.length > 1 ? ` and ${filters.length - 1} more` : '';
+  const detail = `publications of the subscription have other row filters for ${identifier(first.schema, first.name)}${more}: a row comes where any of them, or one without a filter, lets it through. ${COMBINATION_RULES['filters-are-ored'].instead}`;
+  return [{ rule: 'filters-are-ored', option: null, detail }];
+}
+
 /**
  * A first copy that row security cuts: it fails where the subscriber passes on that row_security is off, as
  * `publisherConninfo` asks for, and lacks rows without an error where it does not.
  */
 export function hidingWarnings(
-  { hiding }: Offer,
+  { hiding }: Pick<Offer, 'hiding'>,
   subscriberVersion: number,
   { copyData }: SubscriptionOptions,
 ): SubscriptionWarning[] {

@@ -1,4 +1,5 @@
 import type { PublicationTables } from '../postgres/catalog/publication-tables.js';
+import type { PublishedDifferently } from '../postgres/catalog/published-differently.js';
 import { COMBINATION_RULES } from '../postgres/ddl/options/combination-rules.js';
 import { Problem } from '../problems/problem.js';
 import { type SubscriptionWarning, together } from './subscription-warnings.js';
@@ -20,11 +21,14 @@ export interface RefreshPreview {
 export interface Preview {
   tables: RefreshPreview;
   warnings: SubscriptionWarning[];
+  differing: PublishedDifferently;
 }
 
-/** What a dry run answers of it, where it was made. */
-export function previewed(preview: Preview | null, warnings: SubscriptionWarning[]) {
-  return preview === null ? { warnings } : { tables: preview.tables, warnings: together(warnings, preview.warnings) };
+/** What is answered of it, where it was made; the tables where `shown` says so. */
+export function previewed(preview: Preview | null, warnings: SubscriptionWarning[], shown: { tables: boolean }) {
+  if (preview === null) return { warnings };
+  const all = together(warnings, preview.warnings);
+  return shown.tables ? { tables: preview.tables, warnings: all } : { warnings: all };
 }
 
 export function unknownPreview(reason: string): RefreshPreview {

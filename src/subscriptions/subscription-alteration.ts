@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { carryOut, type ChangeOptions, type Place, plan, type PlannedStatement } from '../changes/change.js';
+import { readTablesHidingRows } from '../postgres/catalog/hidden-rows.js';
 import { readPublicationTables } from '../postgres/catalog/publication-tables.js';
+import { readPublishedDifferently } from '../postgres/catalog/published-differently.js';
 import { readTableNames } from '../postgres/catalog/subscriber-rows.js';
 import {
   readSubscriptionConnections,
@@ -9,6 +11,7 @@ import {
   type Subscription,
 } from '../postgres/catalog/subscriptions.js';
 import { refusal } from '../postgres/ddl/options/combination-rules.js';
+import { parseConninfo } from '../postgres/ddl/conninfo.js';
 import type { Statement } from '../postgres/ddl/statement.js';
 import { checkKnownOptions } from '../postgres/ddl/subscription-options.js';
 import { disableSubscription, enableSubscription, refreshSubscription } from '../postgres/ddl/subscription.ddl.js';
@@ -16,6 +19,7 @@ import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
 import { publisherConninfo } from './publisher-connection.js';
+import { filterWarnings, hidingWarnings, requireSameColumns } from './creation-checks.js';
 import { PublisherEnds } from './publisher-ends.js';
 import {
   type Preview,
@@ -28,6 +32,7 @@ import {
 } from './refresh-preview.js';
 import { SlotChanges } from './slot-changes.js';
 import {
+  checkPatch,
   patchStatements,
   publicationsAfter,
   requireCopyAllowed,
@@ -72,25 +77,30 @@ export class SubscriptionAlteration {
         errors: [{ pointer: '#/publisher', detail: 'excludes connection' }],
       });
     }
-    // What the version does not know is refused before any connection is made.
+    // What the request alone, or the version, is refused for is refused before any connection is made.
+    checkPatch(rest);
     checkKnownOptions(rest.options ?? {}, (await this.servers.facts(subscriber.server)).versionNum);
     const patch = publisher === undefined ? rest : { ...rest, connection: await this.connectionTo(publisher) };
     const named = publisher === undefined ? 'connection' : 'publisher';
-    const place = publisher ?? (await this.publisherOf(subscriber, name, rest.connection));
+    const conninfo = patch.connection ?? (await this.connectionOf(subscriber, name));
+    const place = publisher ?? (await this.publisherBy(conninfo, subscriber));
     const publisherVersion = place === null ? null : (await this.servers.facts(place.server)).versionNum;
     return this.changing(subscriber, name, async (session, current) => {
       const statements = patchStatements(current, patch, session.versionNum, publisherVersion);
       const slots = await this.slots.of(subscriber, current, patch, { publisher: place, named, force });
       const publications = publicationsAfter(current, patch);
-      const previews = dryRun && current.enabled && publications !== null;
-      const preview = previews ? await this.preview(session, current, publications, place) : null;
+      const preview =
+        publications === null
+          ? null
+          : await this.preview(session, current, publications, place, { ...patch, conninfo });
+      if (preview !== null) requireSameColumns(preview.differing);
       const warnings = [...ignoredOptions(patch.options ?? {}, publisherVersion), ...slots.warnings];
       const planned = plan(subscriber, statements);
       if (!dryRun)
         await this.slots.track(subscriber, current, slots, () =>
           carryOut(session, statements).catch(refuseAbsentTable),
         );
-      return { statements: planned, ...previewed(preview, warnings) };
+      return { statements: planned, ...previewed(preview, warnings, { tables: dryRun && current.enabled }) };
     });
   }
 
@@ -116,18 +126,19 @@ export class SubscriptionAlteration {
     name: string,
     { copyData, dryRun = false }: ChangeOptions & { copyData?: boolean },
   ): Promise<Alteration> {
-    const place = dryRun ? await this.publisherOf(subscriber, name) : null;
+    const conninfo = await this.connectionOf(subscriber, name);
+    const place = await this.publisherBy(conninfo, subscriber);
     return this.changing(subscriber, name, async (session, current) => {
       if (!current.enabled) {
         const detail = 'only an enabled subscription can be refreshed';
         throw refusal('enabled-to-refresh', 'WRONG_STATE', detail, [], { hint: 'Enable it first.' });
       }
       requireCopyAllowed(current, copyData);
-      const preview = dryRun ? await this.preview(session, current, current.publications, place) : null;
+      const preview = await this.preview(session, current, current.publications, place, { copyData, conninfo });
       const statements = refreshSubscription(name, copyData === undefined ? {} : { copyData });
       const planned = plan(subscriber, statements);
       if (!dryRun) await carryOut(session, statements).catch(refuseAbsentTable);
-      return { statements: planned, ...previewed(preview, []) };
+      return { statements: planned, ...previewed(preview, [], { tables: dryRun }) };
     });
   }
 
@@ -153,13 +164,16 @@ export class SubscriptionAlteration {
     return changing(await this.servers.target(server, database), name, work);
   }
 
-  /** The registered server a connection string leads to, that of the subscription if none is given; null: none. */
-  private async publisherOf({ server, database }: Place, name: string, connection?: string): Promise<Place | null> {
-    const conninfo =
-      connection ??
-      (await this.servers.withSession(server, database, (session) => readSubscriptionConnections(session, name)))?.get(
-        name,
-      );
+  /** The subscription's connection string; undefined: it is not there, or the login may not read it. */
+  private async connectionOf({ server, database }: Place, name: string): Promise<string | undefined> {
+    const found = await this.servers.withSession(server, database, (session) =>
+      readSubscriptionConnections(session, name),
+    );
+    return found?.get(name);
+  }
+
+  /** The registered server that a connection string leads to; null: none. */
+  private async publisherBy(conninfo: string | undefined, { server }: Place): Promise<Place | null> {
     return conninfo === undefined ? null : this.ends.publisherBy(conninfo, server);
   }
 
@@ -167,23 +181,41 @@ export class SubscriptionAlteration {
     return publisherConninfo(await this.servers.advertisedTarget(server, database));
   }
 
+  /** What taking up the publications comes to, as far as the publisher can be asked. */
   private async preview(
     session: Session,
-    { tables }: Subscription,
+    { tables, enabled }: Subscription,
     publications: string[],
     publisher: Place | null,
+    { copyData, conninfo }: { copyData?: boolean | undefined; conninfo: string | undefined },
   ): Promise<Preview> {
-    const unknown = (reason: string) => ({ tables: unknownPreview(reason), warnings: [] });
+    const unknown = (reason: string): Preview => {
+      return { tables: unknownPreview(reason), warnings: [], differing: { columns: [], filters: [] } };
+    };
     if (publisher === null) {
       return unknown('the publisher is not a registered server, or the login may not read which it is');
     }
     const existing = await readTableNames(session);
+    // Another login may see other rows.
+    const { user } = await this.servers.target(publisher.server, publisher.database);
+    const sameLogin = conninfo !== undefined && parseConninfo(conninfo).user === user;
     try {
-      const published = await this.servers.withSession(publisher.server, publisher.database, (there) =>
-        readPublicationTables(there, publications, session.versionNum),
-      );
-      const preview = previewRefresh(published.tables, tables, existing);
-      return { tables: preview, warnings: previewWarnings(preview, published) };
+      return await this.servers.withSession(publisher.server, publisher.database, async (there) => {
+        const published = await readPublicationTables(there, publications, session.versionNum);
+        const differing = await readPublishedDifferently(there, publications);
+        const preview = previewRefresh(published.tables, tables, existing);
+        // A disabled subscription takes up its tables once it is refreshed.
+        const copied = enabled && copyData !== false && sameLogin ? preview.added! : [];
+        const hiding = copied.length === 0 ? [] : await readTablesHidingRows(there, copied);
+        return {
+          ...{ tables: preview, differing },
+          warnings: [
+            ...(enabled ? previewWarnings(preview, published) : []),
+            ...filterWarnings(differing),
+            ...hidingWarnings({ hiding }, session.versionNum, {}),
+          ],
+        };
+      });
     } catch (error) {
       if (!(error instanceof Problem) || error.code === 'INTERNAL') throw error;
       return unknown(`the publisher ${publisher.server} did not answer: ${error.detail}`);

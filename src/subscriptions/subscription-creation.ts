@@ -18,7 +18,15 @@ import { isRefusal, ReplicationSlotsService } from '../replication-slots/replica
 import { ServersService } from '../servers/servers.service.js';
 import { slotNameProblem } from '../shared/identifier.js';
 import { LeftSlots } from './left-slots/left-slots.service.js';
-import { copyWarnings, hidingWarnings, type Offer, readOffer, requireTables } from './creation-checks.js';
+import {
+  copyWarnings,
+  filterWarnings,
+  hidingWarnings,
+  type Offer,
+  readOffer,
+  requireSameColumns,
+  requireTables,
+} from './creation-checks.js';
 import { type CreationWay, explainCreationFailure, mayBeAnothers, mayBeLeft } from './creation-failure.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
@@ -217,6 +225,7 @@ export class SubscriptionCreation {
         ...ignoredOptions(options, request.publisherVersion),
         ...copyWarnings(request.offer?.narrowed ?? [], options),
         ...(request.offer === undefined ? [] : hidingWarnings(request.offer, session.versionNum, options)),
+        ...(request.offer === undefined ? [] : filterWarnings(request.offer.differing)),
         ...known,
       ];
       const statements = await checkCreate(session, request);
@@ -360,7 +369,10 @@ async function checkCreate(session: Session, request: ConnectedRequest): Promise
   if (existing) {
     throw new Problem('ALREADY_EXISTS', `there is a subscription ${JSON.stringify(request.name)} in this database`);
   }
-  if (request.offer !== undefined) requireTables(request.offer.tables, await readTableNames(session));
+  if (request.offer !== undefined) {
+    requireSameColumns(request.offer.differing);
+    requireTables(request.offer.tables, await readTableNames(session));
+  }
   return statements;
 }
 

@@ -11,6 +11,7 @@ import {
 import {
   changeSubscriptionOwner,
   changeSubscriptionPublications,
+  checkPublicationList,
   renameSubscription,
   setSubscriptionConnection,
   setSubscriptionOptions,
@@ -73,7 +74,6 @@ export function publicationsAfter(current: Subscription, patch: SubscriptionPatc
 
 function publicationStatements(current: Subscription, patch: SubscriptionPatch, versionNum: number): Statement[] {
   const { publications, addPublications: added = [], removePublications: removed = [], copyData } = patch;
-  refuseContradictions(patch);
   if (publicationsAfter(current, patch) === null) return [];
   // Only an enabled subscription can ask the publisher for its tables; a disabled one is refreshed once enabled.
   const refresh = { refresh: current.enabled, ...(copyData === undefined ? {} : { copyData }) };
@@ -90,7 +90,8 @@ export function requireCopyAllowed({ twoPhaseState }: Subscription, copyData = t
   throw refusal('no-copy-with-two-phase', 'WRONG_STATE', detail, [{ pointer: '#/copyData', detail }]);
 }
 
-function refuseContradictions({ publications, addPublications, removePublications }: SubscriptionPatch): void {
+/** Throws INVALID_INPUT for what the request contradicts itself in, or no subscription can have. */
+export function checkPatch({ publications, addPublications, removePublications }: SubscriptionPatch): void {
   const refuse = (pointer: string, detail: string) => {
     throw new Problem('INVALID_INPUT', detail, { errors: [{ pointer, detail }] });
   };
@@ -103,6 +104,7 @@ function refuseContradictions({ publications, addPublications, removePublication
   if (addPublications?.some((name) => removePublications?.includes(name))) {
     refuse('#/removePublications', 'names a publication that addPublications names too');
   }
+  if (publications !== undefined) checkPublicationList(publications);
 }
 
 function changedOptions(current: Subscription, options: SubscriptionOptions): SubscriptionOptions {

@@ -136,7 +136,9 @@ describe('subscriptions of every version that copy from a publisher fallen silen
     for (const { cleanUp } of orphans) expect((await api.call('DELETE', cleanUp.path)).status).toBe(204);
     expect((await api.get(ORPHANS)).body.items).toEqual([]);
     expect(await slotNames()).toEqual([]);
-    // A temporary slot of a copy ends with its session, once the publisher has heard that it is gone.
+    // A temporary slot of a copy ends with its session, once the publisher has heard that it is gone. No timeout of the
+    // server's ends one that has not begun to stream.
+    network.endDead();
     await eventually(
       async () => {
         const shown = (await api.get(slots)).body.items as { database: string }[];

@@ -294,7 +294,7 @@ describe('an upgrade that is taken up again', () => {
     await scene.workload.stop();
     expect(await ours(scene.source)).toEqual([]);
     expect(await ours(scene.target)).toEqual([]);
-  }, 900_000);
+  }, 3_600_000);
 
   it('what was defined on the target since it was opened keeps the rollback back, and is named', async () => {
     await scene.workload.start();

@@ -109,6 +109,11 @@ export class Network {
     }
   }
 
+  /** The server learns of the connections that lost something, as the keepalive of its system would tell it in time. */
+  endDead(): void {
+    for (const way of this.ways) if (way.dead) way.far.destroy();
+  }
+
   private join(near: Socket): void {
     const far = connect({ port: this.serverPort, host: '127.0.0.1', allowHalfOpen: true });
     const way: Way = { near, far, dead: false };

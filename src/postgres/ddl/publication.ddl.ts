@@ -17,6 +17,8 @@ import type {
 import { statement, type Statement } from './statement.js';
 
 const TABLE_LOCK = 'SHARE UPDATE EXCLUSIVE on each listed table: does not block reads or writes';
+const LIST_LOCK = `${TABLE_LOCK}; from 15 on ACCESS EXCLUSIVE on the publication`;
+const OBJECT_LOCK = 'ACCESS EXCLUSIVE on the publication; no table lock';
 const CATALOG_LOCK = 'no table lock; the publication is locked against other changes';
 
 /** CREATE PUBLICATION. `FOR TABLE ONLY`: exactly the tables named; inheritance children are named themselves. */
@@ -63,7 +65,7 @@ export function alterPublication(current: Publication, patch: PublicationPatch, 
   if (patch.name !== undefined && patch.name !== current.name) {
     requireIdentifier(patch.name, '/name');
     statements.push(
-      statement(`${subject} rename to ${identifier(patch.name)}`, CATALOG_LOCK, {
+      statement(`${subject} rename to ${identifier(patch.name)}`, OBJECT_LOCK, {
         effect: 'Subscriptions to the old name stop with an error until they are given the new one.',
       }),
     );
@@ -88,9 +90,8 @@ export function takeTablesOut(name: string, tables: readonly { schema: string; n
 }
 
 export function dropPublication(name: string): Statement[] {
-  const lock = 'ACCESS EXCLUSIVE on the publication; no table lock';
   return [
-    statement(`drop publication ${identifier(name)}`, lock, {
+    statement(`drop publication ${identifier(name)}`, OBJECT_LOCK, {
       effect: 'Subscriptions to it stop with an error.',
       needs: { kind: 'owner', type: 'publication', name },
     }),
@@ -169,7 +170,7 @@ function alterTarget(subject: string, current: PublicationTarget, wanted: Public
           ] as const,
         ]
       : []),
-  ].map(([sql, effect]) => statement(sql, TABLE_LOCK, { effect }));
+  ].map(([sql, effect]) => statement(sql, LIST_LOCK, { effect }));
 }
 
 function changedOptions(current: Publication, patch: PublicationPatch): PublicationOptions {

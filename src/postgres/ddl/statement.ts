@@ -9,7 +9,7 @@ export interface Statement {
   sql: string;
   /** The same without secrets: what is logged, audited and shown. */
   redactedSql: string;
-  /** False: the server refuses it inside a transaction block. */
+  /** False: the server refuses it inside a transaction block; 13 takes a refresh there, which is run alone all the same. */
   transactional: boolean;
   /** The strongest lock taken, in words. */
   lock: string;

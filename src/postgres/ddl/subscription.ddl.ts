@@ -157,6 +157,7 @@ export function changeSubscriptionOwner(name: string, owner: string): Statement[
   requireIdentifier(owner, '/owner');
   return [
     alter(name, `owner to ${identifier(owner)}`, {
+      lock: 'no table lock; the subscription is locked against other changes',
       effect: 'From 16 on changes are applied with the rights of the new owner.',
     }),
   ];
@@ -223,6 +224,11 @@ function alter(
 
 function ownerOf(name: string): Need {
   return { kind: 'owner', type: 'subscription', name };
+}
+
+/** Throws INVALID_INPUT where no subscription can have just these. */
+export function checkPublicationList(publications: readonly string[]): void {
+  publicationList(askedFor(publications));
 }
 
 /** Those that a worker would have to ask the publisher for by name. */

@@ -25,6 +25,8 @@ const SCAN = 'ACCESS EXCLUSIVE on the table while its rows are read: blocks read
 const BUILD = 'ACCESS EXCLUSIVE on the table while the index is built: blocks reads and writes';
 const TRIGGER = 'SHARE ROW EXCLUSIVE on the table, for an instant: waits for, and meanwhile blocks, writes';
 const OF_TYPE = 'ACCESS EXCLUSIVE on the type; no table lock';
+const OF_LABELS = 'EXCLUSIVE on the type; no table lock';
+const OF_DOMAIN = 'no table lock; the domain is locked against other changes';
 const NONE = 'none on existing tables';
 
 export function createSchema(name: string): Statement {
@@ -43,7 +45,7 @@ export function addEnumLabel(
   { after, first }: { after: string | null; first: string | null },
 ): Statement {
   const place = after !== null ? ` after ${literal(after)}` : first !== null ? ` before ${literal(first)}` : '';
-  return statement(`alter type ${identifier(schema, name)} add value ${literal(label)}${place}`, OF_TYPE);
+  return statement(`alter type ${identifier(schema, name)} add value ${literal(label)}${place}`, OF_LABELS);
 }
 
 /** As the last one. @param type as SQL writes it */
@@ -177,7 +179,7 @@ export function createIndex(definition: string): Statement {
 
 export function dropDomainConstraint(domain: QualifiedName, constraint: string | null): Statement {
   const what = constraint === null ? 'not null' : `constraint ${identifier(constraint)}`;
-  return statement(`alter domain ${named(domain)} drop ${what}`, OF_TYPE);
+  return statement(`alter domain ${named(domain)} drop ${what}`, OF_DOMAIN);
 }
 
 /** It fires for the writes of this server's own clients from then on, and not while changes are applied. */

@@ -78,9 +78,9 @@ export function disableStatements(side: Side, subscription: string): [Side, Stat
   return [side, disableSubscription(subscription)];
 }
 
-/** Disabled and its workers gone, then dropped without asking the publisher. */
+/** Disabled; once its workers are gone, dropped without asking the publisher. */
 export function unsubscribeStatements(side: Side, subscription: string): [Side, Statement[]] {
-  return [side, [...disableSubscription(subscription), ...dropSubscriptionKeepingSlot(subscription)]];
+  return [side, dropSubscriptionKeepingSlot(subscription)];
 }
 
 export function dropMarkerStatements(known: Known, side: Side): [Side, Statement[]] {

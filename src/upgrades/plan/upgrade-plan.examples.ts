@@ -1,7 +1,6 @@
 import { plan } from '../../changes/change.js';
 import { setLogin, setReadOnly } from '../../postgres/ddl/fence.ddl.js';
 import { dropReplicationSlot } from '../../postgres/ddl/replication-slot.ddl.js';
-import type { Statement } from '../../postgres/ddl/statement.js';
 import { disableSubscription, dropSubscriptionKeepingSlot } from '../../postgres/ddl/subscription.ddl.js';
 import { TABLES_WITHOUT_IDENTITY } from '../../postgres/catalog/preflight-relations.sql.js';
 import { PG14, PG18 } from '../../shared/server-version.js';
@@ -93,7 +92,7 @@ export const ABORT_PLAN: UpgradePlanDto = {
     {
       ...{ step: 'subscription', phase: 'aborting', sides: ['source', 'target'], undo: false },
       does: 'Drops the subscription, and on the source the slots of table synchronisations that were not finished.',
-      statements: plan(TARGET, unsubscribe(subscription)),
+      statements: plan(TARGET, dropSubscriptionKeepingSlot(subscription)),
     },
     {
       ...{ step: 'replication-slot', phase: 'aborting', does: 'Drops the slot.', sides: ['source'], undo: false },
@@ -116,7 +115,7 @@ export const ROLLBACK_PLAN: UpgradePlanDto = {
     },
     {
       ...{ step: 'rollback-turn', phase: 'rolling-back', sides: ['source'], undo: true },
-      does: 'Stops the way back and waits until its worker is gone; creates the slot of the forward link.',
+      does: 'Stops the way back and waits until its worker is gone; compares the sequences of both sides once more; creates the slot of the forward link.',
       statements: plan(SOURCE, [...disableSubscription(backSubscription), createSlotStatement(slot)]),
     },
   ],
@@ -130,7 +129,10 @@ export const FINALIZE_PLAN: UpgradePlanDto = {
     {
       ...{ step: 'finalize', phase: 'switched', sides: ['source', 'target'], undo: false },
       does: 'Drops everything the upgrade made for itself on both servers; there is no way back after it. What is not there any more is passed over. The source stays fenced. A source that cannot be reached is tried for about 20 s and then left as it is; the report says what to drop there.',
-      statements: [...plan(SOURCE, unsubscribe(backSubscription)), ...plan(TARGET, dropReplicationSlot(backSlot))],
+      statements: [
+        ...plan(SOURCE, dropSubscriptionKeepingSlot(backSubscription)),
+        ...plan(TARGET, dropReplicationSlot(backSlot)),
+      ],
     },
   ],
   then: null,
@@ -152,8 +154,4 @@ function barred(side: Side, what: string, sql: string[]): Pick<PlannedStepDto, '
   const { does, sides, statements = [] } = barDescribed(side, { roles: ROLES, statements: sql }, what);
   const place = side === 'source' ? SOURCE : TARGET;
   return { does, sides, statements: statements.flatMap(([, all]) => plan(place, all)) };
-}
-
-function unsubscribe(name: string): Statement[] {
-  return [...disableSubscription(name), ...dropSubscriptionKeepingSlot(name)];
 }

@@ -167,7 +167,7 @@ export const COMBINATION_RULES = {
     on: 'subscription',
     says: 'slotName and twoPhase cannot be changed in one request.',
     instead: 'Change one after the other.',
-    seen: 'request',
+    seen: 'state',
   },
   'only-at-creation': {
     on: 'subscription',
@@ -308,7 +308,7 @@ export const COMBINATION_RULES = {
     on: 'subscription',
     says: 'A table must have the same column list in all publications of one subscription.',
     instead: 'Subscribe to them in two subscriptions, or publish the same columns.',
-    seen: 'server',
+    seen: 'state',
   },
   'outside-transactions': {
     on: 'subscription',

@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { identifier } from '../../src/postgres/quoting.js';
+import { LinkEnds } from './link-ends.js';
+
+const TABLES = `
+  create table filtered (id int primary key, a int);
+  create table listed (id int primary key, a int, b int);
+  create table plain (id int primary key);
+  create table guarded (id int primary key, tenant text)`;
+
+describe.each([
+  [15, 18],
+  [18, 14],
+  [17, 16],
+] as const)('publications of one subscription that do not send a table alike, %i -> %i', (from, to) => {
+  const database = `together_${from}_${to}`;
+  const low = `together_${from}_${to}`;
+  const base = `/v1/servers/sink/databases/${database}/subscriptions`;
+  const path = `${base}/mine`;
+  let ends: LinkEnds;
+
+  beforeAll(async () => {
+    ends = await LinkEnds.start(database, [from, to], TABLES);
+    await ends.onPublisher(
+      `create role ${low} login replication password 'a-secret'; grant select on all tables in schema public to ${low};
+       create publication some for table filtered where (id > 10), listed (id, a);
+       create publication every for table filtered, listed (a, id);
+       create publication whole for table listed;
+       create publication grows for table plain;
+       alter table guarded enable row level security; create policy mine on guarded using (tenant = 'a')`,
+    );
+    await ends.register('low', { ...ends.publisher.target(), user: low, password: 'a-secret' });
+  }, 60_000);
+  afterAll(async () => {
+    await ends?.api.call('DELETE', path);
+    await ends?.stop();
+    await ends?.publisher.run(database, `drop owned by ${low}; drop role ${low}`).catch(() => {});
+  }, 60_000);
+
+  const asked = (publications: string[]) => ({
+    ...{ name: 'mine', publisher: { server: 'low', database }, publications },
+    options: { slotName: database },
+  });
+  const ored = [{ rule: 'filters-are-ored', option: null, detail: expect.stringContaining('"public"."filtered"') }];
+  const otherColumns = {
+    status: 409,
+    body: {
+      ...{ code: 'PREREQUISITE_FAILED', rule: 'same-columns-everywhere' },
+      ...{ errors: [{ pointer: '#/publications' }], tables: [{ schema: 'public', name: 'listed' }] },
+    },
+  };
+  const slots = async () => {
+    const { items } = (await ends.api.get('/v1/servers/low/replication-slots')).body;
+    return (items as { name: string }[]).map(({ name }) => name).filter((name) => name === database);
+  };
+
+  it('the publisher indeed refuses to send it with other columns', async () => {
+    await ends.publisher.withSession(database, async (session) => {
+      const slot = `${database}_read`;
+      await session.rows(`select pg_create_logical_replication_slot($1, 'pgoutput', true)`, [slot]);
+      await session.execute('insert into listed values (1, 1, 1)');
+      const changes = (...publications: string[]) =>
+        session.rows(
+          `select data from pg_logical_slot_peek_binary_changes($1, null, null,
+             'proto_version', '1', 'publication_names', $2)`,
+          [slot, publications.join()],
+        );
+      await expect(changes('some', 'whole')).rejects.toThrow('cannot use different column lists');
+      // The order in which a list names its columns means nothing.
+      expect((await changes('some', 'every')).length).toBeGreaterThan(0);
+    });
+  });
+
+  it('is refused to be made where columns differ, and warned of where filters do', async () => {
+    for (const dry of ['?dryRun=true', '']) {
+      expect(await ends.api.post(`${base}${dry}`, asked(['some', 'whole']))).toMatchObject(otherColumns);
+    }
+    expect(await slots()).toEqual([]);
+    const one = await ends.api.post(`${base}?dryRun=true`, asked(['some']));
+    expect([one.status, one.body.warnings.filter(isOred)]).toEqual([200, []]);
+    const both = await ends.api.post(`${base}?dryRun=true`, asked(['some', 'every']));
+    expect([both.status, both.body.warnings.filter(isOred)]).toMatchObject([200, ored]);
+    const created = await ends.api.post(base, asked(['some', 'grows']));
+    expect(created.status).toBe(201);
+  }, 60_000);
+
+  it('the same where publications join, and the subscription stays as it was', async () => {
+    for (const dry of ['?dryRun=true', '']) {
+      const refused = await ends.api.call('PATCH', `${path}${dry}`, { addPublications: ['whole'] });
+      expect(refused).toMatchObject(otherColumns);
+    }
+    expect((await ends.api.get(path)).body.publications).toEqual(['some', 'grows']);
+    const dry = await ends.api.call('PATCH', `${path}?dryRun=true`, { addPublications: ['every'] });
+    expect([dry.status, dry.body.warnings]).toMatchObject([200, ored]);
+    const patched = await ends.api.call('PATCH', path, { addPublications: ['every'] });
+    expect([patched.status, patched.body.warnings.filter(isOred)]).toMatchObject([200, ored]);
+    expect((await ends.api.get(path)).body.publications).toEqual(['some', 'grows', 'every']);
+  }, 60_000);
+
+  it('a table that joins and hides rows from the login is warned of before and when it is taken up', async () => {
+    await ends.onPublisher('alter publication grows add table guarded');
+    const hidden = [
+      { rule: 'copy-sees-all-rows', option: 'copyData', detail: expect.stringContaining(identifier(low)) },
+    ];
+    const hides = ({ rule }: { rule: string }) => rule === 'copy-sees-all-rows';
+    const refresh = (query: string, body: object) => ends.api.post(`${path}/refresh${query}`, body);
+    const dry = await refresh('?dryRun=true', {});
+    expect([dry.status, dry.body.warnings.filter(hides)]).toMatchObject([200, hidden]);
+    const uncopied = await refresh('?dryRun=true', { copyData: false });
+    expect([uncopied.status, uncopied.body.warnings.filter(hides)]).toEqual([200, []]);
+    const done = await refresh('', {});
+    expect([done.status, done.body.warnings.filter(hides)]).toMatchObject([200, hidden]);
+  }, 60_000);
+
+  const isOred = ({ rule }: { rule: string }) => rule === 'filters-are-ored';
+});
