@@ -107,7 +107,10 @@ describe.each([
         expect((await create(false)).status).toBe(201);
         await streaming();
       }
-      if (scene.act === 'refresh') await publisher.run(database, 'alter publication p add table u');
+      if (scene.act === 'refresh') {
+        // Not forgotten in its crash.
+        await publisher.run(database, 'set synchronous_commit = on; alter publication p add table u');
+      }
       if ('freezeAt' in scene.at) network.freezeAt(scene.at.freezeAt);
       else network.freezeAfter(scene.at.freezeAfter);
       const acting = act(scene);

@@ -31,10 +31,10 @@ const BEFORE: Record<string, string> = { 'sequences.readSequenceValues': 'sequen
 
 /** What is exported as a function, as the statement that it makes for a server of `versionNum`. */
 const MADE: Record<string, (make: (...given: never[]) => unknown, versionNum: number) => unknown> = {
-  'apply.applyIdleExpression': (make) => `select ${call(make, 1)} as idle`,
+  'apply.applyIdleExpression': (make) => `select ${String(call(make, 1))} as idle`,
   'apply.applyProgressSql': (make) => call(make, 'null::text'),
   'apply.applyWaitsSql': (make) => call(make, null),
-  'equality.columnsWithoutEquality': (make) => `select ${call(make, '1259')} as columns`,
+  'equality.columnsWithoutEquality': (make) => `select ${String(call(make, '1259'))} as columns`,
   'publication-tables.publicationTablesSql': (make, versionNum) => call(make, versionNum),
   'sequences.collectSequenceValues': (make) => call(make, []),
 };
