@@ -2,6 +2,7 @@ import { readTablesHidingRows, type TableHidingRows } from '../postgres/catalog/
 import { readMissingPublications, readPublicationTables } from '../postgres/catalog/publication-tables.js';
 import { readPublications } from '../postgres/catalog/publications.js';
 import { type PublishedDifferently, readPublishedDifferently } from '../postgres/catalog/published-differently.js';
+import { readTableSizes } from '../postgres/catalog/table-sizes.js';
 import { COMBINATION_RULES, refusal } from '../postgres/ddl/options/combination-rules.js';
 import type { SubscriptionOptions } from '../postgres/ddl/subscription-options.js';
 import { identifier } from '../postgres/quoting.js';
@@ -9,6 +10,7 @@ import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { heedsConnectionOptions } from '../postgres/catalog/minor-advisories.js';
 import { PG15 } from '../shared/server-version.js';
+import { type CopyEstimate, copyEstimate, type RefreshPreview, unknownPreview } from './refresh-preview.js';
 import type { SubscriptionWarning } from './subscription-warnings.js';
 
 interface TableName {
@@ -26,6 +28,8 @@ export interface Offer {
   hiding: TableHidingRows[];
   /** Those that several of its publications send, and not alike. */
   differing: PublishedDifferently;
+  /** Of their first copy, where it was asked for. */
+  copy: CopyEstimate | null;
 }
 
 const MOST_NAMED = 100;
@@ -35,6 +39,7 @@ export async function readOffer(
   publisher: Session,
   publications: readonly string[],
   subscriberVersion: number,
+  { estimated }: { estimated: boolean },
 ): Promise<Offer> {
   const missing = await readMissingPublications(publisher, publications);
   if (missing.length > 0) {
@@ -56,7 +61,8 @@ export async function readOffer(
   }
   const hiding = await readTablesHidingRows(publisher, tables);
   const differing = await readPublishedDifferently(publisher, publications);
-  return { versionNum: publisher.versionNum, tables, narrowed, hiding, differing };
+  const copy = estimated ? copyEstimate(await readTableSizes(publisher, tables, publications)) : null;
+  return { versionNum: publisher.versionNum, tables, narrowed, hiding, differing, copy };
 }
 
 /** Throws PREREQUISITE_FAILED for tables that the subscriber lacks: it takes up all of its publications or none. */
@@ -68,6 +74,13 @@ export function requireTables(tables: readonly TableName[], existing: readonly T
   const detail = `the subscriber has no table ${identifier(absent[0]!.schema, absent[0]!.name)}${more}`;
   const shown = absent.slice(0, MOST_NAMED).map(({ schema, name }) => ({ schema, name }));
   throw refusal('tables-exist', 'PREREQUISITE_FAILED', detail, [], { extra: { absent: shown } });
+}
+
+/** The tables of a subscription that is made; all of them are on the subscriber. */
+export function takenUp(offer: Offer | undefined): RefreshPreview {
+  if (offer === undefined) return unknownPreview('the publisher is not named as a registered server');
+  const { tables, copy } = offer;
+  return { added: tables, removed: [], absent: [], copy, reason: null };
 }
 
 /** Throws PREREQUISITE_FAILED for tables that the publisher refuses to send: applying would fail for good. */

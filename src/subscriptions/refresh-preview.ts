@@ -1,5 +1,6 @@
 import type { PublicationTables } from '../postgres/catalog/publication-tables.js';
 import type { PublishedDifferently } from '../postgres/catalog/published-differently.js';
+import type { TableSize } from '../postgres/catalog/table-sizes.js';
 import { COMBINATION_RULES } from '../postgres/ddl/options/combination-rules.js';
 import { Problem } from '../problems/problem.js';
 import { type SubscriptionWarning, together } from './subscription-warnings.js';
@@ -15,7 +16,25 @@ export interface RefreshPreview {
   removed: TableName[] | null;
   /** Those of `added` that the subscriber does not have: the server refuses the refresh. */
   absent: TableName[] | null;
+  /** Of `added`; null: nothing is copied, or not known. */
+  copy: CopyEstimate | null;
   reason: string | null;
+}
+
+/** What a first copy reads on the publisher. */
+export interface CopyEstimate {
+  tables: number;
+  /** On disk, TOAST included, indexes not. */
+  bytes: number;
+  /** As the planner estimates them, row filters left out; null: one of the tables was never vacuumed or analyzed. */
+  rows: number | null;
+}
+
+export function copyEstimate(sizes: readonly TableSize[]): CopyEstimate {
+  const rows = sizes.every((size) => size.rows !== null)
+    ? Math.round(sizes.reduce((sum, size) => sum + size.rows!, 0))
+    : null;
+  return { tables: sizes.length, bytes: sizes.reduce((sum, { bytes }) => sum + bytes, 0), rows };
 }
 
 export interface Preview {
@@ -32,7 +51,7 @@ export function previewed(preview: Preview | null, warnings: SubscriptionWarning
 }
 
 export function unknownPreview(reason: string): RefreshPreview {
-  return { added: null, removed: null, absent: null, reason };
+  return { added: null, removed: null, absent: null, copy: null, reason };
 }
 
 /** @param existing tables of the subscriber's database */
@@ -42,7 +61,7 @@ export function previewRefresh(
   existing: readonly TableName[],
 ): RefreshPreview {
   const added = without(published, subscribed);
-  return { added, removed: without(subscribed, published), absent: without(added, existing), reason: null };
+  return { added, removed: without(subscribed, published), absent: without(added, existing), copy: null, reason: null };
 }
 
 /** What makes the refresh other than it looks. */

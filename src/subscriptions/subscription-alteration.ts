@@ -10,6 +10,7 @@ import {
   readSubscriptions,
   type Subscription,
 } from '../postgres/catalog/subscriptions.js';
+import { readTableSizes } from '../postgres/catalog/table-sizes.js';
 import { refusal } from '../postgres/ddl/options/combination-rules.js';
 import { parseConninfo } from '../postgres/ddl/conninfo.js';
 import type { Statement } from '../postgres/ddl/statement.js';
@@ -22,6 +23,7 @@ import { publisherConninfo } from './publisher-connection.js';
 import { filterWarnings, hidingWarnings, requireSameColumns } from './creation-checks.js';
 import { PublisherEnds } from './publisher-ends.js';
 import {
+  copyEstimate,
   type Preview,
   previewed,
   previewRefresh,
@@ -207,8 +209,10 @@ export class SubscriptionAlteration {
         // A disabled subscription takes up its tables once it is refreshed.
         const copied = enabled && copyData !== false && sameLogin ? preview.added! : [];
         const hiding = copied.length === 0 ? [] : await readTablesHidingRows(there, copied);
+        const copies = enabled && copyData !== false && preview.added!.length > 0;
+        const sizes = copies ? await readTableSizes(there, preview.added!, publications) : null;
         return {
-          ...{ tables: preview, differing },
+          ...{ tables: { ...preview, copy: sizes && copyEstimate(sizes) }, differing },
           warnings: [
             ...(enabled ? previewWarnings(preview, published) : []),
             ...filterWarnings(differing),

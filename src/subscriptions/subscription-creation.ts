@@ -26,12 +26,13 @@ import {
   readOffer,
   requireSameColumns,
   requireTables,
+  takenUp,
 } from './creation-checks.js';
 import { type CreationWay, explainCreationFailure, mayBeAnothers, mayBeLeft } from './creation-failure.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
 import { serverNamed } from './publisher-lookup.js';
-import { refuseAbsentTable } from './refresh-preview.js';
+import { refuseAbsentTable, type RefreshPreview } from './refresh-preview.js';
 import { lookAtSlot, misfitWarnings, requireFit } from './slot-to-read.js';
 import { readsFrom } from './slot-reading.js';
 import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
@@ -54,6 +55,8 @@ export interface CreateSubscriptionOptions extends ChangeOptions {
 
 export interface Creation extends Change<{ name: string }> {
   warnings: SubscriptionWarning[];
+  /** In dry runs only. */
+  tables?: RefreshPreview;
 }
 
 type ConnectedRequest = CreateSubscriptionRequest & {
@@ -157,10 +160,11 @@ export class SubscriptionCreation {
     publisher: { server: string; database: string },
     { dryRun = false, slotDeadlineMs }: CreateSubscriptionOptions,
   ): Promise<Creation> {
-    const offer = await this.offerOf(publisher, request.publications, server);
+    const given = request.options ?? {};
+    const estimated = dryRun && given.copyData !== false;
+    const offer = await this.offerOf(publisher, request.publications, server, { estimated });
     const publisherVersion = offer.versionNum;
     const connection = publisherConninfo(await this.servers.advertisedTarget(publisher.server, publisher.database));
-    const given = request.options ?? {};
     if (given.createSlot === false || given.slotName === null) {
       const warnings = await this.requireSlot(request, publisher);
       const asked = { ...request, connection, publisherVersion, offer };
@@ -175,8 +179,8 @@ export class SubscriptionCreation {
     await this.slots.requireFree(publisher.server, slotName);
     if (dryRun) {
       const slotPlan = plan(publisher, createReplicationSlot(slot, publisherVersion));
-      const { statements, warnings } = await this.runCreate(server, database, withoutSlot, { dryRun });
-      return { statements: [...slotPlan, ...statements], result: null, warnings };
+      const planned = await this.runCreate(server, database, withoutSlot, { dryRun });
+      return { ...planned, statements: [...slotPlan, ...planned.statements] };
     }
     const deadline = slotDeadlineMs === undefined ? {} : { deadlineMs: slotDeadlineMs };
     return this.guarded({ server, database }, publisher, request.name, slotName, async (fate) => {
@@ -230,7 +234,7 @@ export class SubscriptionCreation {
       ];
       const statements = await checkCreate(session, request);
       const planned = plan({ server, database }, statements);
-      if (dryRun) return { statements: planned, result: null, warnings };
+      if (dryRun) return { statements: planned, result: null, warnings, tables: takenUp(request.offer) };
       sending();
       await carryOut(session, statements).catch(refuseAbsentTable);
       return { statements: planned, result: { name: request.name }, warnings };
@@ -250,10 +254,15 @@ export class SubscriptionCreation {
     return withSession(target, { purpose: 'create subscription', statementTimeoutMs, answerWithinMs }, work);
   }
 
-  private async offerOf(publisher: Place, publications: readonly string[], subscriber: string): Promise<Offer> {
+  private async offerOf(
+    publisher: Place,
+    publications: readonly string[],
+    subscriber: string,
+    options: Parameters<typeof readOffer>[3],
+  ): Promise<Offer> {
     const { versionNum } = await this.servers.facts(subscriber);
     return this.servers.withSession(publisher.server, publisher.database, (session) =>
-      readOffer(session, publications, versionNum),
+      readOffer(session, publications, versionNum, options),
     );
   }
 

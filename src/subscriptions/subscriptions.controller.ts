@@ -60,8 +60,8 @@ export class SubscriptionsController {
   ): Promise<SubscriptionDto | SubscriptionPlanDto> {
     const { slotDeadlineMs, ...request } = body;
     const options = { dryRun, ...(slotDeadlineMs === undefined ? {} : { slotDeadlineMs }) };
-    const { statements, result, warnings } = await this.subscriptions.create(server, database, request, options);
-    if (result === null) return { statements, warnings };
+    const { result, ...planned } = await this.subscriptions.create(server, database, request, options);
+    if (result === null) return planned;
     response.location(`${response.req.path}/${encodeURIComponent(result.name)}`);
     return result;
   }

@@ -140,15 +140,23 @@ export const DISABLED_SUBSCRIPTION: SubscriptionDto = {
 const { options } = CREATE_SUBSCRIPTION['with options, and little patience'];
 const CREATION = { name: 'orders_sub', connection: CONNECTION, publications: ['orders_pub'] };
 
+const NEW_TABLES = {
+  ...{ added: [CUSTOMERS, ORDERS], removed: [], absent: [], reason: null },
+  copy: { tables: 2, bytes: 103_825_408, rows: 1_200_120 },
+};
+
 export const CREATE_PLAN: SubscriptionPlanDto = {
   statements: [
     ...plan(PUBLISHER, createReplicationSlot({ name: options.slotName, kind: 'logical' }, PG14)),
     ...plan(SUBSCRIBER, createSubscription({ ...CREATION, options: { ...options, createSlot: false } }, PG18, PG14)),
   ],
-  warnings: ignoredOptions(options, PG14),
+  ...{ warnings: ignoredOptions(options, PG14), tables: NEW_TABLES },
 };
 
-const TAKEN_UP = { added: [CUSTOMERS], removed: [], absent: [], reason: null };
+const TAKEN_UP = {
+  ...{ added: [CUSTOMERS], removed: [], absent: [], reason: null },
+  copy: { tables: 1, bytes: 16_384, rows: 120 },
+};
 
 export const PATCH_PLAN: SubscriptionPlanDto = {
   statements: plan(

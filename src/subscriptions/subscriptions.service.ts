@@ -73,9 +73,10 @@ export class SubscriptionsService {
     request: CreateSubscriptionRequest,
     options: CreateSubscriptionOptions = {},
   ): Promise<SubscriptionChange<SubscriptionView>> {
-    const { statements, result, warnings } = await this.creation.create(server, database, request, options);
-    if (result === null) return { statements, result, warnings };
-    return { statements, warnings, result: withWarnings(await this.get(server, database, result.name), warnings) };
+    const { result, ...planned } = await this.creation.create(server, database, request, options);
+    if (result === null) return { ...planned, result };
+    const view = await this.get(server, database, result.name);
+    return { ...planned, result: withWarnings(view, planned.warnings) };
   }
 
   /** Rejects with CONFLICT for a slot that does not go on where applying ended, unless forced. */

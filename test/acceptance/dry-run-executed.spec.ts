@@ -13,6 +13,7 @@ interface Planned {
 }
 interface Plan {
   does?: string;
+  tables?: object;
   statements: Planned[];
 }
 type Server = 'source' | 'sink';
@@ -155,6 +156,10 @@ describe.each(PATHS)('a dry run is what is run then: %i -> %i', (from, to) => {
     const body = { name: 's', publisher: { server: 'source', database }, publications: ['p'] };
     const created = await runsAsPlanned('subscriptions.create', 'POST', `${base('sink')}/subscriptions`, body);
     expect(created.statements.map(({ server }) => server)).toEqual(['source', 'sink']);
+    expect(created.tables).toEqual({
+      ...{ added: [{ schema: 'public', name: 't' }], removed: [], absent: [], reason: null },
+      copy: { tables: 1, bytes: 8192, rows: null },
+    });
     await eventually(async () => (await lockstep.ok<{ state: string }>('GET', subscription)).state === 'streaming', {
       within: 60_000,
     });

@@ -119,8 +119,17 @@ describe.each([
       added: [{ schema: 'public', name: 'late' }],
       removed: [{ schema: 'public', name: 'small' }],
       absent: [{ schema: 'public', name: 'late' }],
+      copy: { tables: 1, bytes: 0, rows: 0 },
       reason: null,
     });
+    await publisher.run(database, 'insert into public.late select generate_series(1, 1000)');
+    const copied = async (body: object) => (await api.post(`${path}/refresh?dryRun=true`, body)).body.tables.copy;
+    // Nobody has counted them yet.
+    expect(await copied({})).toEqual({ tables: 1, bytes: expect.any(Number), rows: null });
+    await publisher.run(database, 'analyze public.late');
+    expect(await copied({})).toEqual({ tables: 1, bytes: expect.any(Number), rows: 1000 });
+    expect((await copied({})).bytes).toBeGreaterThan(30_000);
+    expect(await copied({ copyData: false })).toBeNull();
     expect(planned.warnings).toMatchObject([{ rule: 'tables-exist', detail: expect.stringContaining('public.late') }]);
     await subscriber.run(database, 'create table late (id int primary key)');
     expect((await api.post(`${path}/refresh?dryRun=true`)).body).toMatchObject({

@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { demoRoles } from '../../demo/workload/schema.js';
+import { eventually } from '../support/eventually.js';
 import { grantDocumented, LOGIN } from '../support/least-privilege.js';
 import { Lockstep } from '../support/lockstep.js';
 import { AVAILABLE_MAJORS } from '../support/postgres-fleet.js';
 import { catalogsOf, holds, nothingSecret, operationEnds, ours, writesContinue } from '../support/upgrade-proof.js';
-import { DATABASE, upgradeIn, UpgradeScene } from '../support/upgrade-scene.js';
+import { DATABASE, upgradeIn, UpgradeScene, type UpgradeView } from '../support/upgrade-scene.js';
 
 /** Up to 15 only a superuser makes the subscription of the way back: there the target's login alone is none. */
 const PATHS = (
@@ -121,6 +122,23 @@ describe('upgrade with logins that are no superusers and hold what docs/privileg
     // Its roles are made by now, and it holds the passwords for the time after the gate.
     expect(Object.values(writerPasswords).sort()).toEqual([...scene.passwords].sort());
     await nothingSecret(lockstep, scene, 'least-abort', [LOGIN.password]);
+
+    // A partition made meanwhile, of which row security lets the login copy nothing, holds no writer up.
+    const held = `create table app.held partition of app.measurement for values from ('2039-01-01') to ('2040-01-01');
+      alter table app.held enable row level security; alter table app.held force row level security`;
+    for (const side of ['source', 'target'] as const) await scene[side].run(DATABASE, held);
+    await lockstep.ok('POST', '/v1/upgrades/least-abort/approve', { gate: 'switchover' });
+    const kept = await eventually(
+      async () => {
+        const now = await lockstep.ok<UpgradeView>('GET', '/v1/upgrades/least-abort');
+        return now.problem && now.awaiting === 'switchover' ? now : null;
+      },
+      { within: 60_000 },
+    );
+    expect(kept).toMatchObject({ writeTo: 'source', switchover: null, problem: { code: 'PREREQUISITE_FAILED' } });
+    expect(kept.problem!.detail).toContain('app.held (');
+    expect((kept.problem as unknown as { hint: string }).hint).toContain('alter role "lockstep" bypassrls');
+    for (const side of ['source', 'target'] as const) await scene[side].run(DATABASE, 'drop table app.held');
     await lockstep.ok('POST', '/v1/upgrades/least-abort/abort');
     await upgradeIn(lockstep, 'least-abort', ['aborted']);
     await nothingSecret(lockstep, scene, 'least-abort', [LOGIN.password]);

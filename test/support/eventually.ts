@@ -1,11 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Polls until `probe` neither throws nor returns false/undefined/null; rejects with its last failure after `within` ms. */
+/**
+ * Polls until `probe` neither throws nor returns false/undefined/null; rejects with its last failure after `within` ms.
+ * What takes long is asked less often: questions keep from its work whoever is asked.
+ */
 export async function eventually<T>(
   probe: () => Promise<T> | T,
   { within, every = 100 }: { within: number; every?: number },
 ): Promise<NonNullable<T>> {
-  const deadline = Date.now() + within;
+  const begin = Date.now();
+  const deadline = begin + within;
   for (;;) {
     let failure: unknown = new Error('the condition stayed false');
     try {
@@ -19,6 +23,6 @@ export async function eventually<T>(
         cause: failure,
       });
     }
-    await delay(every);
+    await delay(Math.max(every, Math.min(500, (Date.now() - begin) / 20)));
   }
 }

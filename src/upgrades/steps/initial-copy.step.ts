@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { readTablesHidingRows } from '../../postgres/catalog/hidden-rows.js';
 import { readSubscriptions, type Subscription } from '../../postgres/catalog/subscriptions.js';
 import { ANALYZABLE_TABLES, SLOT_LAG, TABLE_BYTES } from '../../postgres/catalog/upgrade.sql.js';
 import { identifier } from '../../postgres/quoting.js';
@@ -18,34 +19,48 @@ export const initialCopyStep: UpgradeStep = {
   phase: 'copy',
 
   async run(context) {
-    const target = await context.act('target');
-    const sizes = await tableSizes(context);
     const started = Date.now();
-    let lastMove = Date.now();
-    let lastSeen = '';
-    for (;;) {
-      context.signal.throwIfAborted();
-      const subscription = await subscribed(context);
-      const state = progressOf(subscription, sizes);
-      if (subscription.tables.length > 0 && state.ready === subscription.tables.length) break;
-      const seen = JSON.stringify([state.ready, state.bytesDone, state.states]);
-      if (seen !== lastSeen) lastMove = Date.now();
-      lastSeen = seen;
-      if (Date.now() - lastMove > STUCK_AFTER_MS) throw stuck(subscription);
-      const percent = state.bytesTotal > 0 ? (100 * state.bytesDone) / state.bytesTotal : null;
-      const eta = percent !== null && percent > 1 ? ((Date.now() - started) / percent) * (100 - percent) : null;
-      await context.progress(
-        `copying: ${state.ready} of ${subscription.tables.length} tables ready`,
-        percent,
-        eta === null ? null : Math.round(eta / 1000),
-      );
-      await delay(POLL_MS, undefined, { signal: context.signal });
-    }
-    const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
-    const relations = (await readSubscriptions(target, context.names.subscription))[0]!.tables.length;
-    return { tables: relations, bytes, ms: Date.now() - started };
+    const { tables, bytes } = await untilCopied(context);
+    return { tables, bytes, ms: Date.now() - started };
   },
 };
+
+/**
+ * Waits until the subscription has copied every table of its own, with progress in bytes.
+ *
+ * @param mostFailures of the copies, while nothing moves, where the target counts them (15 and newer); then it is stuck
+ */
+export async function untilCopied(context: StepContext, mostFailures = Number.POSITIVE_INFINITY) {
+  const sizes = await tableSizes(context);
+  const started = Date.now();
+  let lastMove = Date.now();
+  let lastSeen = '';
+  let failuresThen = 0;
+  for (;;) {
+    context.signal.throwIfAborted();
+    const subscription = await subscribed(context);
+    const state = progressOf(subscription, sizes);
+    if (subscription.tables.length > 0 && state.ready === subscription.tables.length) {
+      const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+      return { tables: subscription.tables.length, bytes };
+    }
+    const seen = JSON.stringify([state.ready, state.bytesDone, state.states]);
+    const failures = subscription.errors?.sync ?? 0;
+    if (seen !== lastSeen) [lastMove, failuresThen] = [Date.now(), failures];
+    lastSeen = seen;
+    if (Date.now() - lastMove > STUCK_AFTER_MS || failures - failuresThen > mostFailures) {
+      throw await stuck(context, subscription);
+    }
+    const percent = state.bytesTotal > 0 ? (100 * state.bytesDone) / state.bytesTotal : null;
+    const eta = percent !== null && percent > 1 ? ((Date.now() - started) / percent) * (100 - percent) : null;
+    await context.progress(
+      `copying: ${state.ready} of ${subscription.tables.length} tables ready`,
+      percent,
+      eta === null ? null : Math.round(eta / 1000),
+    );
+    await delay(POLL_MS, undefined, { signal: context.signal });
+  }
+}
 
 export const analyzeStep: UpgradeStep = {
   name: 'analyze',
@@ -86,7 +101,7 @@ export const catchUpStep: UpgradeStep = {
         lowest = lag;
         lastMove = Date.now();
       }
-      if (Date.now() - lastMove > STUCK_AFTER_MS) throw stuck(await subscribed(context));
+      if (Date.now() - lastMove > STUCK_AFTER_MS) throw await stuck(context, await subscribed(context));
       await context.progress(`catching up: ${lag === null ? 'lag unknown' : `${lag} bytes behind`}`);
       await delay(POLL_MS, undefined, { signal: context.signal });
     }
@@ -142,16 +157,21 @@ function progressOf(subscription: Subscription, sizes: Map<string, number>) {
   return { ready, bytesDone, bytesTotal, states };
 }
 
-function stuck(subscription: Subscription): Problem {
+async function stuck(context: StepContext, subscription: Subscription): Promise<Problem> {
   const waiting = subscription.tables.filter(({ state }) => state !== 'ready').slice(0, 10);
   const errors = subscription.errors;
+  const [hiding] = await readTablesHidingRows(await context.act('source'), waiting);
+  const login = hiding && identifier(hiding.login);
+  const mend = hiding
+    ? ` Row security of the source holds ${login} in ${identifier(hiding.schema, hiding.name)}: alter role ${login} bypassrls there.`
+    : '';
   return new Problem(
     'PREREQUISITE_FAILED',
-    `nothing moved for ${STUCK_AFTER_MS / 1000} s; waiting: ${
+    `nothing moves; waiting: ${
       waiting.map(({ schema, name, state }) => `${schema}.${name} (${state})`).join(', ') || 'the apply worker'
     }${errors ? `; errors so far: apply ${errors.apply}, sync ${errors.sync}` : ''}`,
     {
-      hint: "The target server's log says why the worker fails. Mend that, then retry the upgrade.",
+      hint: `The target server's log says why the worker fails. Mend that, then retry the upgrade.${mend}`,
       retryable: true,
       extra: { workers: subscription.workers.length },
     },

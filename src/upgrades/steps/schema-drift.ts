@@ -10,12 +10,12 @@ import {
 } from '../../postgres/schema/fingerprint.js';
 import { Problem } from '../../problems/problem.js';
 import type { TableName } from '../facts.js';
-import { pollUntil } from '../workflow/poll.js';
 import type { StepContext } from '../workflow/step.js';
+import { untilCopied } from './initial-copy.step.js';
 import { publish } from './publication.step.js';
 
-/** New partitions are copied before the fence; one that takes longer is waited for by the next attempt. */
-const COPY_DEADLINE_MS = 600_000;
+/** Of the copies of new partitions: whoever approved waits for them, and is told soon why they do not come. */
+const MOST_FAILURES = 5;
 /** What decides which rows there are and how they are compared; triggers write rows while changes are applied. */
 const OF_ROWS = /^\w+ (table|constraint|type|collation|extension|trigger) /;
 
@@ -81,10 +81,7 @@ async function subscribeToAll(context: StepContext): Promise<void> {
     await context.progress('copying new partitions');
     await context.run('target', refreshSubscription(subscription, { copyData: true }));
   }
-  await pollUntil(context, COPY_DEADLINE_MS, 'new partitions to be copied', async () => {
-    const [now] = await readSubscriptions(target, subscription);
-    return now?.tables.every(({ state }) => state === 'ready') ?? false;
-  });
+  await untilCopied(context, MOST_FAILURES);
 }
 
 function notFollowed(unfollowed: string[], differences: { kind: string; object: string }[]): Problem {

@@ -1,7 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Problem } from '../../problems/problem.js';
 
-/** Looks until `done` answers true. SERVER_TIMEOUT past the deadline; ends at once when the signal aborts. */
+/**
+ * Looks until `done` answers true; less often the longer it takes, so that it is noticed at most a twentieth late.
+ * SERVER_TIMEOUT past the deadline; ends at once when the signal aborts.
+ */
 export async function pollUntil(
   context: { signal: AbortSignal },
   deadlineMs: number,
@@ -9,10 +12,12 @@ export async function pollUntil(
   done: () => Promise<boolean>,
   everyMs = 20,
 ): Promise<void> {
-  const deadline = Date.now() + deadlineMs;
+  const begin = Date.now();
+  const deadline = begin + deadlineMs;
   while (!(await done())) {
     context.signal.throwIfAborted();
     if (Date.now() > deadline) throw new Problem('SERVER_TIMEOUT', `waited ${deadlineMs} ms for ${what}`);
-    await delay(everyMs, undefined, { signal: context.signal });
+    const pauseMs = Math.max(everyMs, Math.min(200, (Date.now() - begin) / 20));
+    await delay(pauseMs, undefined, { signal: context.signal });
   }
 }
