@@ -16,6 +16,7 @@ import type { TableName } from '../postgres/catalog/tables.js';
 import { readWalSenderPositions, type WalSenderPositions } from '../postgres/catalog/wal-senders.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
+import { turnsRowSecurityOff } from '../subscriptions/publisher-connection.js';
 import { PublisherEnds } from '../subscriptions/publisher-ends.js';
 import type { SubscriptionView } from '../subscriptions/subscription-view.js';
 import type { LinkSchema } from './drift/compare-link.js';
@@ -180,12 +181,6 @@ export class LinkLooks {
 function copiesOf(conninfo: string | null): Copies {
   const { user = '', options = '' } = (conninfo === null ? null : readConninfo(conninfo)) ?? {};
   return { login: user === '' ? null : user, complete: turnsRowSecurityOff(options) };
-}
-
-/** In `-c name=value` or `--name=value`; the last holds. */
-function turnsRowSecurityOff(options: string): boolean {
-  const settings = [...options.matchAll(/(?:^|\s)(?:-c\s*|--)row[-_]security\s*=\s*(\S+)/gi)];
-  return /^(?:off|false|no|0)$/i.test(settings.at(-1)?.[1] ?? '');
 }
 
 function rolesOf({ copies: { login } }: SubscriberLook): string[] {

@@ -84,14 +84,24 @@ export function takenUp(offer: Offer | undefined): RefreshPreview {
 }
 
 /** Throws PREREQUISITE_FAILED for tables that the publisher refuses to send: applying would fail for good. */
-export function requireSameColumns({ columns }: PublishedDifferently): void {
-  const [first] = columns;
-  if (first === undefined) return;
-  const more = columns.length > 1 ? ` and ${columns.length - 1} more` : '';
-  const detail = `publications of the subscription send other columns of ${identifier(first.schema, first.name)}${more}: the publisher refuses to send it then`;
+export function requireSameColumns({ columns }: Pick<PublishedDifferently, 'columns'>): void {
+  if (columns.length === 0) return;
+  const detail = otherColumns(columns);
   throw refusal('same-columns-everywhere', 'PREREQUISITE_FAILED', detail, [{ pointer: '#/publications', detail }], {
     extra: { tables: columns.slice(0, MOST_NAMED) },
   });
+}
+
+/** The same of a subscription that has them already. */
+export function columnWarnings({ columns }: Pick<PublishedDifferently, 'columns'>): SubscriptionWarning[] {
+  if (columns.length === 0) return [];
+  return [{ rule: 'same-columns-everywhere', option: null, detail: otherColumns(columns) }];
+}
+
+function otherColumns(columns: readonly TableName[]): string {
+  const [first] = columns as [TableName];
+  const more = columns.length > 1 ? ` and ${columns.length - 1} more` : '';
+  return `publications of the subscription do not send the same columns of ${identifier(first.schema, first.name)}${more}: the publisher refuses to send it then`;
 }
 
 /** Whoever narrows a table in one publication may not know that another lets more of it through. */
@@ -105,20 +115,22 @@ export function filterWarnings({ filters }: PublishedDifferently): SubscriptionW
 
 /**
  * A first copy that row security cuts: it fails where the subscriber passes on that row_security is off, as
- * `publisherConninfo` asks for, and lacks rows without an error where it does not.
+ * `publisherConninfo` asks for, and lacks rows without an error where it does not. `complete`: the connection string asks
+ * for it.
  */
 export function hidingWarnings(
   { hiding }: Pick<Offer, 'hiding'>,
   subscriberVersion: number,
-  { copyData }: SubscriptionOptions,
+  { copyData, complete = true }: Pick<SubscriptionOptions, 'copyData'> & { complete?: boolean },
 ): SubscriptionWarning[] {
   const [first] = hiding;
   if (first === undefined || copyData === false) return [];
   const more = hiding.length > 1 ? ` and ${hiding.length - 1} more` : '';
   const login = identifier(first.login);
-  const what = heedsConnectionOptions(subscriberVersion)
-    ? 'the first copy fails'
-    : 'the first copy lacks what policies hide, without an error';
+  const what =
+    complete && heedsConnectionOptions(subscriberVersion)
+      ? 'the first copy fails'
+      : 'the first copy lacks what policies hide, without an error';
   const detail = `row security of the publisher holds ${login}, as whom the subscription connects, in ${identifier(first.schema, first.name)}${more}: ${what}. Mend it there with alter role ${login} bypassrls; or let it own the table, where row security is not forced.`;
   return [{ rule: 'copy-sees-all-rows', option: 'copyData', detail }];
 }

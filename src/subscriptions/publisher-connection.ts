@@ -30,6 +30,12 @@ export function publisherConninfo({ host, port, database, user, password, tls, r
   });
 }
 
+/** Whether `options` of a connection string do: in `-c name=value` or `--name=value`; the last holds. */
+export function turnsRowSecurityOff(options: string): boolean {
+  const settings = [...options.matchAll(/(?:^|\s)(?:-c\s*|--)row[-_]security\s*=\s*(\S+)/gi)];
+  return /^(?:off|false|no|0)$/i.test(settings.at(-1)?.[1] ?? '');
+}
+
 /**
  * A connection string as Lockstep itself can try it, where it leads to the same server from here; null: it names several
  * hosts, a socket, none, or no user. Nothing of it is left to the defaults of Lockstep's own host.

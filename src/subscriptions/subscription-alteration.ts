@@ -1,18 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { carryOut, type ChangeOptions, type Place, plan, type PlannedStatement } from '../changes/change.js';
-import { readTablesHidingRows } from '../postgres/catalog/hidden-rows.js';
-import { readPublicationTables } from '../postgres/catalog/publication-tables.js';
-import { readPublishedDifferently } from '../postgres/catalog/published-differently.js';
-import { readTableNames } from '../postgres/catalog/subscriber-rows.js';
 import {
   readSubscriptionConnections,
   readSubscriptions,
   type Subscription,
 } from '../postgres/catalog/subscriptions.js';
-import { readTableSizes } from '../postgres/catalog/table-sizes.js';
+import type { TableName } from '../postgres/catalog/tables.js';
 import { refusal } from '../postgres/ddl/options/combination-rules.js';
-import { parseConninfo } from '../postgres/ddl/conninfo.js';
+import { tableKey } from '../postgres/ddl/publication-edit.js';
 import type { Statement } from '../postgres/ddl/statement.js';
 import { checkKnownOptions } from '../postgres/ddl/subscription-options.js';
 import { disableSubscription, enableSubscription, refreshSubscription } from '../postgres/ddl/subscription.ddl.js';
@@ -20,18 +16,9 @@ import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
 import { publisherConninfo } from './publisher-connection.js';
-import { filterWarnings, hidingWarnings, requireSameColumns } from './creation-checks.js';
+import { columnWarnings, requireSameColumns } from './creation-checks.js';
 import { PublisherEnds } from './publisher-ends.js';
-import {
-  copyEstimate,
-  type Preview,
-  previewed,
-  previewRefresh,
-  previewWarnings,
-  refuseAbsentTable,
-  type RefreshPreview,
-  unknownPreview,
-} from './refresh-preview.js';
+import { previewed, refuseAbsentTable, type RefreshPreview } from './refresh-preview.js';
 import { SlotChanges } from './slot-changes.js';
 import {
   checkPatch,
@@ -41,6 +28,7 @@ import {
   type SubscriptionPatch,
 } from './subscription-patch.js';
 import { changing } from './subscription-session.js';
+import { TakingUp, type TakingUpOptions } from './taking-up.js';
 import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
 
 const WORKER_EXIT_MS = 10_000;
@@ -66,6 +54,7 @@ export class SubscriptionAlteration {
     private readonly servers: ServersService,
     private readonly ends: PublisherEnds,
     private readonly slots: SlotChanges,
+    private readonly takingUp: TakingUp,
   ) {}
 
   async patch(
@@ -91,15 +80,17 @@ export class SubscriptionAlteration {
       const statements = patchStatements(current, patch, session.versionNum, publisherVersion);
       const slots = await this.slots.of(subscriber, current, patch, { publisher: place, named, force });
       const publications = publicationsAfter(current, patch);
-      // What one publication sends of its tables, no other can contradict.
-      const looks = publications !== null && (dryRun || publications.length > 1);
-      const preview = looks ? await this.preview(session, current, publications, place, { ...patch, conninfo }) : null;
-      if (preview !== null) requireSameColumns(preview.differing);
+      const taken = { publisher: place, conninfo, copyData: patch.copyData };
+      const preview = publications === null ? null : await this.takingUp.look(session, current, publications, taken);
+      if (preview !== null) await this.requireNoneNew(preview.differing.columns, current.publications, taken);
       const warnings = [...ignoredOptions(patch.options ?? {}, publisherVersion), ...slots.warnings];
       const planned = plan(subscriber, statements);
       if (!dryRun)
         await this.slots.track(subscriber, current, slots, () =>
-          carryOut(session, statements).catch(refuseAbsentTable),
+          carryOut(session, statements).catch(async (error: unknown) => {
+            await this.refuseOtherColumns(error, taken, publications ?? current.publications);
+            refuseAbsentTable(error);
+          }),
         );
       return { statements: planned, ...previewed(preview, warnings, { tables: dryRun && current.enabled }) };
     });
@@ -135,12 +126,19 @@ export class SubscriptionAlteration {
         throw refusal('enabled-to-refresh', 'WRONG_STATE', detail, [], { hint: 'Enable it first.' });
       }
       requireCopyAllowed(current, copyData);
-      const { publications } = current;
-      const preview = dryRun ? await this.preview(session, current, publications, place, { copyData, conninfo }) : null;
+      const taken = { publisher: place, conninfo, copyData };
+      const preview = dryRun ? await this.takingUp.look(session, current, current.publications, taken) : null;
+      const warnings = columnWarnings(preview?.differing ?? { columns: [] });
       const statements = refreshSubscription(name, copyData === undefined ? {} : { copyData });
       const planned = plan(subscriber, statements);
-      if (!dryRun) await carryOut(session, statements).catch(refuseAbsentTable);
-      return { statements: planned, ...previewed(preview, [], { tables: dryRun }) };
+      if (!dryRun) {
+        await carryOut(session, statements).catch(async (error: unknown) => {
+          const publisher = await this.publisherBy(await this.connectionOf(subscriber, name), subscriber);
+          await this.refuseOtherColumns(error, { publisher }, current.publications);
+          refuseAbsentTable(error);
+        });
+      }
+      return { statements: planned, ...previewed(preview, warnings, { tables: dryRun }) };
     });
   }
 
@@ -179,51 +177,29 @@ export class SubscriptionAlteration {
     return conninfo === undefined ? null : this.ends.publisherBy(conninfo, server);
   }
 
-  private async connectionTo({ server, database }: Place): Promise<string> {
-    return publisherConninfo(await this.servers.advertisedTarget(server, database));
+  /** Tables that the publications before did not send alike either stand in nobody's way. */
+  private async requireNoneNew(
+    differing: readonly TableName[],
+    before: readonly string[],
+    taken: Pick<TakingUpOptions, 'publisher'>,
+  ): Promise<void> {
+    if (differing.length === 0) return;
+    const known = new Set((await this.takingUp.differing(taken, before)).columns.map(tableKey));
+    requireSameColumns({ columns: differing.filter((table) => !known.has(tableKey(table))) });
   }
 
-  /** What taking up the publications comes to, as far as the publisher can be asked. */
-  private async preview(
-    session: Session,
-    { tables, enabled }: Subscription,
-    publications: string[],
-    publisher: Place | null,
-    { copyData, conninfo }: { copyData?: boolean | undefined; conninfo: string | undefined },
-  ): Promise<Preview> {
-    const unknown = (reason: string): Preview => {
-      return { tables: unknownPreview(reason), warnings: [], differing: { columns: [], filters: [] } };
-    };
-    if (publisher === null) {
-      return unknown('the publisher is not a registered server, or the login may not read which it is');
-    }
-    const existing = await readTableNames(session);
-    // Another login may see other rows.
-    const { user } = await this.servers.target(publisher.server, publisher.database);
-    const sameLogin = conninfo !== undefined && parseConninfo(conninfo).user === user;
-    try {
-      return await this.servers.withSession(publisher.server, publisher.database, async (there) => {
-        const published = await readPublicationTables(there, publications, session.versionNum);
-        const differing = await readPublishedDifferently(there, publications);
-        const preview = previewRefresh(published.tables, tables, existing);
-        // A disabled subscription takes up its tables once it is refreshed.
-        const copied = enabled && copyData !== false && sameLogin ? preview.added! : [];
-        const hiding = copied.length === 0 ? [] : await readTablesHidingRows(there, copied);
-        const copies = enabled && copyData !== false && preview.added!.length > 0;
-        const sizes = copies ? await readTableSizes(there, preview.added!, publications) : null;
-        return {
-          ...{ tables: { ...preview, copy: sizes && copyEstimate(sizes) }, differing },
-          warnings: [
-            ...(enabled ? previewWarnings(preview, published) : []),
-            ...filterWarnings(differing),
-            ...hidingWarnings({ hiding }, session.versionNum, {}),
-          ],
-        };
-      });
-    } catch (error) {
-      if (!(error instanceof Problem) || error.code === 'INTERNAL') throw error;
-      return unknown(`the publisher ${publisher.server} did not answer: ${error.detail}`);
-    }
+  /** The server tells that it is so, and of which table, but not what to do. */
+  private async refuseOtherColumns(
+    error: unknown,
+    taken: Pick<TakingUpOptions, 'publisher'>,
+    publications: readonly string[],
+  ): Promise<void> {
+    if (!(error instanceof Problem) || error.options.sqlstate !== '0A000') return;
+    requireSameColumns(await this.takingUp.differing(taken, publications));
+  }
+
+  private async connectionTo({ server, database }: Place): Promise<string> {
+    return publisherConninfo(await this.servers.advertisedTarget(server, database));
   }
 }
 

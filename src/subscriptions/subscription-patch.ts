@@ -9,6 +9,7 @@ import {
   type SubscriptionOptions,
 } from '../postgres/ddl/subscription-options.js';
 import {
+  askedFor,
   changeSubscriptionOwner,
   changeSubscriptionPublications,
   checkPublicationList,
@@ -105,6 +106,7 @@ export function checkPatch({ publications, addPublications, removePublications }
     refuse('#/removePublications', 'names a publication that addPublications names too');
   }
   if (publications !== undefined) checkPublicationList(publications);
+  askedFor(addPublications ?? [], 'addPublications');
 }
 
 function changedOptions(current: Subscription, options: SubscriptionOptions): SubscriptionOptions {

@@ -16,13 +16,14 @@ import { SubscriptionsService } from './subscriptions.service.js';
 import { DiagnosisService } from './stuck/diagnosis.service.js';
 import { SkipService } from './stuck/skip.service.js';
 import { StuckController } from './stuck/stuck.controller.js';
+import { TakingUp } from './taking-up.js';
 import { TablesNeedingVerification } from './tables-needing-verification.repository.js';
 
 @Module({
   imports: [ServersModule, ReplicationSlotsModule, LsnClockModule],
   controllers: [SubscriptionsController, StuckController, OrphanedSlotsController],
   providers: [
-    ...[SubscriptionsService, SubscriptionCreation, SubscriptionAlteration, SlotChanges],
+    ...[SubscriptionsService, SubscriptionCreation, SubscriptionAlteration, SlotChanges, TakingUp],
     ...[PublisherEnds, SubscriptionSlotOwners],
     ...[LeftSlots, LeftSlotRepository, SlotSharers],
     ...[DiagnosisService, SkipService, TablesNeedingVerification],

@@ -110,5 +110,21 @@ describe.each([
     expect([uncopied.status, uncopied.body.warnings.filter(hides)]).toEqual([200, []]);
   }, 60_000);
 
+  it('one that came to differ by itself is told when it is refreshed, and lets others leave', async () => {
+    await ends.onPublisher('alter publication every set table filtered, listed (id)');
+    const dry = await ends.api.post(`${path}/refresh?dryRun=true`, {});
+    const told = [{ rule: 'same-columns-everywhere', detail: expect.stringContaining('"public"."listed"') }];
+    const tells = ({ rule }: { rule: string }) => rule === 'same-columns-everywhere';
+    expect([dry.status, dry.body.warnings.filter(tells)]).toMatchObject([200, told]);
+    // From 15 on the subscriber itself asks, and refuses.
+    const done = await ends.api.post(`${path}/refresh`, {});
+    expect(done).toMatchObject(to >= 15 ? otherColumns : { status: 200 });
+    expect((await ends.api.post(`${path}/disable`)).status).toBe(200);
+    const left = await ends.api.call('PATCH', path, { removePublications: ['grows'] });
+    expect([left.status, left.body.publications]).toEqual([200, ['narrow', 'every']]);
+    const joined = await ends.api.call('PATCH', path, { addPublications: ['whole'] });
+    expect(joined.status).toBe(200);
+  }, 60_000);
+
   const isOred = ({ rule }: { rule: string }) => rule === 'filters-are-ored';
 });

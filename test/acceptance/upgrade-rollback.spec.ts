@@ -99,7 +99,7 @@ describe('a rollback proves that the source has everything before it opens it', 
     await writesContinue(scene);
 
     // Sequences were carried by then; what is set afterwards would be handed out again on the source.
-    lockstep.arm('upgrade.rollback-final-check.begin=wait:3000');
+    lockstep.arm('upgrade.rollback-final-check.begin=wait:8000');
     const { operationId } = await lockstep.ok<UpgradeView>('POST', `${PATH}/rollback`);
     const stateOf = async (name: string) => (await view()).steps.find((step) => step.name === name)!.state;
     await eventually(async () => (await stateOf('rollback-final-check')) === 'running', { within: 60_000, every: 20 });

@@ -227,7 +227,7 @@ describe('ways out of an upgrade', () => {
   }, 420_000);
 
   it('a sequence that somebody sets inside the fence, after it was carried, keeps the target closed and is named', async () => {
-    lockstep.arm('upgrade.final-check.begin=wait:3000');
+    lockstep.arm('upgrade.final-check.begin=wait:8000');
     await scene.begin(lockstep, NAME);
     await approve('switchover');
     const stateOf = async (step: string) => (await view()).steps.find(({ name }) => name === step)!.state;

@@ -15,6 +15,7 @@ import { LinksService } from '../../src/links/links.service.js';
 import { PublisherEnds } from '../../src/subscriptions/publisher-ends.js';
 import { SlotChanges } from '../../src/subscriptions/slot-changes.js';
 import { SubscriptionAlteration } from '../../src/subscriptions/subscription-alteration.js';
+import { TakingUp } from '../../src/subscriptions/taking-up.js';
 import { SlotSharers } from '../../src/subscriptions/slot-sharers.js';
 import { SubscriptionCreation } from '../../src/subscriptions/subscription-creation.js';
 import type { SubscriptionView } from '../../src/subscriptions/subscription-view.js';
@@ -80,7 +81,7 @@ describe.each([
       ends,
       needs,
       left,
-      new SubscriptionAlteration(servers, ends, new SlotChanges(servers, ends, needs, left)),
+      new SubscriptionAlteration(servers, ends, new SlotChanges(servers, ends, needs, left), new TakingUp(servers)),
       new SlotSharers(servers, ends),
     );
     const diagnosis = new DiagnosisService(servers, ends);

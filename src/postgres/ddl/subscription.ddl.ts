@@ -231,10 +231,10 @@ export function checkPublicationList(publications: readonly string[]): void {
   publicationList(askedFor(publications));
 }
 
-/** Those that a worker would have to ask the publisher for by name. */
-function askedFor(publications: readonly string[]): readonly string[] {
+/** Those that a worker would have to ask the publisher for by name. @param field where the request names them */
+export function askedFor(publications: readonly string[], field = 'publications'): readonly string[] {
   const errors = publications.flatMap((name, index) =>
-    canBeAskedFor(name) ? [] : [{ pointer: `#/publications/${index}`, detail: 'holds a backslash' }],
+    canBeAskedFor(name) ? [] : [{ pointer: `#/${field}/${index}`, detail: 'holds a backslash' }],
   );
   if (errors.length === 0) return publications;
   const detail = 'a publication whose name holds a backslash cannot be subscribed to';

@@ -57,7 +57,7 @@ export const ROLLBACK_DESCRIPTIONS: Record<string, Describe> = {
         : 'Compares every key written on the target since it was verified.',
     ),
   'rollback-turn': (known) => ({
-    does: 'Stops the way back and waits until its worker is gone; compares the sequences of both sides once more; creates the slot of the forward link.',
+    does: 'Stops the way back and waits until its worker is gone; creates the slot of the forward link; compares the sequences of both sides once more.',
     sides: ['source'],
     statements: [disableStatements('source', known.names.backSubscription), slotStatements('source', known.names.slot)],
   }),

@@ -115,7 +115,7 @@ export const ROLLBACK_PLAN: UpgradePlanDto = {
     },
     {
       ...{ step: 'rollback-turn', phase: 'rolling-back', sides: ['source'], undo: true },
-      does: 'Stops the way back and waits until its worker is gone; compares the sequences of both sides once more; creates the slot of the forward link.',
+      does: 'Stops the way back and waits until its worker is gone; creates the slot of the forward link; compares the sequences of both sides once more.',
       statements: plan(SOURCE, [...disableSubscription(backSubscription), createSlotStatement(slot)]),
     },
   ],

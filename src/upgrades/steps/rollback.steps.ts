@@ -238,10 +238,11 @@ export const turnStep: UpgradeStep = {
     if (isReadBack(context)) {
       await refuseForeignChanges(context, 'back', context.facts.rollback!, await flushedNow(target));
     }
-    await refuseMoved(context);
     // It is there since before the fence; only a table made anew since then is published here.
     await publish(context, 'source', context.names.publication);
     const slot = await ensureSlot(context, 'source', context.names.slot, IDLE_SLOT_DEADLINE_MS);
+    // Last, right before the opening.
+    await refuseMoved(context);
     return { ...slot };
   },
 

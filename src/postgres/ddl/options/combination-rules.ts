@@ -306,7 +306,7 @@ export const COMBINATION_RULES = {
   },
   'same-columns-everywhere': {
     on: 'subscription',
-    says: 'A table must have the same column list in all publications of one subscription.',
+    says: 'A table must have the same column list in all publications of one subscription, and from 18 on, where it has none, the same generatedColumns: the publisher refuses to send it otherwise. Of a publisher that is named as a registered server that is known before.',
     instead: 'Subscribe to them in two subscriptions, or publish the same columns.',
     seen: 'state',
   },
