@@ -125,7 +125,9 @@ describe('upgrade with logins that are no superusers and hold what docs/privileg
 
     // A partition made meanwhile, of which row security lets the login copy nothing, holds no writer up.
     const held = `create table app.held partition of app.measurement for values from ('2039-01-01') to ('2040-01-01');
-      alter table app.held enable row level security; alter table app.held force row level security`;
+      alter table app.held enable row level security; alter table app.held force row level security;
+      do $$ begin execute (select format('alter table app.held owner to %s', relowner::regrole)
+        from pg_class where oid = 'app.measurement'::regclass); end $$`;
     for (const side of ['source', 'target'] as const) await scene[side].run(DATABASE, held);
     await lockstep.ok('POST', '/v1/upgrades/least-abort/approve', { gate: 'switchover' });
     const kept = await eventually(
@@ -138,7 +140,18 @@ describe('upgrade with logins that are no superusers and hold what docs/privileg
     expect(kept).toMatchObject({ writeTo: 'source', switchover: null, problem: { code: 'PREREQUISITE_FAILED' } });
     expect(kept.problem!.detail).toContain('app.held (');
     expect((kept.problem as unknown as { hint: string }).hint).toContain('alter role "lockstep" bypassrls');
-    for (const side of ['source', 'target'] as const) await scene[side].run(DATABASE, 'drop table app.held');
+    for (const side of ['source', 'target'] as const) {
+      await scene[side].run(DATABASE, 'alter table app.held disable row level security');
+    }
+    // No table can be dropped while it is copied.
+    await eventually(
+      async () => {
+        for (const side of ['target', 'source'] as const)
+          await scene[side].run(DATABASE, 'drop table if exists app.held');
+        return true;
+      },
+      { within: 60_000 },
+    );
     await lockstep.ok('POST', '/v1/upgrades/least-abort/abort');
     await upgradeIn(lockstep, 'least-abort', ['aborted']);
     await nothingSecret(lockstep, scene, 'least-abort', [LOGIN.password]);
