@@ -63,6 +63,12 @@ describe.each([
     } else {
       expect(found.conflicts).toBeNull();
     }
+    const few = (await api.post(`${link.path}/diagnose`, { mostChanges: 2 })).body.transaction;
+    expect([few.changes.length, few.changesLeftOut, few.changeCount]).toEqual([2, 4, 6]);
+    for (const mostChanges of [0, 10_001, 'all']) {
+      const refused = await api.post(`${link.path}/diagnose`, { mostChanges });
+      expect(refused).toMatchObject({ status: 400, body: { errors: [{ pointer: '#/mostChanges' }] } });
+    }
     // Known once an error is counted while it is looked at.
     const failure = await eventually(async () => (await link.diagnose()).lastFailure, { within: 30_000 });
     expect(failure).toEqual({

@@ -23,6 +23,14 @@ import { findTransaction, hasNoEffect, rowsOnSubscriber, searchUnapplied } from 
 /** For all the rows that are looked for on the subscriber; what they cannot tell by then is not known. */
 const ROWS_WITHIN_MS = 5_000;
 
+/** Changes told one by one. */
+const SHOWN_CHANGES = 100;
+
+export interface DiagnosisOptions {
+  /** Of a transaction, that are told one by one; the others are counted. Default 100. */
+  mostChanges?: number | undefined;
+}
+
 /** What was found out, with what a skip needs of it. */
 export interface Finding {
   diagnosis: Diagnosis;
@@ -46,12 +54,17 @@ export class DiagnosisService {
     private readonly ends: PublisherEnds,
   ) {}
 
-  async diagnose(server: string, database: string, name: string): Promise<Finding> {
+  async diagnose(
+    server: string,
+    database: string,
+    name: string,
+    { mostChanges = SHOWN_CHANGES }: DiagnosisOptions = {},
+  ): Promise<Finding> {
     const view = await this.view(server, database, name);
     const target = await this.servers.target(server, database);
     const limits = { purpose: 'diagnosis', ...boundedAnswers() };
     return withSession(target, limits, (watcher) =>
-      withSession(target, limits, (session) => this.find(watcher, session, view)),
+      withSession(target, limits, (session) => this.find(watcher, session, view, mostChanges)),
     );
   }
 
@@ -68,11 +81,12 @@ export class DiagnosisService {
     database: string,
     finding: Finding,
     lsn: Lsn,
+    { mostChanges = SHOWN_CHANGES }: DiagnosisOptions,
   ): Promise<TransactionSummary | null> {
     const { publisher, slotName } = await this.view(server, database, finding.subscription.name);
     if (publisher === null || slotName === null || finding.position === null) return null;
     const target = await this.servers.target(publisher.server, publisher.database);
-    return findTransaction(target, finding.subscription, finding.position, lsn);
+    return findTransaction(target, finding.subscription, finding.position, lsn, mostChanges);
   }
 
   private async view(server: string, database: string, name: string): Promise<SubscriptionView> {
@@ -81,7 +95,12 @@ export class DiagnosisService {
     throw new Problem('NOT_FOUND', `there is no subscription ${JSON.stringify(name)} in this database`);
   }
 
-  private async find(watcher: Session, session: Session, view: SubscriptionView): Promise<Finding> {
+  private async find(
+    watcher: Session,
+    session: Session,
+    view: SubscriptionView,
+    mostChanges: number,
+  ): Promise<Finding> {
     const [subscription] = await readSubscriptions(session, view.name);
     if (!subscription) throw new Problem('NOT_FOUND', `the subscription ${JSON.stringify(view.name)} is gone`);
     const origin = await readOrigin(session, subscription.oid);
@@ -91,7 +110,7 @@ export class DiagnosisService {
     const position = furthest === ZERO_LSN ? null : furthest;
     const [watched, unapplied] = await Promise.all([
       watchApply(watcher, view.name, origin.expression),
-      this.unapplied(session, view, subscription, position, origin.problem),
+      this.unapplied(session, view, subscription, position, { originProblem: origin.problem, mostChanges }),
     ]);
     if (watched === null) throw new Problem('NOT_FOUND', `the subscription ${JSON.stringify(view.name)} is gone`);
     const { first, last } = watched;
@@ -120,7 +139,7 @@ export class DiagnosisService {
     view: SubscriptionView,
     subscription: Subscription,
     position: Lsn | null,
-    originProblem: string | null,
+    { originProblem, mostChanges }: { originProblem: string | null; mostChanges: number },
   ): Promise<Unapplied> {
     const { publisher, slot, slotName } = view;
     if (slotName === null) return unknown('the subscription has no replication slot');
@@ -137,7 +156,7 @@ export class DiagnosisService {
     const target = await this.servers.target(publisher.server, publisher.database);
     try {
       plan(publisher, [copyStatement(slotName)]);
-      const { end, candidates } = await searchUnapplied(target, session, subscription, position);
+      const { end, candidates } = await searchUnapplied(target, session, subscription, position, mostChanges);
       return await judgeCandidates(session, end, candidates);
     } catch (error) {
       // What the publisher refuses is an answer about the publisher; the subscriber's side is known all the same.

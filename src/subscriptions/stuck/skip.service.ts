@@ -20,6 +20,8 @@ export interface SkipRequest {
   lsn: Lsn | null;
   /** Skip what is not found to be the transaction it is stuck on. */
   force: boolean;
+  /** Lost changes that are told one by one. Default 100. */
+  mostChanges?: number | undefined;
 }
 
 /** What the subscriber loses. */
@@ -47,7 +49,7 @@ export class SkipService {
     server: string,
     database: string,
     name: string,
-    { lsn, force }: SkipRequest,
+    { lsn, force, mostChanges }: SkipRequest,
     { dryRun = false }: ChangeOptions = {},
   ): Promise<Change<SubscriptionView> & Loss> {
     const { versionNum, oid } = await this.look(server, database, name);
@@ -55,9 +57,9 @@ export class SkipService {
     // Refuses an LSN that cannot be one, before anything is looked for.
     if (versionNum >= PG15) skipTransaction(name, lsn, versionNum);
     await this.refuseApplied(server, database, name, lsn, versionNum);
-    const finding = await this.diagnosis.diagnose(server, database, name);
+    const finding = await this.diagnosis.diagnose(server, database, name, { mostChanges });
     if (versionNum < PG15) throw notBelow15(finding, lsn);
-    const transaction = await this.transaction(server, database, finding, lsn, force);
+    const transaction = await this.transaction(server, database, finding, { lsn, force, mostChanges });
     const loss = lossOf(transaction, lsn);
     if (dryRun) return { ...(await this.run(server, database, name, lsn, true)), ...loss };
     const tables = losers(finding, transaction);
@@ -88,13 +90,12 @@ export class SkipService {
     server: string,
     database: string,
     finding: Finding,
-    lsn: Lsn,
-    force: boolean,
+    { lsn, force, mostChanges }: SkipRequest & { lsn: Lsn },
   ): Promise<TransactionSummary | null> {
     const { diagnosis, transaction } = finding;
     const isStuckOne = transaction?.finishLsn === lsn;
     if (isStuckOne && (force || !GOES_ON.has(diagnosis.verdict))) return transaction;
-    if (force) return this.diagnosis.transactionAt(server, database, finding, lsn);
+    if (force) return this.diagnosis.transactionAt(server, database, finding, lsn, { mostChanges });
     throw notTheStuckOne(finding, lsn);
   }
 

@@ -8,7 +8,7 @@ import { parseLsn } from '../../shared/lsn.js';
 import { DiagnosisService } from './diagnosis.service.js';
 import { SkipService } from './skip.service.js';
 import * as examples from './stuck.examples.js';
-import { DiagnosisDto, SkippedSubscriptionDto, SkipPlanDto, SkipTransactionDto } from './stuck.dto.js';
+import { DiagnoseDto, DiagnosisDto, SkippedSubscriptionDto, SkipPlanDto, SkipTransactionDto } from './stuck.dto.js';
 
 @ApiTags('subscriptions')
 @Controller('v1/servers/:server/databases/:database/subscriptions')
@@ -27,14 +27,16 @@ export class StuckController {
       'its slot (`lockstep_p_…`) that ends with the session: it needs REPLICATION, a free replication slot and a ' +
       'walsender for that time. Nothing else is changed, and nothing is left.',
   })
+  @ExampleBodies(DiagnoseDto, examples.DIAGNOSE, { required: false })
   @ApiOkResponse({ type: DiagnosisDto, example: examples.DIAGNOSIS })
   async diagnose(
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
+    @Body() { mostChanges }: DiagnoseDto,
     @DryRun(PlanDto, examples.DIAGNOSIS_PLAN) dryRun: boolean,
   ): Promise<DiagnosisDto | PlanDto> {
-    if (!dryRun) return (await this.diagnosis.diagnose(server, database, subscription)).diagnosis;
+    if (!dryRun) return (await this.diagnosis.diagnose(server, database, subscription, { mostChanges })).diagnosis;
     const does = 'Watches the subscription and reads the stream of its publisher.';
     return { does, statements: await this.diagnosis.plan(server, database, subscription) };
   }
@@ -54,10 +56,10 @@ export class StuckController {
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
-    @Body() { lsn, force = false }: SkipTransactionDto,
+    @Body() { lsn, force = false, mostChanges }: SkipTransactionDto,
     @DryRun(SkipPlanDto, examples.SKIP_PLAN) dryRun: boolean,
   ): Promise<SkippedSubscriptionDto | SkipPlanDto> {
-    const request = { lsn: lsn === null ? null : parseLsn(lsn), force };
+    const request = { lsn: lsn === null ? null : parseLsn(lsn), force, mostChanges };
     const { statements, result, ...loss } = await this.skips.skip(server, database, subscription, request, { dryRun });
     return result === null ? { statements, ...loss } : { ...result, ...loss };
   }

@@ -1,5 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsBoolean, IsString, Matches, ValidateIf } from 'class-validator';
+import { IsBoolean, IsInt, IsString, Matches, Max, Min, ValidateIf } from 'class-validator';
 import { PlanDto } from '../../changes/plan.dto.js';
 import { SubscriptionDto, SubscriptionErrorsDto } from '../subscription.dto.js';
 import type { Diagnosis, UnappliedTransaction } from './diagnosis.js';
@@ -184,7 +184,23 @@ export class DiagnosisDto implements Diagnosis {
   remedies: RemedyDto[];
 }
 
-export class SkipTransactionDto {
+/** How much of a transaction is told. */
+export class DiagnoseDto {
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    maximum: 10_000,
+    default: 100,
+    description: 'Changes of the transaction that are told one by one; `changesLeftOut` counts the others.',
+  })
+  @ValidateIf((_object, value) => value !== undefined)
+  @IsInt()
+  @Min(1)
+  @Max(10_000)
+  mostChanges?: number;
+}
+
+export class SkipTransactionDto extends DiagnoseDto {
   @ApiProperty({
     type: String,
     nullable,

@@ -6,6 +6,7 @@ import { PG18 } from '../../shared/server-version.js';
 import { SUBSCRIPTION } from '../subscriptions.examples.js';
 import { copyStatement } from './diagnosis.service.js';
 import type {
+  DiagnoseDto,
   DiagnosisDto,
   SkippedSubscriptionDto,
   SkipPlanDto,
@@ -15,6 +16,11 @@ import type {
 
 const FINISH_LSN = '0/1A2B3C4';
 const ORDERS = { schema: 'public', name: 'orders' };
+
+export const DIAGNOSE = {
+  'a hundred changes': {},
+  'more of a large transaction': { mostChanges: 2_000 },
+} satisfies Record<string, DiagnoseDto>;
 
 export const SKIP = {
   'what the diagnosis found': { lsn: FINISH_LSN },

@@ -6,8 +6,6 @@ import type { TransactionSummary } from '../../postgres/replication/transaction-
 import type { Session } from '../../postgres/session.js';
 import type { Lsn } from '../../shared/lsn.js';
 
-/** Changes told one by one. */
-const SHOWN_CHANGES = 100;
 const MOST_BYTES = 512 * 1024 * 1024;
 const DEADLINE_MS = 20_000;
 /** Transactions that may be without effect, before the one that has one. */
@@ -22,12 +20,15 @@ export interface Search {
 /**
  * Transactions past `position` that the apply worker has something to do in, up to the first that is certain to
  * have an effect. One that changes only tables which are not subscribed leaves no trace: the worker passes it by.
+ *
+ * @param mostChanges of each that are told one by one; the others are counted
  */
 export async function searchUnapplied(
   publisher: ConnectionTarget,
   subscriber: Session,
   { settings, publications, tables }: Subscription,
   position: Lsn,
+  mostChanges: number,
 ): Promise<Search> {
   const applied = tables.filter(({ state }) => state === 'ready' || state === 'catching-up').map(nameOf);
   const subscribed = new Set(applied);
@@ -42,7 +43,7 @@ export async function searchUnapplied(
     publications,
     origin: settings.origin === 'none' ? 'none' : 'any',
     position,
-    mostChanges: SHOWN_CHANGES,
+    mostChanges,
     mostBytes: MOST_BYTES,
     deadlineMs: DEADLINE_MS,
     onTransaction: (transaction) => {
@@ -60,6 +61,7 @@ export async function findTransaction(
   { settings, publications }: Subscription,
   position: Lsn,
   finishLsn: Lsn,
+  mostChanges: number,
 ): Promise<TransactionSummary | null> {
   let found: TransactionSummary | null = null;
   await readUnapplied({
@@ -68,7 +70,7 @@ export async function findTransaction(
     publications,
     origin: settings.origin === 'none' ? 'none' : 'any',
     position,
-    mostChanges: SHOWN_CHANGES,
+    mostChanges,
     mostBytes: MOST_BYTES,
     deadlineMs: DEADLINE_MS,
     onTransaction: (transaction) => {
