@@ -17,8 +17,10 @@ export interface StateVerdict {
 
 /** What the publisher's end shows of its being served. */
 export interface ServingEnd {
-  /** What keeps the publisher from serving it: it did not answer, its slot is missing or lost; null: nothing known. */
+  /** What keeps the publisher from serving it: it did not answer, its slot is missing or lost, its WAL went back; null: nothing known. */
   obstacle: string | null;
+  /** Its WAL ends before what was applied: it skips what it writes up to there, and tells the subscriber nothing of it. */
+  behind: boolean;
   /** It did not answer. */
   away: boolean;
   /** `state` of the walsender (pg_stat_replication); null: none, or not to be seen. */
@@ -33,14 +35,16 @@ const STILL_MS = 60_000;
 /** The state of the whole subscription, from what several looks at both ends show. */
 export function stateOf(subscription: Subscription, evidence: ApplyEvidence, end: ServingEnd): StateVerdict {
   const { enabled, tables, workers } = subscription;
-  if (!enabled) return { state: 'disabled', reason: disabledReason(subscription) };
+  if (!enabled) return { state: 'disabled', reason: disabledReason(subscription, end) };
   const worker = workers.find(({ kind }) => kind === 'apply');
   // A connection that is lost counts an error too, but nothing is wrong with what was to be applied.
   if (evidence.apply !== null && !(end.away && worker === undefined)) {
     const now = worker ? 'its worker was started anew each time' : 'no apply worker is running';
-    return failing(`${counted(evidence.apply, 'apply')} and nothing was applied since; ${now}`);
+    const apart = end.behind ? because(end) : '';
+    return failing(`${counted(evidence.apply, 'apply')} and nothing was applied since; ${now}${apart}`);
   }
   if (worker === undefined) return withoutWorker(subscription, evidence, end);
+  if (end.behind) return { state: 'stalled', reason: end.obstacle };
   const uncopied = tables.filter(isUncopied);
   if (evidence.sync !== null && uncopied.length > 0) {
     return failing(`${counted(evidence.sync, 'table synchronization')}; ${waiting(uncopied.length)}`);
@@ -112,11 +116,13 @@ function toldBefore(count: number, watchedMs: number): string {
   return `apply errors counted so far: ${count}, ${lately}`;
 }
 
-function disabledReason({ errors, settings }: Subscription): string | null {
-  if (settings.disableOnError && errors !== null && errors.apply + errors.sync > 0) {
-    return 'errors were counted and disable_on_error is on; see the server log of the subscriber';
-  }
-  return null;
+function disabledReason({ errors, settings }: Subscription, end: ServingEnd): string | null {
+  const failed = settings.disableOnError && errors !== null && errors.apply + errors.sync > 0;
+  const reasons = [
+    ...(failed ? ['errors were counted and disable_on_error is on; see the server log of the subscriber'] : []),
+    ...(end.behind && end.obstacle !== null ? [end.obstacle] : []),
+  ];
+  return reasons.length > 0 ? reasons.join('; ') : null;
 }
 
 function failing(reason: string): StateVerdict {

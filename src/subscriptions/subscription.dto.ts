@@ -171,7 +171,8 @@ export class SubscriptionLagDto {
   @ApiProperty({
     type: Number,
     nullable,
-    description: "Against the publisher's current WAL. Null: unknown, never 0 for it.",
+    description:
+      "Against the publisher's current WAL. Null: unknown, never 0 for it; also where that ends before what was applied.",
   })
   bytes: number | null;
 
@@ -207,7 +208,7 @@ export class SubscriptionDto {
     enum: STATES,
     description:
       '`failing`: errors were counted, and nothing was applied since though the publisher has more, or the last one is ' +
-      'less than a minute ago; `stalled`: no worker, or nothing reaches it.',
+      'less than a minute ago; `stalled`: no worker, or nothing reaches it, or the publisher went back to before what was applied.',
   })
   state: (typeof STATES)[number];
 
