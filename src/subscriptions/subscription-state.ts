@@ -1,5 +1,6 @@
 import type { Subscription } from '../postgres/catalog/subscriptions.js';
 import type { ApplyEvidence, Failures } from './apply-observations.js';
+import { keyOf } from './copy-observations.js';
 import { isUncopied } from './copy-progress.js';
 
 /**
@@ -32,6 +33,8 @@ const START_WITHIN_MS = 10_000;
 /** Twice as often a walsender with nothing to send says so, at its default timeout. */
 const STILL_MS = 60_000;
 
+const MOST_NAMED = 5;
+
 /** The state of the whole subscription, from what several looks at both ends show. */
 export function stateOf(subscription: Subscription, evidence: ApplyEvidence, end: ServingEnd): StateVerdict {
   const { enabled, tables, workers } = subscription;
@@ -45,9 +48,20 @@ export function stateOf(subscription: Subscription, evidence: ApplyEvidence, end
   }
   if (worker === undefined) return withoutWorker(subscription, evidence, end);
   if (end.behind) return { state: 'stalled', reason: end.obstacle };
+  const unready = tables.filter(({ state }) => state !== 'ready');
+  const troubled = unready.flatMap((table) => {
+    const trouble = evidence.copies.get(keyOf(table));
+    return trouble ? [{ ...trouble, text: `${nameOf(table)}: ${trouble.reason}` }] : [];
+  });
+  const waits = [waiting(unready.length), ...listed(troubled.map(({ text }) => text))].join('; ');
+  const copiesFail = troubled.flatMap(({ failing: fails, text }) => (fails ? [text] : []));
+  if (copiesFail.length > 0) {
+    return failing(`first copies fail: ${listed(copiesFail).join('; ')}; ${waiting(unready.length)}`);
+  }
   const uncopied = tables.filter(isUncopied);
   if (evidence.sync !== null && uncopied.length > 0) {
-    return failing(`${counted(evidence.sync, 'table synchronization')}; ${waiting(uncopied.length)}`);
+    const names = listed(uncopied.map(nameOf)).join(', ');
+    return failing(`${counted(evidence.sync, 'table synchronization')}; ${waiting(uncopied.length)}: ${names}`);
   }
   if (evidence.still !== null && evidence.still.ms >= STILL_MS && evidence.still.walBytes > 0) {
     const { ms, walBytes } = evidence.still;
@@ -57,17 +71,16 @@ export function stateOf(subscription: Subscription, evidence: ApplyEvidence, end
       reason: `${blocked}, while the publisher wrote ${walBytes} bytes of WAL${because(end)}`,
     };
   }
-  const unready = tables.filter(({ state }) => state !== 'ready');
-  if (unready.some(({ state }) => state === 'copying')) return { state: 'copying', reason: waiting(unready.length) };
+  if (unready.some(({ state }) => state === 'copying')) return { state: 'copying', reason: waits };
   // A connection that is refused, or a worker that ends before it applies anything, is counted by no version.
   if (end.senderState === null && evidence.deafMs !== null && evidence.deafMs >= STILL_MS) {
     const nothing = `no apply worker seen within ${seconds(evidence.deafMs)} had received anything`;
     return { state: 'stalled', reason: `${nothing}${because(end)}; see the server log of the subscriber` };
   }
   if (unready.some(({ state }) => state === 'initializing')) {
-    return { state: 'initializing', reason: waiting(unready.length) };
+    return { state: 'initializing', reason: waits };
   }
-  if (unready.length > 0) return { state: 'catching-up', reason: waiting(unready.length) };
+  if (unready.length > 0) return { state: 'catching-up', reason: waits };
   const before = beforehand(subscription, evidence);
   if (worker.receivedLsn === null) {
     const nothing = 'its worker has received nothing yet';
@@ -140,6 +153,15 @@ function because({ obstacle }: ServingEnd): string {
 
 function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+}
+
+function nameOf({ schema, name }: { schema: string; name: string }): string {
+  return `${schema}.${name}`;
+}
+
+function listed(texts: readonly string[]): string[] {
+  const more = texts.length - MOST_NAMED;
+  return [...texts.slice(0, MOST_NAMED), ...(more > 0 ? [`and ${more} more`] : [])];
 }
 
 function waiting(tables: number): string {

@@ -4,6 +4,7 @@ import type { Conninfo } from '../postgres/ddl/conninfo.js';
 import type { LsnHistory } from '../lsn-clock/lsn-history.js';
 import { aheadOfPublisher, lagOf, type SubscriptionLag, unknownLag } from './subscription-lag.js';
 import type { ApplyEvidence } from './apply-observations.js';
+import { keyOf } from './copy-observations.js';
 import {
   type CopyProgress,
   copyProgressOf,
@@ -57,6 +58,8 @@ export interface SubscriptionView
 export interface SubscribedTableView extends Omit<SubscribedTable, 'copyProgress'> {
   /** Null: it is not being copied. */
   copyProgress: CopyProgress | null;
+  /** What speaks for its first copy failing or standing still; null: nothing that was seen. */
+  copyFailure: string | null;
   /** Why it may differ; null: nothing that we know of speaks for it. */
   needsVerification: VerificationNeed | null;
 }
@@ -80,6 +83,7 @@ export function viewOf(
     tables: tables.map((table) => ({
       ...table,
       copyProgress: copyProgressOf(table, end.sizes, versionNum),
+      copyFailure: evidence.copies.get(keyOf(table))?.reason ?? null,
       needsVerification: null,
     })),
     copyProgress: overallProgress(tables, end.sizes, versionNum),
