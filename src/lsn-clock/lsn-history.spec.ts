@@ -28,8 +28,9 @@ describe('LsnHistory', () => {
     expect(history(samples([10, 800n]), 1000n).secondsSince(500n)).toBeNull();
   });
 
-  it('is level with a position ahead of an older reading', () => {
-    expect(history([], 1000n).secondsSince(1200n)).toBe(0);
+  it('does not know when the WAL was at a position that it has not reached, rather than saying 0', () => {
+    expect(history([], 1000n).secondsSince(1200n)).toBeNull();
+    expect(history(samples([10, 800n]), 1000n).secondsSince(1001n)).toBeNull();
   });
 
   it('measures the rate over five minutes, or what there is of them', () => {

@@ -45,10 +45,11 @@ export class LsnHistory {
 
   /**
    * Seconds since the WAL ended at `lsn`, exact to the time between two samples; 0 when it still does. Null when that
-   * was before the history began.
+   * was before the history began, or has not been yet: this WAL was never there.
    */
   secondsSince(lsn: Lsn): number | null {
-    if (lsn >= this.now) return 0;
+    if (lsn > this.now) return null;
+    if (lsn === this.now) return 0;
     let later: LsnSample = { ageSeconds: 0, lsn: this.now };
     for (const sample of this.samples) {
       if (sample.lsn <= lsn) {

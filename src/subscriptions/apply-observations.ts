@@ -1,5 +1,6 @@
 import type { Subscription } from '../postgres/catalog/subscriptions.js';
 import type { Lsn } from '../shared/lsn.js';
+import { type CopyMemories, type CopyTrouble, copyTroubles, rememberCopies } from './copy-observations.js';
 import { isUncopied } from './copy-progress.js';
 
 /** Errors counted from one look to the next, and nothing gained since. */
@@ -23,6 +24,8 @@ export interface ApplyEvidence {
   doubtful: boolean;
   /** Copy errors that were counted while no copy was finished. */
   sync: Failures | null;
+  /** Of tables whose first copy does not get on, by their key. */
+  copies: ReadonlyMap<string, CopyTrouble>;
   /** How long nothing was received nor applied, and the WAL the publisher has written meanwhile; null: not known. */
   still: { ms: number; walBytes: number } | null;
 }
@@ -55,6 +58,7 @@ interface Memory {
   deafSince: number | null;
   apply: Rise | null;
   sync: Rise | null;
+  copies: CopyMemories;
   still: { since: number; sign: string; walEnd: Lsn } | null;
 }
 
@@ -89,6 +93,7 @@ export class ApplyObservations {
       apply: failures(memory.apply, now),
       doubtful: memory.doubtful,
       sync: failures(memory.sync, now),
+      copies: copyTroubles(memory.copies, look.subscription, now),
       still:
         memory.still === null
           ? null
@@ -108,6 +113,7 @@ function remember(before: Memory | null, { subscription, position, walEnd }: App
   const stands = before?.still?.sign === sign;
   const times = { since: before?.at ?? now, now };
   const gained = isMore(before?.position, position);
+  const unsynced = grown(was?.sync, errors?.sync);
   // Whether anything is left to apply; null: not known.
   const left = position === null || walEnd === null ? null : walEnd > position;
   const doubtful = (errors?.apply ?? 0) > 0 && left !== false && !gained && (before?.doubtful ?? true);
@@ -126,7 +132,8 @@ function remember(before: Memory | null, { subscription, position, walEnd }: App
       : rise(before?.apply ?? null, grown(was?.apply, errors?.apply), { mark: position, left: left === true }, times),
     sync: isMore(before?.copied, copied)
       ? null
-      : rise(before?.sync ?? null, grown(was?.sync, errors?.sync), { mark: copied, left: false }, times),
+      : rise(before?.sync ?? null, unsynced, { mark: copied, left: false }, times),
+    copies: rememberCopies(before?.copies ?? new Map(), subscription, unsynced, times),
     still: worker === undefined || walEnd === null ? null : stands ? before.still : { since: now, sign, walEnd },
   };
 }

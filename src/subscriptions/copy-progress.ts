@@ -1,5 +1,6 @@
 import type { TableSize } from '../postgres/catalog/table-sizes.js';
 import type { SubscribedTable } from '../postgres/catalog/subscriptions.js';
+import { keyOf } from './copy-observations.js';
 import { majorOf, PG14 } from '../shared/server-version.js';
 
 /** How far the first copy of a table is. Null is unknown, and then `reason` says why. */
@@ -117,10 +118,6 @@ export function overallProgress(
 function sizeOf(table: SubscribedTable, known: KnownSizes): TableSize | null {
   if ('unknown' in known) return null;
   return known.sizes.get(keyOf(table)) ?? null;
-}
-
-function keyOf({ schema, name }: { schema: string; name: string }): string {
-  return JSON.stringify([schema, name]);
 }
 
 function unseenCopy(versionNum: number): string {

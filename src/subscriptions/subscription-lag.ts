@@ -1,7 +1,7 @@
 import type { ReplicationSlot } from '../postgres/catalog/replication-slots.js';
 import type { Subscription } from '../postgres/catalog/subscriptions.js';
 import type { LsnHistory } from '../lsn-clock/lsn-history.js';
-import { type Lsn, maxLsn, parseLsn } from '../shared/lsn.js';
+import { formatLsn, type Lsn, maxLsn, parseLsn } from '../shared/lsn.js';
 
 /** How far the subscriber is behind. Null is unknown, and then `reason` says why; it is never 0 for want of a figure. */
 export interface SubscriptionLag {
@@ -27,6 +27,21 @@ export function appliedLsn(originLsn: string | null, slot: ReplicationSlot | nul
   return origin === null || confirmed === null ? (origin ?? confirmed) : maxLsn(origin, confirmed);
 }
 
+/**
+ * Why what was applied is past the end of the publisher's WAL; null: it is not. The subscriber is read before its
+ * publisher, and a server's slots before the end of its WAL, so that it is no matter of who was asked first.
+ */
+export function aheadOfPublisher(originLsn: string | null, slot: ReplicationSlot | null): string | null {
+  const applied = appliedLsn(originLsn, slot);
+  const end = slot?.currentLsn ?? null;
+  if (applied === null || end === null || applied <= parseLsn(end)) return null;
+  return (
+    `the subscriber has applied up to ${formatLsn(applied)}, and the publisher's WAL ends at ${end}: the publisher ` +
+    'went back (it was restored, or a server took over without the last of its WAL), or another cluster answers at ' +
+    `its address; what it writes before ${formatLsn(applied)} is never sent`
+  );
+}
+
 /** @param history of the publisher's WAL; null when there is none */
 export function lagOf(
   subscription: Subscription,
@@ -39,10 +54,11 @@ export function lagOf(
   if (slot.currentLsn === null) return unknownLag("the publisher's current WAL position is not known");
   const applied = appliedLsn(subscription.originLsn, slot);
   if (applied === null) return unknownLag('nothing is applied yet');
-  const behind = parseLsn(slot.currentLsn) - applied;
-  // The slot is read before the subscriber may have moved on; being ahead of an older reading is being level with it.
+  const ahead = aheadOfPublisher(subscription.originLsn, slot);
+  if (ahead !== null) return unknownLag(ahead);
   const seconds = history?.secondsSince(applied) ?? null;
-  return { bytes: behind < 0n ? 0 : Number(behind), seconds, reason: seconds === null ? noSeconds(history) : null };
+  const bytes = Number(parseLsn(slot.currentLsn) - applied);
+  return { bytes, seconds, reason: seconds === null ? noSeconds(history) : null };
 }
 
 function noSeconds(history: LsnHistory | null): string {

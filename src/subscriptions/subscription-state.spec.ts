@@ -21,7 +21,7 @@ const subscription = (fields: Partial<Subscription> = {}): Subscription => ({
   },
   ...fields,
 });
-const SERVING: ServingEnd = { obstacle: null, away: false, senderState: 'streaming' };
+const SERVING: ServingEnd = { obstacle: null, behind: false, away: false, senderState: 'streaming' };
 const errors = (apply: number, sync = 0) => ({ errors: { apply, sync } });
 const failed = (apply: number) => ({ ...errors(apply), workers: [] });
 
@@ -113,13 +113,22 @@ describe('the state of a subscription', () => {
 
   it('is stalled without a worker, for as long as that was seen, and says what is in the way', () => {
     const obstacle = 'the publisher p did not answer';
-    const at = look({ obstacle, away: true, senderState: null });
+    const at = look({ ...SERVING, obstacle, away: true, senderState: null });
     at(0, errors(0));
     // The lost connection is counted as an error.
     const lost = at(5, failed(1));
     expect([lost.state, lost.reason]).toEqual(['stalled', expect.stringContaining(obstacle)]);
     expect(at(35, failed(1)).reason).toContain('for 30 s');
     expect(at(36, { ...errors(1), workers: [worker('2026-01-01T00:00:00.000Z', null)] }).state).not.toBe('streaming');
+  });
+
+  it('is never streaming from a publisher whose WAL ends before what was applied', () => {
+    const obstacle = 'the publisher went back';
+    const at = look({ ...SERVING, obstacle, behind: true });
+    expect(at(0)).toEqual({ state: 'stalled', reason: obstacle });
+    expect(at(1, { enabled: false })).toEqual({ state: 'disabled', reason: obstacle });
+    expect(at(2, { workers: [] })).toMatchObject({ state: 'stalled', reason: expect.stringContaining(obstacle) });
+    expect(at(3, failed(2))).toMatchObject({ state: 'failing', reason: expect.stringContaining(obstacle) });
   });
 
   it('is stalled when nothing reaches its worker while the publisher writes', () => {

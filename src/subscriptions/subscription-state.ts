@@ -1,5 +1,6 @@
 import type { Subscription } from '../postgres/catalog/subscriptions.js';
 import type { ApplyEvidence, Failures } from './apply-observations.js';
+import { keyOf } from './copy-observations.js';
 import { isUncopied } from './copy-progress.js';
 
 /**
@@ -17,8 +18,10 @@ export interface StateVerdict {
 
 /** What the publisher's end shows of its being served. */
 export interface ServingEnd {
-  /** What keeps the publisher from serving it: it did not answer, its slot is missing or lost; null: nothing known. */
+  /** What keeps the publisher from serving it: it did not answer, its slot is missing or lost, its WAL went back; null: nothing known. */
   obstacle: string | null;
+  /** Its WAL ends before what was applied: it skips what it writes up to there, and tells the subscriber nothing of it. */
+  behind: boolean;
   /** It did not answer. */
   away: boolean;
   /** `state` of the walsender (pg_stat_replication); null: none, or not to be seen. */
@@ -30,20 +33,35 @@ const START_WITHIN_MS = 10_000;
 /** Twice as often a walsender with nothing to send says so, at its default timeout. */
 const STILL_MS = 60_000;
 
+const MOST_NAMED = 5;
+
 /** The state of the whole subscription, from what several looks at both ends show. */
 export function stateOf(subscription: Subscription, evidence: ApplyEvidence, end: ServingEnd): StateVerdict {
   const { enabled, tables, workers } = subscription;
-  if (!enabled) return { state: 'disabled', reason: disabledReason(subscription) };
+  if (!enabled) return { state: 'disabled', reason: disabledReason(subscription, end) };
   const worker = workers.find(({ kind }) => kind === 'apply');
   // A connection that is lost counts an error too, but nothing is wrong with what was to be applied.
   if (evidence.apply !== null && !(end.away && worker === undefined)) {
     const now = worker ? 'its worker was started anew each time' : 'no apply worker is running';
-    return failing(`${counted(evidence.apply, 'apply')} and nothing was applied since; ${now}`);
+    const apart = end.behind ? because(end) : '';
+    return failing(`${counted(evidence.apply, 'apply')} and nothing was applied since; ${now}${apart}`);
   }
   if (worker === undefined) return withoutWorker(subscription, evidence, end);
+  if (end.behind) return { state: 'stalled', reason: end.obstacle };
+  const unready = tables.filter(({ state }) => state !== 'ready');
+  const troubled = unready.flatMap((table) => {
+    const trouble = evidence.copies.get(keyOf(table));
+    return trouble ? [{ ...trouble, text: `${nameOf(table)}: ${trouble.reason}` }] : [];
+  });
+  const waits = [waiting(unready.length), ...listed(troubled.map(({ text }) => text))].join('; ');
+  const copiesFail = troubled.flatMap(({ failing: fails, text }) => (fails ? [text] : []));
+  if (copiesFail.length > 0) {
+    return failing(`first copies fail: ${listed(copiesFail).join('; ')}; ${waiting(unready.length)}`);
+  }
   const uncopied = tables.filter(isUncopied);
   if (evidence.sync !== null && uncopied.length > 0) {
-    return failing(`${counted(evidence.sync, 'table synchronization')}; ${waiting(uncopied.length)}`);
+    const names = listed(uncopied.map(nameOf)).join(', ');
+    return failing(`${counted(evidence.sync, 'table synchronization')}; ${waiting(uncopied.length)}: ${names}`);
   }
   if (evidence.still !== null && evidence.still.ms >= STILL_MS && evidence.still.walBytes > 0) {
     const { ms, walBytes } = evidence.still;
@@ -53,17 +71,16 @@ export function stateOf(subscription: Subscription, evidence: ApplyEvidence, end
       reason: `${blocked}, while the publisher wrote ${walBytes} bytes of WAL${because(end)}`,
     };
   }
-  const unready = tables.filter(({ state }) => state !== 'ready');
-  if (unready.some(({ state }) => state === 'copying')) return { state: 'copying', reason: waiting(unready.length) };
+  if (unready.some(({ state }) => state === 'copying')) return { state: 'copying', reason: waits };
   // A connection that is refused, or a worker that ends before it applies anything, is counted by no version.
   if (end.senderState === null && evidence.deafMs !== null && evidence.deafMs >= STILL_MS) {
     const nothing = `no apply worker seen within ${seconds(evidence.deafMs)} had received anything`;
     return { state: 'stalled', reason: `${nothing}${because(end)}; see the server log of the subscriber` };
   }
   if (unready.some(({ state }) => state === 'initializing')) {
-    return { state: 'initializing', reason: waiting(unready.length) };
+    return { state: 'initializing', reason: waits };
   }
-  if (unready.length > 0) return { state: 'catching-up', reason: waiting(unready.length) };
+  if (unready.length > 0) return { state: 'catching-up', reason: waits };
   const before = beforehand(subscription, evidence);
   if (worker.receivedLsn === null) {
     const nothing = 'its worker has received nothing yet';
@@ -112,11 +129,13 @@ function toldBefore(count: number, watchedMs: number): string {
   return `apply errors counted so far: ${count}, ${lately}`;
 }
 
-function disabledReason({ errors, settings }: Subscription): string | null {
-  if (settings.disableOnError && errors !== null && errors.apply + errors.sync > 0) {
-    return 'errors were counted and disable_on_error is on; see the server log of the subscriber';
-  }
-  return null;
+function disabledReason({ errors, settings }: Subscription, end: ServingEnd): string | null {
+  const failed = settings.disableOnError && errors !== null && errors.apply + errors.sync > 0;
+  const reasons = [
+    ...(failed ? ['errors were counted and disable_on_error is on; see the server log of the subscriber'] : []),
+    ...(end.behind && end.obstacle !== null ? [end.obstacle] : []),
+  ];
+  return reasons.length > 0 ? reasons.join('; ') : null;
 }
 
 function failing(reason: string): StateVerdict {
@@ -134,6 +153,15 @@ function because({ obstacle }: ServingEnd): string {
 
 function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+}
+
+function nameOf({ schema, name }: { schema: string; name: string }): string {
+  return `${schema}.${name}`;
+}
+
+function listed(texts: readonly string[]): string[] {
+  const more = texts.length - MOST_NAMED;
+  return [...texts.slice(0, MOST_NAMED), ...(more > 0 ? [`and ${more} more`] : [])];
 }
 
 function waiting(tables: number): string {

@@ -2,8 +2,9 @@ import type { ReplicationSlot } from '../postgres/catalog/replication-slots.js';
 import type { SubscribedTable, Subscription, SubscriptionSettings } from '../postgres/catalog/subscriptions.js';
 import type { Conninfo } from '../postgres/ddl/conninfo.js';
 import type { LsnHistory } from '../lsn-clock/lsn-history.js';
-import { lagOf, type SubscriptionLag, unknownLag } from './subscription-lag.js';
+import { aheadOfPublisher, lagOf, type SubscriptionLag, unknownLag } from './subscription-lag.js';
 import type { ApplyEvidence } from './apply-observations.js';
+import { keyOf } from './copy-observations.js';
 import {
   type CopyProgress,
   copyProgressOf,
@@ -57,6 +58,8 @@ export interface SubscriptionView
 export interface SubscribedTableView extends Omit<SubscribedTable, 'copyProgress'> {
   /** Null: it is not being copied. */
   copyProgress: CopyProgress | null;
+  /** What speaks for its first copy failing or standing still; null: nothing that was seen. */
+  copyFailure: string | null;
   /** Why it may differ; null: nothing that we know of speaks for it. */
   needsVerification: VerificationNeed | null;
 }
@@ -80,6 +83,7 @@ export function viewOf(
     tables: tables.map((table) => ({
       ...table,
       copyProgress: copyProgressOf(table, end.sizes, versionNum),
+      copyFailure: evidence.copies.get(keyOf(table))?.reason ?? null,
       needsVerification: null,
     })),
     copyProgress: overallProgress(tables, end.sizes, versionNum),
@@ -89,12 +93,16 @@ export function viewOf(
 }
 
 /** Of a publisher that is not registered nothing can be said. */
-function servingEnd({ settings }: Subscription, { publisher, slot, unknown, senderState }: PublisherEnd): ServingEnd {
+function servingEnd({ settings, originLsn }: Subscription, end: PublisherEnd): ServingEnd {
+  const { publisher, slot, unknown, senderState } = end;
+  const ahead = publisher === null ? null : aheadOfPublisher(originLsn, slot);
   const obstacle = () => {
     if (publisher === null || settings.slotName === null) return null;
     if (unknown !== null) return unknown;
     if (slot === null) return `the slot ${settings.slotName} does not exist on the publisher`;
-    return slot.walStatus === 'lost' ? `the slot ${slot.name} is lost: what was missed cannot be sent any more` : null;
+    if (slot.walStatus === 'lost') return `the slot ${slot.name} is lost: what was missed cannot be sent any more`;
+    return ahead;
   };
-  return { obstacle: obstacle(), away: publisher !== null && unknown !== null, senderState };
+  const away = publisher !== null && unknown !== null;
+  return { obstacle: obstacle(), behind: ahead !== null, away, senderState };
 }

@@ -59,6 +59,14 @@ class SubscribedTableDto {
   copyProgress: CopyProgressDto | null;
 
   @ApiProperty({
+    ...{ type: String, nullable, example: null },
+    description:
+      'What speaks for its first copy failing, or for nobody going on with it: synchronization errors that were counted ' +
+      '(15 and newer), workers that do not stay, none at all. Null: nothing that was seen.',
+  })
+  copyFailure: string | null;
+
+  @ApiProperty({
     type: VerificationNeedDto,
     nullable,
     description: 'Why it may differ from the publisher; until a verification at rest has found it equal.',
@@ -171,7 +179,8 @@ export class SubscriptionLagDto {
   @ApiProperty({
     type: Number,
     nullable,
-    description: "Against the publisher's current WAL. Null: unknown, never 0 for it.",
+    description:
+      "Against the publisher's current WAL. Null: unknown, never 0 for it; also where that ends before what was applied.",
   })
   bytes: number | null;
 
@@ -207,7 +216,7 @@ export class SubscriptionDto {
     enum: STATES,
     description:
       '`failing`: errors were counted, and nothing was applied since though the publisher has more, or the last one is ' +
-      'less than a minute ago; `stalled`: no worker, or nothing reaches it.',
+      'less than a minute ago, or the first copy of a table fails (named in `reason`); `stalled`: no worker, or nothing reaches it, or the publisher went back to before what was applied.',
   })
   state: (typeof STATES)[number];
 

@@ -77,9 +77,10 @@ export const SUBSCRIPTION: SubscriptionDto = {
     },
   ],
   tables: [
-    { ...CUSTOMERS, state: 'ready', lsn: '0/4FFFF28', copyProgress: null, needsVerification: null },
+    { ...CUSTOMERS, state: 'ready', lsn: '0/4FFFF28', copyProgress: null, copyFailure: null, needsVerification: null },
     {
       ...{ ...ORDERS, state: 'ready', lsn: '0/4FFFF60', copyProgress: null },
+      copyFailure: null,
       needsVerification: {
         ...{ reason: 'the transaction at 0/1A2B3C4 was skipped', lsn: '0/1A2B3C4' },
         since: new Date('2026-07-01T12:01:00Z'),
@@ -109,9 +110,9 @@ export const NEW_SUBSCRIPTION: SubscriptionDto = {
     },
   ],
   tables: [
-    { ...CUSTOMERS, state: 'ready', lsn: '0/4FFFF28', copyProgress: null, needsVerification: null },
+    { ...CUSTOMERS, state: 'ready', lsn: '0/4FFFF28', copyProgress: null, copyFailure: null, needsVerification: null },
     {
-      ...{ ...ORDERS, state: 'copying', lsn: null, needsVerification: null },
+      ...{ ...ORDERS, state: 'copying', lsn: null, copyFailure: null, needsVerification: null },
       copyProgress: {
         ...{ rows: 300_000, bytes: 27_000_000, totalRows: 1_200_000, totalBytes: 103_809_024 },
         ...{ percent: 25, etaSeconds: 12, reason: null },

@@ -13,6 +13,7 @@ function look(more: Record<string, unknown> = {}): LinkLook {
   const view = {
     name: 'sub',
     oid: 1,
+    originLsn: null,
     slotName: 's',
     enabled: true,
     workers: [{ kind: 'apply' }],

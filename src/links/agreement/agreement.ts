@@ -1,3 +1,4 @@
+import { aheadOfPublisher } from '../../subscriptions/subscription-lag.js';
 import type { LinkLook, PublisherLook } from '../link-looks.js';
 import { type DriftKind, type Finding, PHASES } from '../drift/finding.js';
 import { unseenOf } from '../unseen.js';
@@ -52,8 +53,15 @@ function target({ target: { publisher: _place, ...verdict }, publisher }: LinkLo
   return agrees(`${publisher.place.server} serves the subscription's worker (${verdict.reason})`);
 }
 
-function origin({ hasOrigin, view }: LinkLook): Verdict {
+function origin({ hasOrigin, view, publisher }: LinkLook): Verdict {
   const name = `pg_${view.oid}`;
+  const ahead = hasOrigin && publisher !== null ? aheadOfPublisher(view.originLsn, publisher.slot) : null;
+  if (ahead !== null) {
+    return disagrees(
+      ahead,
+      'See that the address leads to the publisher that is meant. If it was restored, drop the subscription and create it anew; copy the tables, or verify and mend them.',
+    );
+  }
   if (hasOrigin) return agrees(`the subscriber has the replication origin ${name}`);
   return disagrees(
     `the subscriber has no replication origin ${name}: it does not know up to where it has applied`,

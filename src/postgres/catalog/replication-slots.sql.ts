@@ -3,93 +3,90 @@ import type { Variant } from './variant.js';
 
 /**
  * Replication slots; `$1` is a name, or null for all. `current_lsn` is the end of this server's WAL: as a primary
- * what it inserted (an asynchronous commit counts before it is written out), as a standby what it received. A lost
- * slot has no restart_lsn, so its retained WAL is null, not 0.
+ * what it inserted (an asynchronous commit counts before it is written out), as a standby what it received, or replayed
+ * from an archive since. It is read after the slots, whose function gives all of them at once: none that moves meanwhile
+ * is seen past it. A lost slot has no restart_lsn, so its retained WAL is null, not 0.
  * A standby that was promoted keeps `synced`, which then means nothing. Up to 15 the only way to lose a slot is removed WAL; 16 tells conflicts apart but not which kind.
  */
 export const REPLICATION_SLOTS: readonly Variant[] = [
   {
     since: PG13,
     sql: `
-      with position as (
-        select case when pg_catalog.pg_is_in_recovery()
-                    then coalesce(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
-                    else pg_catalog.pg_current_wal_insert_lsn() end as current_lsn)
       select s.slot_name::text as name, s.slot_type::text as kind, s.plugin::text as plugin, s.database::text as database,
              s.temporary as temporary, s.active as active, s.active_pid as active_pid,
              s.restart_lsn::text as restart_lsn, s.confirmed_flush_lsn::text as confirmed_flush_lsn,
-             position.current_lsn::text as current_lsn,
-             pg_catalog.pg_wal_lsn_diff(position.current_lsn, s.restart_lsn)::text as retained_bytes,
+             s.current_lsn::text as current_lsn,
+             pg_catalog.pg_wal_lsn_diff(s.current_lsn, s.restart_lsn)::text as retained_bytes,
              s.wal_status::text as wal_status, s.safe_wal_size::text as safe_wal_size,
              pg_catalog.age(s.xmin)::text as xmin_age, pg_catalog.age(s.catalog_xmin)::text as catalog_xmin_age,
              null::boolean as two_phase, null::boolean as failover, null::boolean as synced,
              null::boolean as conflicting, null::timestamptz as inactive_since,
              case when s.wal_status = 'lost' then 'wal_removed' end as invalidation_reason
-        from pg_catalog.pg_replication_slots s cross join position
-       where $1::text is null or s.slot_name = $1::text
+        from (select r.*, case when pg_catalog.pg_is_in_recovery()
+                               then greatest(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
+                               else pg_catalog.pg_current_wal_insert_lsn() end as current_lsn
+                from pg_catalog.pg_replication_slots r
+               where $1::text is null or r.slot_name = $1::text) s
        order by s.slot_name`,
   },
   {
     since: PG14,
     sql: `
-      with position as (
-        select case when pg_catalog.pg_is_in_recovery()
-                    then coalesce(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
-                    else pg_catalog.pg_current_wal_insert_lsn() end as current_lsn)
       select s.slot_name::text as name, s.slot_type::text as kind, s.plugin::text as plugin, s.database::text as database,
              s.temporary as temporary, s.active as active, s.active_pid as active_pid,
              s.restart_lsn::text as restart_lsn, s.confirmed_flush_lsn::text as confirmed_flush_lsn,
-             position.current_lsn::text as current_lsn,
-             pg_catalog.pg_wal_lsn_diff(position.current_lsn, s.restart_lsn)::text as retained_bytes,
+             s.current_lsn::text as current_lsn,
+             pg_catalog.pg_wal_lsn_diff(s.current_lsn, s.restart_lsn)::text as retained_bytes,
              s.wal_status::text as wal_status, s.safe_wal_size::text as safe_wal_size,
              pg_catalog.age(s.xmin)::text as xmin_age, pg_catalog.age(s.catalog_xmin)::text as catalog_xmin_age,
              s.two_phase as two_phase, null::boolean as failover, null::boolean as synced,
              null::boolean as conflicting, null::timestamptz as inactive_since,
              case when s.wal_status = 'lost' then 'wal_removed' end as invalidation_reason
-        from pg_catalog.pg_replication_slots s cross join position
-       where $1::text is null or s.slot_name = $1::text
+        from (select r.*, case when pg_catalog.pg_is_in_recovery()
+                               then greatest(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
+                               else pg_catalog.pg_current_wal_insert_lsn() end as current_lsn
+                from pg_catalog.pg_replication_slots r
+               where $1::text is null or r.slot_name = $1::text) s
        order by s.slot_name`,
   },
   {
     since: PG16,
     sql: `
-      with position as (
-        select case when pg_catalog.pg_is_in_recovery()
-                    then coalesce(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
-                    else pg_catalog.pg_current_wal_insert_lsn() end as current_lsn)
       select s.slot_name::text as name, s.slot_type::text as kind, s.plugin::text as plugin, s.database::text as database,
              s.temporary as temporary, s.active as active, s.active_pid as active_pid,
              s.restart_lsn::text as restart_lsn, s.confirmed_flush_lsn::text as confirmed_flush_lsn,
-             position.current_lsn::text as current_lsn,
-             pg_catalog.pg_wal_lsn_diff(position.current_lsn, s.restart_lsn)::text as retained_bytes,
+             s.current_lsn::text as current_lsn,
+             pg_catalog.pg_wal_lsn_diff(s.current_lsn, s.restart_lsn)::text as retained_bytes,
              s.wal_status::text as wal_status, s.safe_wal_size::text as safe_wal_size,
              pg_catalog.age(s.xmin)::text as xmin_age, pg_catalog.age(s.catalog_xmin)::text as catalog_xmin_age,
              s.two_phase as two_phase, null::boolean as failover, null::boolean as synced,
              s.conflicting as conflicting, null::timestamptz as inactive_since,
              case when s.conflicting then 'conflict' when s.wal_status = 'lost' then 'wal_removed' end as invalidation_reason
-        from pg_catalog.pg_replication_slots s cross join position
-       where $1::text is null or s.slot_name = $1::text
+        from (select r.*, case when pg_catalog.pg_is_in_recovery()
+                               then greatest(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
+                               else pg_catalog.pg_current_wal_insert_lsn() end as current_lsn
+                from pg_catalog.pg_replication_slots r
+               where $1::text is null or r.slot_name = $1::text) s
        order by s.slot_name`,
   },
   {
     since: PG17,
     sql: `
-      with position as (
-        select case when pg_catalog.pg_is_in_recovery()
-                    then coalesce(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
-                    else pg_catalog.pg_current_wal_insert_lsn() end as current_lsn)
       select s.slot_name::text as name, s.slot_type::text as kind, s.plugin::text as plugin, s.database::text as database,
              s.temporary as temporary, s.active as active, s.active_pid as active_pid,
              s.restart_lsn::text as restart_lsn, s.confirmed_flush_lsn::text as confirmed_flush_lsn,
-             position.current_lsn::text as current_lsn,
-             pg_catalog.pg_wal_lsn_diff(position.current_lsn, s.restart_lsn)::text as retained_bytes,
+             s.current_lsn::text as current_lsn,
+             pg_catalog.pg_wal_lsn_diff(s.current_lsn, s.restart_lsn)::text as retained_bytes,
              s.wal_status::text as wal_status, s.safe_wal_size::text as safe_wal_size,
              pg_catalog.age(s.xmin)::text as xmin_age, pg_catalog.age(s.catalog_xmin)::text as catalog_xmin_age,
              s.two_phase as two_phase, s.failover as failover, s.synced and pg_catalog.pg_is_in_recovery() as synced,
              s.conflicting as conflicting, s.inactive_since as inactive_since,
              s.invalidation_reason::text as invalidation_reason
-        from pg_catalog.pg_replication_slots s cross join position
-       where $1::text is null or s.slot_name = $1::text
+        from (select r.*, case when pg_catalog.pg_is_in_recovery()
+                               then greatest(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
+                               else pg_catalog.pg_current_wal_insert_lsn() end as current_lsn
+                from pg_catalog.pg_replication_slots r
+               where $1::text is null or r.slot_name = $1::text) s
        order by s.slot_name`,
   },
 ];
