@@ -9,6 +9,7 @@ import { identifier } from '../postgres/quoting.js';
 import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { heedsConnectionOptions } from '../postgres/catalog/minor-advisories.js';
+import { slotNameProblem } from '../shared/identifier.js';
 import { PG15 } from '../shared/server-version.js';
 import { type CopyEstimate, copyEstimate, type RefreshPreview, unknownPreview } from './refresh-preview.js';
 import type { SubscriptionWarning } from './subscription-warnings.js';
@@ -142,4 +143,18 @@ export function copyWarnings(narrowed: readonly TableName[], { copyData }: Subsc
   const more = narrowed.length > 1 ? ` and ${narrowed.length - 1} more` : '';
   const detail = `every row and column of ${identifier(first.schema, first.name)}${more} is copied: below 15 a subscriber heeds row filters and column lists for later changes only. ${COMBINATION_RULES['copy-heeds-filters'].instead}`;
   return [{ rule: 'copy-heeds-filters', option: 'copyData', detail }];
+}
+
+/** A subscription without a slot name of its own takes its own name, which slots allow less for. */
+export function requireSlotName({ name, options }: { name: string; options?: SubscriptionOptions }): string {
+  const slotName = options?.slotName ?? name;
+  const problem = slotNameProblem(slotName);
+  if (problem === null) return slotName;
+  throw inputError('/options/slotName', `the slot is named after the subscription, but a slot name ${problem}`, {
+    hint: 'Give the slot a name of its own: options.slotName.',
+  });
+}
+
+export function inputError(pointer: string, detail: string, options: { hint?: string } = {}): Problem {
+  return new Problem('INVALID_INPUT', detail, { ...options, errors: [{ pointer: `#${pointer}`, detail }] });
 }

@@ -26,14 +26,18 @@ export async function explainCreationFailure(
 ): Promise<{ explained: unknown; refusedLogin: boolean }> {
   const login = await explainRefusedLogin(error, connection, subscriber);
   if (login !== error) return { explained: login, refusedLogin: true };
-  const timeout = await explainCreationTimeout(error, connection, subscriber, waitedMs, readBlockers);
-  return { explained: explainRefusedSlot(timeout), refusedLogin: false };
+  const explained = await explainCreationTimeout(error, connection, subscriber, waitedMs, readBlockers);
+  return { explained, refusedLogin: false };
 }
 
-/** The subscriber hands on what its publisher said of the slot under a SQLSTATE of lost connections: no repeat mends it. */
-function explainRefusedSlot(error: unknown): unknown {
+/**
+ * The subscriber hands on what its publisher said of the slot under a SQLSTATE of lost connections: no repeat mends it.
+ * A connection that really was lost then comes under the same one: what may have left a slot was not refused.
+ */
+export function explainRefusedSlot(error: unknown): unknown {
   if (!(error instanceof Problem) || error.options.sqlstate !== SLOT_REFUSED) return error;
-  return new Problem('PREREQUISITE_FAILED', `the publisher made no slot: ${error.detail}`, {
+  if (error.options.extra?.slotLeft !== undefined) return error;
+  return new Problem('PREREQUISITE_FAILED', `no slot was got from the publisher: ${error.detail}`, {
     ...error.options,
     retryable: false,
     hint: 'If it has a slot of that name, give another as options.slotName, or read from that one with createSlot false; else mend what it says, such as wal_level or max_replication_slots.',

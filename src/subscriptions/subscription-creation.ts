@@ -16,19 +16,26 @@ import { type Session, withSession } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { isRefusal, ReplicationSlotsService } from '../replication-slots/replication-slots.service.js';
 import { ServersService } from '../servers/servers.service.js';
-import { slotNameProblem } from '../shared/identifier.js';
 import { LeftSlots } from './left-slots/left-slots.service.js';
 import {
   copyWarnings,
   filterWarnings,
   hidingWarnings,
+  inputError,
   type Offer,
   readOffer,
   requireSameColumns,
+  requireSlotName,
   requireTables,
   takenUp,
 } from './creation-checks.js';
-import { type CreationWay, explainCreationFailure, mayBeAnothers, mayBeLeft } from './creation-failure.js';
+import {
+  type CreationWay,
+  explainCreationFailure,
+  explainRefusedSlot,
+  mayBeAnothers,
+  mayBeLeft,
+} from './creation-failure.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
 import { serverNamed } from './publisher-lookup.js';
@@ -145,7 +152,7 @@ export class SubscriptionCreation {
       if (slot === null || !(await this.ends.isWithoutSlot(known!.server, slot))) return await create();
       return await this.guarded({ server, database }, known!, request.name, slot, create);
     } catch (error) {
-      throw (await explainCreationFailure(error, way)).explained;
+      throw explainRefusedSlot((await explainCreationFailure(error, way)).explained);
     }
   }
 
@@ -305,7 +312,7 @@ export class SubscriptionCreation {
     const wasThere = await look();
     if (wasThere === true) {
       return create(fate).catch(async (error: unknown) => {
-        throw (await explainCreationFailure(error, way)).explained;
+        throw explainRefusedSlot((await explainCreationFailure(error, way)).explained);
       });
     }
     const location = locationOf(way.connection);
@@ -319,9 +326,9 @@ export class SubscriptionCreation {
       const doubt = fate.sent && !refusedLogin ? await slotDoubt(error, wasThere, look) : null;
       const where = location.host || 'its publisher';
       if (doubt === 'may-be-left') throw mayBeLeft(explained, null, slot, where);
-      if (doubt === 'unknown') throw mayBeAnothers(explained, slot, where);
+      if (doubt === 'unknown') throw mayBeAnothers(explainRefusedSlot(explained), slot, where);
       await this.left.forget([record]);
-      throw explained;
+      throw explainRefusedSlot(explained);
     }
   }
 
@@ -383,18 +390,4 @@ async function checkCreate(session: Session, request: ConnectedRequest): Promise
     requireTables(request.offer.tables, await readTableNames(session));
   }
   return statements;
-}
-
-/** A subscription without a slot name of its own takes its own name, which slots allow less for. */
-function requireSlotName({ name, options }: CreateSubscriptionRequest): string {
-  const slotName = options?.slotName ?? name;
-  const problem = slotNameProblem(slotName);
-  if (problem === null) return slotName;
-  throw inputError('/options/slotName', `the slot is named after the subscription, but a slot name ${problem}`, {
-    hint: 'Give the slot a name of its own: options.slotName.',
-  });
-}
-
-function inputError(pointer: string, detail: string, options: { hint?: string } = {}): Problem {
-  return new Problem('INVALID_INPUT', detail, { ...options, errors: [{ pointer: `#${pointer}`, detail }] });
 }

@@ -108,22 +108,25 @@ export const SLOT_CARRIED_OVER: readonly Variant[] = [
 
 /**
  * Transactions that hold up the creation of a logical slot: it waits for every transaction with an xid that runs
- * when it begins, of any database. Prepared ones have no pid and cannot be terminated.
+ * when it begins, of any database. Prepared ones have no pid and cannot be terminated. Oldest first, at most `$2` (int,
+ * null: all); without those of process `$1` (int4, null: none), which makes the slot.
  */
 export const SLOT_CREATION_BLOCKERS: readonly Variant[] = [
   {
     since: PG13,
     sql: `
-      select a.pid as pid, a.usename::text as user, a.datname::text as database, a.application_name::text as application,
-             a.state::text as state, null::text as prepared_gid,
+      select a.pid as pid, a.backend_xid::text as xid, a.usename::text as user, a.datname::text as database,
+             a.application_name::text as application, a.state::text as state, null::text as prepared_gid,
              (extract(epoch from (pg_catalog.clock_timestamp() - a.xact_start)))::float8 as age_seconds,
+             (extract(epoch from (pg_catalog.clock_timestamp() - a.query_start)))::float8 as query_age_seconds,
              pg_catalog.left(a.query, 500) as query
         from pg_catalog.pg_stat_activity a
-       where a.backend_xid is not null and a.pid <> pg_catalog.pg_backend_pid()
+       where a.backend_xid is not null and a.pid <> pg_catalog.pg_backend_pid() and a.pid is distinct from $1::int4
       union all
-      select null, x.owner::text, x.database::text, null, 'prepared', x.gid,
-             (extract(epoch from (pg_catalog.clock_timestamp() - x.prepared)))::float8, null
+      select null, x.transaction::text, x.owner::text, x.database::text, null, 'prepared', x.gid,
+             (extract(epoch from (pg_catalog.clock_timestamp() - x.prepared)))::float8, null, null
         from pg_catalog.pg_prepared_xacts x
-       order by age_seconds desc nulls last`,
+       order by age_seconds desc nulls last
+       limit $2::int`,
   },
 ];

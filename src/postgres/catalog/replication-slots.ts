@@ -71,14 +71,17 @@ export interface SlotCreationBlocker {
   query: string | null;
 }
 
-interface BlockerRow {
+/** Of the statement itself. */
+export interface SlotBlockerRow {
   pid: number | null;
+  xid: string | null;
   user: string | null;
   database: string | null;
   application: string | null;
   state: string | null;
   prepared_gid: string | null;
   age_seconds: number | null;
+  query_age_seconds: number | null;
   query: string | null;
 }
 
@@ -96,12 +99,18 @@ export async function isSlotCarriedOver(session: Session, name: string): Promise
 
 /** Oldest first. */
 export async function readSlotCreationBlockers(session: Session): Promise<SlotCreationBlocker[]> {
-  const rows = await session.rows<BlockerRow>(variantFor(SLOT_CREATION_BLOCKERS, session.versionNum));
-  return rows.map(({ prepared_gid, age_seconds, ...row }) => ({
-    ...row,
-    preparedGid: prepared_gid,
-    ageSeconds: age_seconds,
+  const rows = await readSlotBlockers(session, { exceptPid: null, limit: null });
+  return rows.map(({ pid, user, database, application, state, query, ...row }) => ({
+    ...{ pid, user, database, application, state },
+    ...{ preparedGid: row.prepared_gid, ageSeconds: row.age_seconds, query },
   }));
+}
+
+export function readSlotBlockers(
+  session: Session,
+  { exceptPid, limit }: { exceptPid: number | null; limit: number | null },
+): Promise<SlotBlockerRow[]> {
+  return session.rows<SlotBlockerRow>(variantFor(SLOT_CREATION_BLOCKERS, session.versionNum), [exceptPid, limit]);
 }
 
 function decodeSlot(row: ReplicationSlotRow): ReplicationSlot {

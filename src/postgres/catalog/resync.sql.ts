@@ -41,3 +41,14 @@ export const RESYNC_OBSTACLES: readonly Variant[] = [
              pg_catalog.has_parameter_privilege('session_replication_role', 'SET') as "mayQuiet"`,
   },
 ];
+
+/** Ends the sessions of the login in this database whose application name is `$1`. */
+export const END_WRITERS: readonly Variant[] = [
+  {
+    since: PG13,
+    sql: `
+      select a.pid as pid, pg_catalog.pg_terminate_backend(a.pid) as told
+        from pg_catalog.pg_stat_activity a
+       where a.application_name = $1::text and a.datname = pg_catalog.current_database() and a.usename = current_user`,
+  },
+];

@@ -1,4 +1,5 @@
 import { Problem } from '../../problems/problem.js';
+import { originByFunction, originInView } from '../catalog/origin-progress.sql.js';
 import { identifier, literal } from '../quoting.js';
 import type { Session } from '../session.js';
 import { sqlstateOf } from '../translate-error.js';
@@ -18,11 +19,7 @@ export function subscriptionOrigin(subscriptionOid: number): string {
  * Tries which of the two ways the login may use; names the missing privilege when neither.
  */
 export async function originProgressExpression(session: Session, origin: string): Promise<string> {
-  const candidates = [
-    `(select remote_lsn::text from pg_catalog.pg_replication_origin_status where external_id = ${literal(origin)})`,
-    // Null here is what the view shows as 0/0: nothing was applied yet. The server forgets no progress it had.
-    `coalesce(pg_catalog.pg_replication_origin_progress(${literal(origin)}, false)::text, '0/0')`,
-  ];
+  const candidates = [originInView(literal(origin)), originByFunction(literal(origin))];
   let refusal: unknown;
   for (const expression of candidates) {
     try {

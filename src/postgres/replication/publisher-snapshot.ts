@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Problem } from '../../problems/problem.js';
+import { UNCOMMITTED_SINCE } from '../catalog/running-transactions.sql.js';
+import { variantFor } from '../catalog/variant.js';
 import type { Session } from '../session.js';
 import type { BoundSnapshot, TakenSnapshot } from './bound-snapshot.js';
 import type { ChangeStream } from './change-stream.js';
@@ -33,10 +35,6 @@ export async function takeAccountableSnapshot(
   }
 }
 
-/** Also where a comment before it leaves no room for the rest of the text. */
-const MAY_COMMIT_PREPARED = `(a.query ~* '\\mcommit\\M.*\\mprepared\\M' or pg_catalog.octet_length(a.query)
-  >= pg_catalog.pg_size_bytes(pg_catalog.current_setting('track_activity_query_size')) - 8)`;
-
 /**
  * Running transactions older than the stream that may have committed, as far as the WAL goes, before it began. One
  * that is idle in a transaction or whose statement began later has not; nor has one that is prepared, unless some
@@ -47,21 +45,8 @@ async function deliveredToAnother(control: Session, stream: ChangeStream, snapsh
   if (firstXid === null) return [];
   const older = [...snapshot.inProgress].filter((xid) => xid < firstXid);
   if (older.length === 0) return [];
-  const rows = await control.rows<{ xid: string }>(
-    `select backend_xid::text as xid from pg_catalog.pg_stat_activity
-      where backend_xid is not null and (state like 'idle in transaction%' or query_start > $1::timestamptz)
-     union all
-     select transaction::text from pg_catalog.pg_prepared_xacts
-      where database <> pg_catalog.current_database() or not exists (
-        select from pg_catalog.pg_stat_activity a
-         where a.datname = pg_catalog.current_database() and a.pid <> pg_catalog.pg_backend_pid()
-           and (a.backend_type is null
-                or a.backend_type in ('client backend', 'walsender')
-                   and (a.state is null or a.state = 'disabled'
-                        or a.state = 'active' and a.query_start <= $1::timestamptz and ${MAY_COMMIT_PREPARED})
-                or a.backend_type like 'logical replication%' and a.backend_xmin is not null))`,
-    [readAt],
-  );
+  const uncommitted = variantFor(UNCOMMITTED_SINCE, control.versionNum);
+  const rows = await control.rows<{ xid: string }>(uncommitted, [readAt]);
   const harmless = new Set(rows.map((row) => snapshot.widen(Number(row.xid))));
   return older.filter((xid) => !harmless.has(xid));
 }

@@ -1,3 +1,4 @@
+import { readSlotBlockers } from '../catalog/replication-slots.js';
 import type { Session } from '../session.js';
 
 /** What a new logical slot, or a snapshot, has to wait for. Ages are in milliseconds by the server's clock. */
@@ -18,33 +19,26 @@ export interface TransactionBlocker {
   query: string | null;
 }
 
-interface BlockerRow extends Omit<TransactionBlocker, 'kind'> {
-  kind: TransactionBlocker['kind'];
-  [column: string]: unknown;
-}
+const MOST = 20;
+const QUERY_LENGTH = 200;
 
 /**
  * Transactions of the whole cluster that have an xid now, oldest first: those a slot being created waits for.
  * `exceptPid` is the creating session itself.
  */
 export async function transactionBlockers(session: Session, exceptPid: number): Promise<TransactionBlocker[]> {
-  const age = (since: string) =>
-    `(1000 * pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - ${since}))::float8`;
-  return session.rows<BlockerRow>(
-    `select * from (
-       select 'session' as kind, a.pid, a.backend_xid::text as xid, a.usename::text as "user", a.datname::text as database,
-              a.application_name as application, a.state, null::text as gid,
-              ${age('a.xact_start')} as "transactionAgeMs", ${age('a.query_start')} as "queryAgeMs",
-              pg_catalog.left(a.query, 200) as query
-         from pg_catalog.pg_stat_activity a
-        where a.backend_xid is not null and a.pid not in ($1, pg_catalog.pg_backend_pid())
-       union all
-       select 'prepared-transaction', null, p.transaction::text, p.owner::text, p.database::text,
-              null, 'prepared', p.gid, ${age('p.prepared')}, null, null
-         from pg_catalog.pg_prepared_xacts p
-     ) blockers order by "transactionAgeMs" desc nulls last limit 20`,
-    [exceptPid],
-  );
+  const rows = await readSlotBlockers(session, { exceptPid, limit: MOST });
+  return rows.map(({ pid, xid, user, database, application, state, ...row }) => ({
+    kind: row.prepared_gid === null ? 'session' : 'prepared-transaction',
+    ...{ pid, xid, user, database, application, state, gid: row.prepared_gid },
+    transactionAgeMs: milliseconds(row.age_seconds),
+    queryAgeMs: milliseconds(row.query_age_seconds),
+    query: row.query?.slice(0, QUERY_LENGTH) ?? null,
+  }));
+}
+
+function milliseconds(seconds: number | null): number | null {
+  return seconds === null ? null : seconds * 1000;
 }
 
 /** One line a person can act on. */

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { Problem } from '../../problems/problem.js';
+import { FIRST_XID, sourceSlotSql } from '../catalog/source-state.sql.js';
 import { parseLsn, type Lsn } from '../../shared/lsn.js';
 
 /** What a replication connection finds out about the server and its slot before it starts streaming. */
@@ -36,14 +37,7 @@ interface SlotRow {
 /** `client` is a walsender connection, which takes replication commands and simple queries only. */
 export async function readSourceState(client: Client, slotName: string): Promise<SourceState> {
   const system = await client.query<{ systemid: string; xlogpos: string }>('IDENTIFY_SYSTEM');
-  const slots = await client.query<SlotRow>(
-    `select pg_catalog.current_setting('server_version_num')::int as version,
-            (select setting::int from pg_catalog.pg_settings where name = 'wal_sender_timeout') as timeout,
-            pg_catalog.clock_timestamp()::text as at,
-            s.plugin, s.slot_type, s.database, pg_catalog.current_database() as current,
-            s.confirmed_flush_lsn::text as confirmed, s.wal_status
-       from pg_catalog.pg_replication_slots s where s.slot_name = ${client.escapeLiteral(slotName)}`,
-  );
+  const slots = await client.query<SlotRow>(sourceSlotSql(client.escapeLiteral(slotName)));
   const slot = slots.rows[0];
   if (!slot) throw new Problem('NOT_FOUND', `replication slot "${slotName}" does not exist`);
   if (slot.slot_type !== 'logical' || slot.plugin !== 'pgoutput' || slot.database !== slot.current) {
@@ -55,10 +49,7 @@ export async function readSourceState(client: Client, slotName: string): Promise
     });
   }
   // Read after the slot's position, so that every transaction below that position has an older xid.
-  const xid = await client.query<{ first: string | null }>(
-    `select case when pg_catalog.pg_is_in_recovery() then null
-            else pg_catalog.pg_current_xact_id()::text end as first`,
-  );
+  const xid = await client.query<{ first: string | null }>(FIRST_XID);
   const first = xid.rows[0]!.first;
   return {
     versionNum: slot.version,

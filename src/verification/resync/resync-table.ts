@@ -1,4 +1,6 @@
 import { failpoint } from '../../engine/failpoints.js';
+import { END_WRITERS } from '../../postgres/catalog/resync.sql.js';
+import { variantFor } from '../../postgres/catalog/variant.js';
 import { boundedAnswers, type ConnectionTarget } from '../../postgres/connection.js';
 import { copyRows } from '../../postgres/copy/copy-rows.js';
 import { ChangeStream } from '../../postgres/replication/change-stream.js';
@@ -128,10 +130,6 @@ function changesOf(rollForward: TableHold['rollForward'], shape: TableShape) {
 /** A process that was declared dead may only be paused: its session would hold the table for as long. */
 async function endEarlierRun({ subscriber, readerId }: ResyncRequest): Promise<void> {
   await withSession(subscriber, LIMITS, (session) =>
-    session.rows(
-      `select pg_catalog.pg_terminate_backend(a.pid) from pg_catalog.pg_stat_activity a
-        where a.application_name = $1 and a.datname = pg_catalog.current_database() and a.usename = current_user`,
-      [`lockstep ${writerPurpose(readerId)}`],
-    ),
+    session.rows(variantFor(END_WRITERS, session.versionNum), [`lockstep ${writerPurpose(readerId)}`]),
   );
 }
