@@ -9,10 +9,15 @@ const OTHERS = [
   ...['every-route', 'least-privilege'],
 ];
 
+/** How many cases are drawn of what is tried with any. */
+const DRAWN = { LOCKSTEP_SOAK_RUNS: process.env.LOCKSTEP_SOAK_RUNS ?? '100' };
+
 const parts = {
   // Ends with status 0 only where nothing was lost, nothing twice, and both sides were equal.
   demo: { script: 'demo.mjs', options: ['--exit'] },
-  verification: { pattern: 'test/database/verification', environment: { LOCKSTEP_SOAK_RUNS: '100' } },
+  verification: { pattern: 'test/database/verification', environment: DRAWN },
+  options: { pattern: 'test/database/options', environment: DRAWN },
+  publications: { pattern: 'test/database/publications-properties', environment: DRAWN },
   crash: { pattern: 'test/acceptance/upgrade-(crash|retry)', environment: { LOCKSTEP_SOAK: '1' } },
   preflight: { pattern: 'test/database/preflight-scale', environment: { LOCKSTEP_SOAK: '1' } },
   'least-privilege': { pattern: 'test/acceptance/upgrade-least-privilege', environment: { LOCKSTEP_SOAK: '1' } },
