@@ -19,6 +19,7 @@ import { leadsAlike, type Whither, whither } from './publisher-identity.js';
 import { hostOf, serverNamed } from './publisher-lookup.js';
 import { probe } from './publisher-probe.js';
 import { type Applied, type Gap, gapOf, gapWarning, refuseGap } from './slot-gap.js';
+import { differencesFrom } from './slot-as-made.js';
 import { LOOK_MS, lookAtSlot, requireFit, type SlotLook, type Way } from './slot-to-read.js';
 import { leavingSlot, type SlotLeft, slotLeftBy } from './subscription-drop.js';
 import { appliedLsn } from './subscription-lag.js';
@@ -96,7 +97,11 @@ export class SlotChanges {
     const mayBeOwn = isOwn || (!isOther && led.to === 'unknown');
     requireFit(look, slotName, publisher ?? placeOf(led.way), { pointer, mayBeOwn });
     if (isOwn) return NOTHING;
-    const change = leaving(view, led, connection, publisher, isOther);
+    const { versionNum } = await this.servers.facts(subscriber.server);
+    const asked = { ...current.settings, ...options };
+    const differences = differencesFrom(look, slotName, { options: asked, versionNum, enabled: current.enabled });
+    const left = leaving(view, led, connection, publisher, isOther);
+    const change = { ...left, warnings: [...left.warnings, ...differences] };
     const before = await this.leftBefore(subscriber, current.oid);
     // Its own former one goes on where it was left: it had confirmed more than the origin shows, and nobody reads it.
     if (publisher !== null && before.some((each) => isOf(each, slotName, publisher.server))) return change;

@@ -8,6 +8,7 @@ const look = (confirmedFlushLsn: string, currentLsn: string) => ({
   slot: { confirmedFlushLsn, currentLsn } as ReplicationSlot,
   unknown: null,
   isCarriedOver: false,
+  versionNum: 180000,
 });
 
 describe('what a slot does not send', () => {

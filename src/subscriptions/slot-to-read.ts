@@ -24,6 +24,8 @@ export interface SlotLook {
   unknown: string | null;
   /** It came with the promotion of the publisher, as the copy of a slot of the former one. */
   isCarriedOver: boolean;
+  /** Of the publisher; null: it was not looked at. */
+  versionNum: number | null;
 }
 
 /** A publisher that is no registered server, as a subscriber is led to it. */
@@ -40,7 +42,7 @@ export async function lookAtSlot(
   name: string,
   way: Way | null = null,
 ): Promise<SlotLook> {
-  const unseen = (unknown: string) => ({ slot: null, unknown, isCarriedOver: false });
+  const unseen = (unknown: string) => ({ slot: null, unknown, isCarriedOver: false, versionNum: null });
   if (publisher === null) {
     const look = way === null ? null : await probe(way.connection, way.subscriber, (there) => lookIn(there, name));
     const why = 'the publisher is not a registered server, or the login may not read which it is';
@@ -58,7 +60,8 @@ export async function lookAtSlot(
 
 async function lookIn(session: Session, name: string): Promise<SlotLook> {
   const [slot] = await readReplicationSlots(session, name);
-  return { slot: slot ?? null, unknown: null, isCarriedOver: await isSlotCarriedOver(session, name) };
+  const isCarriedOver = await isSlotCarriedOver(session, name);
+  return { slot: slot ?? null, unknown: null, isCarriedOver, versionNum: session.versionNum };
 }
 
 /** Rejects with PREREQUISITE_FAILED or SLOT_ACTIVE for one that is known not to serve a subscription. */

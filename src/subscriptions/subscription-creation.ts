@@ -40,7 +40,7 @@ import { publisherConninfo } from './publisher-connection.js';
 import { PublisherEnds } from './publisher-ends.js';
 import { serverNamed } from './publisher-lookup.js';
 import { refuseAbsentTable, type RefreshPreview } from './refresh-preview.js';
-import { lookAtSlot, misfitWarnings, requireFit } from './slot-to-read.js';
+import { requireSlot } from './slot-as-made.js';
 import { readsFrom } from './slot-reading.js';
 import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
 import { hasSlot, locationOf, slotDoubt } from './unregistered-publisher.js';
@@ -135,7 +135,7 @@ export class SubscriptionCreation {
     // As last seen: a publisher that is away, or that only the subscriber reaches, is no reason not to ask the latter.
     const publisherVersion = known === null ? null : (await this.servers.facts(known.server)).versionNum;
     if (makesSlot && known !== null) await this.refuseOwnCluster(server, known.server);
-    const warnings = makesSlot ? [] : await this.requireSlot(request, known);
+    const warnings = makesSlot ? [] : await requireSlot(this.servers, server, request, known);
     const create = (fate: SlotFate = { made: false, sent: false }) => {
       const asked = { ...request, connection, publisherVersion };
       // Where the subscriber fails it does not say whether it had made the slot.
@@ -173,7 +173,7 @@ export class SubscriptionCreation {
     const publisherVersion = offer.versionNum;
     const connection = publisherConninfo(await this.servers.advertisedTarget(publisher.server, publisher.database));
     if (given.createSlot === false || given.slotName === null) {
-      const warnings = await this.requireSlot(request, publisher);
+      const warnings = await requireSlot(this.servers, server, request, publisher);
       const asked = { ...request, connection, publisherVersion, offer };
       return this.runCreate(server, database, asked, { dryRun, warnings });
     }
@@ -197,22 +197,6 @@ export class SubscriptionCreation {
       const change = await this.runCreate(server, database, withoutSlot, { sending: () => (fate.sent = true) });
       return { ...change, statements: [...created.statements, ...change.statements] };
     });
-  }
-
-  /**
-   * One that is to be read from and exists already. It is warned of where it is not read from yet, and let where it cannot
-   * be looked at.
-   */
-  private async requireSlot(
-    { name, options }: CreateSubscriptionRequest,
-    publisher: Place | null,
-  ): Promise<SubscriptionWarning[]> {
-    if (publisher === null || options?.slotName === null) return [];
-    const slot = options?.slotName ?? name;
-    const look = await lookAtSlot(this.servers, publisher, slot);
-    if (options?.enabled === false) return misfitWarnings(look, slot, publisher);
-    requireFit(look, slot, publisher, { pointer: '#/options/slotName' });
-    return [];
   }
 
   private async refuseOwnCluster(server: string, publisher: string): Promise<void> {

@@ -1,5 +1,9 @@
 /** What the server asks of the login for a statement, so that a refusal can name what grants it. */
-export type Need = { kind: 'replication' } | { kind: 'create-subscription' } | ({ kind: 'owner' } & OwnedObject);
+export type Need =
+  | { kind: 'replication' }
+  | { kind: 'create-subscription' }
+  /** `withoutPassword`: passwordRequired false is asked for, which takes a superuser besides. */
+  | ({ kind: 'owner'; withoutPassword?: boolean } & OwnedObject);
 
 export type OwnedObject =
   { type: 'publication' | 'subscription'; name: string } | { type: 'table'; schema: string; name: string };

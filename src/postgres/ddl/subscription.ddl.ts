@@ -62,7 +62,10 @@ export function setSubscriptionOptions(
   checkAlterOptions(options, versionNum, publisherVersion);
   if (givenOptions(options).length === 0) return [];
   const transactional = altersInTransaction(options);
-  return [alter(name, `set ${optionList(options)}`, { transactional, effect: 'Its worker starts anew with them.' })];
+  const needs = { ...ownerOf(name), withoutPassword: options.passwordRequired === false };
+  const slot = transactional ? '' : ' The slot that it has until then is changed too, on the publisher.';
+  const effect = `Its worker starts anew with them.${slot}`;
+  return [alter(name, `set ${optionList(options)}`, { transactional, needs, effect })];
 }
 
 export interface RefreshOptions {
@@ -222,7 +225,7 @@ function alter(
   return statement(sql, lock, { needs: ownerOf(name), ...options });
 }
 
-function ownerOf(name: string): Need {
+function ownerOf(name: string): Extract<Need, { kind: 'owner' }> {
   return { kind: 'owner', type: 'subscription', name };
 }
 

@@ -81,9 +81,9 @@ export const COMBINATION_RULES = {
   },
   'identity-is-published': {
     on: 'publication',
-    says: 'From 18 on, a generated column of the replica identity must be published where updates or deletes are.',
+    says: 'From 18 on, updates and deletes that are published fail on the publisher for each table whose replica identity has a generated column that is not. Not refused: such a table may take inserts only.',
     instead: 'Set generatedColumns to stored, name the column in a column list, or use another replica identity.',
-    seen: 'state',
+    seen: 'note',
   },
   'identity-usable': {
     on: 'publication',
@@ -165,7 +165,7 @@ export const COMBINATION_RULES = {
   },
   'slot-name-or-two-phase': {
     on: 'subscription',
-    says: 'slotName and twoPhase cannot be changed in one request.',
+    says: 'slotName is not changed together with twoPhase that becomes false, which changes the slot; with twoPhase that becomes true it is.',
     instead: 'Change one after the other.',
     seen: 'state',
   },
@@ -282,8 +282,8 @@ export const COMBINATION_RULES = {
   },
   'password-for-others': {
     on: 'subscription',
-    says: 'passwordRequired false is for superusers. Up to 15 only superusers create subscriptions; from 16 on members of pg_create_subscription with CREATE on the database and a password in the connection string.',
-    instead: 'grant pg_create_subscription to the login.',
+    says: 'passwordRequired false is for superusers. Up to 15 only superusers create subscriptions; from 16 on members of pg_create_subscription with CREATE on the database, and a password in the connection string that the publisher asks for.',
+    instead: 'What the hint shows: grant pg_create_subscription to the login, CREATE on the database, or a password.',
     seen: 'server',
   },
   'owner-may-write': {
@@ -300,9 +300,10 @@ export const COMBINATION_RULES = {
   },
   'slot-as-it-was-made': {
     on: 'subscription',
-    says: 'With createSlot false, failover and twoPhase of the slot must already be as the subscription wants them.',
-    instead: 'Create the slot with the same failover and twoPhase.',
-    seen: 'server',
+    says: 'A slot that a subscription is given, or is created with and createSlot false, keeps its failover and twoPhase whatever the subscription says: no server refuses a difference, nor does it change the slot. Refused is failover of an enabled subscription whose slot is no failover slot, for no standby would have it; other differences are warned of. twoPhase of the subscription is none: its slot gets it when it first runs.',
+    instead:
+      'Create the slot with the same failover and twoPhase. Or give failover false, and set it to true while the subscription is disabled: that changes the slot.',
+    seen: 'state',
   },
   'same-columns-everywhere': {
     on: 'subscription',
