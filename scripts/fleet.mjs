@@ -39,14 +39,30 @@ export async function startFleet(folder) {
     await Promise.all(clusters.map((cluster) => cluster.stop('immediate')));
     throw error;
   }
-  await makeServiceTemplate(join(folder, 'service'), await freePort());
-  return { ports, stop: () => Promise.all(clusters.map((cluster) => cluster.stop('immediate'))) };
+  const stop = () => Promise.all(clusters.map((cluster) => cluster.stop('immediate')));
+  try {
+    await makeServiceTemplate(join(folder, 'service'), freePort);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { ports, stop };
 }
 
 /** The service's data folder as its first start makes it: with its database, migrated, and its keys. */
-async function makeServiceTemplate(dataDir, port) {
+async function makeServiceTemplate(dataDir, freePort) {
+  // Somebody else may take the port between its choice and its use.
+  for (let attempt = 1; ; attempt++) {
+    const told = await startAndStop(dataDir, await freePort());
+    if (told === null) return;
+    if (attempt === 3 || !told.includes('EADDRINUSE')) throw new Error(`the service does not start: ${told}`);
+  }
+}
+
+/** What it said where it did not become ready; null: it did. */
+async function startAndStop(dataDir, port) {
   const service = spawn(process.execPath, [join(ROOT, 'dist', 'src', 'main.js')], {
-    stdio: 'ignore',
+    stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       PATH: process.env.PATH,
       HOST: '127.0.0.1',
@@ -55,15 +71,20 @@ async function makeServiceTemplate(dataDir, port) {
       LOCKSTEP_ADMIN_TOKEN: randomBytes(18).toString('base64url'),
     },
   });
+  let said = '';
+  for (const stream of [service.stdout, service.stderr]) {
+    stream.on('data', (text) => (said = `${said}${text}`.slice(-2000)));
+  }
   const ended = once(service, 'exit');
-  const deadline = Date.now() + 60_000;
+  const deadline = Date.now() + 120_000;
   while (!(await globalThis.fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => null))?.ok) {
     if (service.exitCode !== null || Date.now() > deadline) {
       service.kill('SIGKILL');
-      throw new Error('the service does not start; try npm start');
+      return `exit code ${service.exitCode}; ${said}`;
     }
     await delay(50);
   }
   service.kill('SIGTERM');
   await ended;
+  return null;
 }

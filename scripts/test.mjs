@@ -22,7 +22,12 @@ if (unavailable.length > 0) {
 
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-fleet-'));
 chmodSync(folder, 0o711);
-const fleet = await startFleet(folder);
+const fleet = await startFleet(folder).catch((error) => {
+  console.error(error);
+  rmSync(folder, { recursive: true, force: true });
+  console.log('0 passed, 1 failed');
+  process.exit(1);
+});
 let jest;
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => jest?.kill(signal));
 
