@@ -151,7 +151,11 @@ class SlotOutlookDto {
   })
   walRate: WalRateDto | null;
 
-  @ApiProperty({ enum: LIMITS, nullable: true, description: 'What limits the WAL it may keep; null: nothing known.' })
+  @ApiProperty({
+    enum: LIMITS,
+    nullable: true,
+    description: 'What limits the WAL it may keep, the nearer of both; null: nothing known.',
+  })
   limit: (typeof LIMITS)[number] | null;
 
   @ApiProperty({ type: Number, nullable: true, description: 'WAL that may still be written before that.' })

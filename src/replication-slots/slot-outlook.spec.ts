@@ -38,10 +38,18 @@ describe('outlookOf', () => {
     expect(outlookOf(slot({ walStatus: null }), null, null).health).toBe('unknown');
   });
 
-  it('tells how long an unread slot has, by the limit of the server or else by the budget', () => {
+  it('tells how long an unread slot has, by the nearer of the limit of the server and the budget', () => {
     const unread = { active: false };
-    const limited = outlookOf(slot({ ...unread, safeWalSize: 600 * MB }), rate(1 * MB), 1);
+    const limited = outlookOf(slot({ ...unread, safeWalSize: 600 * MB }), rate(1 * MB), 611 * MB);
     expect(limited).toMatchObject({ health: 'critical', limit: 'max_slot_wal_keep_size', secondsToLimit: 600 });
+    const sooner = outlookOf(slot({ ...unread, safeWalSize: 600 * MB }), rate(1 * MB), 310 * MB);
+    expect(sooner).toMatchObject({ limit: 'walBudgetBytes', bytesToLimit: 300 * MB, secondsToLimit: 300 });
+    expect(sooner.reasons).toEqual([expect.stringContaining('reaches walBudgetBytes in 5 minutes')]);
+    // Where both end at once the slot is lost, which is the worse of the two.
+    expect(outlookOf(slot({ safeWalSize: 600 * MB }), null, 610 * MB).limit).toBe('max_slot_wal_keep_size');
+    expect(outlookOf(slot({ safeWalSize: 600 * MB, retainedBytes: null }), null, 1).limit).toBe(
+      'max_slot_wal_keep_size',
+    );
     const budgeted = outlookOf(slot(unread), rate(1 * MB), 20_010 * MB);
     expect(budgeted).toMatchObject({ health: 'warning', limit: 'walBudgetBytes', secondsToLimit: 20_000 });
     expect(budgeted.reasons).toEqual([expect.stringContaining('6 hours')]);

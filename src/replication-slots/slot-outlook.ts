@@ -11,7 +11,7 @@ export interface SlotOutlook {
   reasons: string[];
   /** WAL written on the server lately, whoever made it; null when it was not observed yet. */
   walRate: WalRate | null;
-  /** What limits the WAL the slot may keep; null: nothing that is known. */
+  /** What limits the WAL the slot may keep, of several the nearest; null: nothing that is known. */
   limit: 'max_slot_wal_keep_size' | 'walBudgetBytes' | null;
   /** WAL that may still be written before that; negative: it has been. */
   bytesToLimit: number | null;
@@ -48,10 +48,14 @@ export function outlookOf(slot: ReplicationSlot, rate: WalRate | null, budgetByt
   return { health, reasons: found.map(([, reason]) => reason), ...outlook };
 }
 
+/** The nearer one; where both are as near, that by which the slot is lost. */
 function limitOf(slot: ReplicationSlot, budget: number | null): Pick<SlotOutlook, 'limit' | 'bytesToLimit'> {
-  if (slot.safeWalSize !== null) return { limit: 'max_slot_wal_keep_size', bytesToLimit: slot.safeWalSize };
-  if (budget === null || slot.retainedBytes === null) return { limit: null, bytesToLimit: null };
-  return { limit: 'walBudgetBytes', bytesToLimit: budget - slot.retainedBytes };
+  const loss = slot.safeWalSize;
+  const spent = budget === null || slot.retainedBytes === null ? null : budget - slot.retainedBytes;
+  if (loss !== null && (spent === null || loss <= spent)) {
+    return { limit: 'max_slot_wal_keep_size', bytesToLimit: loss };
+  }
+  return { limit: spent === null ? null : 'walBudgetBytes', bytesToLimit: spent };
 }
 
 /** Whether it is grave, and what it is. */

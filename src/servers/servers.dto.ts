@@ -148,7 +148,7 @@ export class RegisterServerDto {
     maximum: Number.MAX_SAFE_INTEGER,
     example: 50_000_000_000,
     description:
-      'Bytes of WAL that a replication slot may keep on this server before its disk is in danger; null: not known. Slots are held against it where max_slot_wal_keep_size sets no limit.',
+      'Bytes of WAL that a replication slot may keep on this server before its disk is in danger; null: not known. Slots are held against it, or against max_slot_wal_keep_size where that is nearer.',
   })
   @ValidateIf(givenNotNull)
   @IsInt()
@@ -228,7 +228,7 @@ export class ChangeServerDto {
     maximum: Number.MAX_SAFE_INTEGER,
     example: 50_000_000_000,
     description:
-      'Bytes of WAL that a replication slot may keep on this server before its disk is in danger; null: not known. Slots are held against it where max_slot_wal_keep_size sets no limit.',
+      'Bytes of WAL that a replication slot may keep on this server before its disk is in danger; null: not known. Slots are held against it, or against max_slot_wal_keep_size where that is nearer.',
   })
   @ValidateIf(givenNotNull)
   @IsInt()

@@ -11,7 +11,15 @@ interface Slot {
   ownerReason: string | null;
   unanswered: string[];
   reader: { application: string | null } | null;
-  outlook: { health: string; reasons: string[]; limit: string | null; secondsToLimit: number | null };
+  outlook: {
+    health: string;
+    reasons: string[];
+    limit: string | null;
+    bytesToLimit: number | null;
+    secondsToLimit: number | null;
+  };
+  safeWalSize: number | null;
+  retainedBytes: number | null;
   walStatus: string | null;
   restartLsn: string | null;
   currentLsn: string | null;
@@ -124,6 +132,29 @@ describe.each([
     expect(foreseen.outlook).toMatchObject({ limit: 'walBudgetBytes' });
     await lockstep.ok('PATCH', '/v1/servers/old', { walBudgetBytes: 1 });
     expect((await slot('watched')).outlook).toMatchObject({ health: 'critical', secondsToLimit: 0 });
+    // The server's own limit and the budget both hold: the nearer one counts, whichever it is.
+    await publisher.run('postgres', `alter system set max_slot_wal_keep_size = '1GB'`);
+    await publisher.run('postgres', 'select pg_reload_conf()');
+    const limited = async (limit: string) =>
+      eventually(
+        async () => {
+          const { outlook, safeWalSize, retainedBytes } = await slot('watched');
+          return outlook.limit === limit
+            ? { ...outlook, safeWalSize: safeWalSize!, retainedBytes: retainedBytes! }
+            : null;
+        },
+        { within: 10_000 },
+      );
+    const MANY = 100_000_000_000;
+    await lockstep.ok('PATCH', '/v1/servers/old', { walBudgetBytes: MANY });
+    const lossFirst = await limited('max_slot_wal_keep_size');
+    expect(lossFirst.bytesToLimit).toBe(lossFirst.safeWalSize);
+    await lockstep.ok('PATCH', '/v1/servers/old', { walBudgetBytes: 500_000_000 });
+    const budgetFirst = await limited('walBudgetBytes');
+    expect(budgetFirst.bytesToLimit).toBe(500_000_000 - budgetFirst.retainedBytes);
+    expect(budgetFirst.bytesToLimit!).toBeLessThan(budgetFirst.safeWalSize);
+    await publisher.run('postgres', 'alter system reset max_slot_wal_keep_size');
+    await publisher.run('postgres', 'select pg_reload_conf()');
     await lockstep.ok('PATCH', '/v1/servers/old', { walBudgetBytes: null });
     expect((await lockstep.request('DELETE', `${SLOTS}/watched`)).status).toBe(204);
   }, 90_000);
