@@ -1,3 +1,4 @@
+import { PASSWORD_REQUIRED } from '../changes/missing-privilege.js';
 import { connect, type ConnectionTarget } from '../postgres/connection.js';
 import type { Conninfo } from '../postgres/ddl/conninfo.js';
 import { Problem } from '../problems/problem.js';
@@ -7,8 +8,6 @@ import { PROBE, probeTarget } from './publisher-probe.js';
 /** Of a subscriber that could not connect to its publisher, for whatever reason; an older one has no state of its own for it. */
 const COULD_NOT_CONNECT = new Set(['08006', '08001', 'XX000']);
 const REFUSES_LOGIN = new Set(['28P01', '28000']);
-/** From 16 on, of a subscription whose owner is no superuser. */
-const PASSWORD_REQUIRED = '2F003';
 /** libpq's own words, which it does not translate. */
 const NO_PASSWORD = 'fe_sendauth: no password supplied';
 /** Those of a server that speaks English. */
@@ -39,7 +38,6 @@ export async function explainRefusedLogin(
 function needsPassword(error: Problem): Problem {
   return new Problem(error.code, error.detail, {
     ...error.options,
-    hint: "The login of the subscriber is no superuser: give a password in the connection string, and let the publisher's pg_hba.conf ask for it (scram-sha-256).",
     errors: [{ pointer: '#/connection', detail: 'there must be a password, which the publisher asks for' }],
     cause: error,
   });

@@ -77,8 +77,9 @@ export function checkAlterOptions(options: SubscriptionOptions, versionNum: numb
       if (publisherVersion < publisherSince) throw olderPublisher(option, publisherSince, publisherVersion);
     }
   }
-  if (options.slotName !== undefined && options.twoPhase !== undefined) {
-    const detail = 'slotName and twoPhase cannot be changed in one request';
+  // It is the slot of before that would be changed. True changes none: the subscription turns it on when it runs.
+  if (options.slotName !== undefined && options.twoPhase === false) {
+    const detail = 'slotName and twoPhase false cannot be set in one request';
     throw refusedInput('slot-name-or-two-phase', '/options/twoPhase', detail);
   }
 }
