@@ -14,6 +14,8 @@ export interface Reader {
   versionNum: number;
   /** Reads from it at once; else somebody may see to it until then. */
   enabled: boolean;
+  /** What of the request brings them together. */
+  pointer: string;
 }
 
 /**
@@ -31,38 +33,43 @@ export async function requireSlot(
   const look = await lookAtSlot(servers, publisher, slot);
   const { versionNum } = await servers.facts(subscriber);
   const enabled = options.enabled !== false;
-  if (enabled) requireFit(look, slot, publisher, { pointer: '#/options/slotName' });
-  const differences = differencesFrom(look, slot, { options, versionNum, enabled });
+  const pointer = '#/options/slotName';
+  if (enabled) requireFit(look, slot, publisher, { pointer });
+  const differences = differencesFrom(look, slot, { options, versionNum, enabled, pointer });
   return enabled ? differences : [...misfitWarnings(look, slot, publisher), ...differences];
 }
 
 /**
  * In what a slot is not as the subscription says. No server refuses it (seen with 15 to 18): the slot stays as it was
  * made, but for twoPhase, which a subscription turns on for its slot when it first runs. Rejects with
- * PREREQUISITE_FAILED where a standby of the publisher would not have the slot although that was asked for.
+ * PREREQUISITE_FAILED where a standby of the publisher would not have the slot although that was asked for, and where
+ * the subscriber does not know what the slot sends.
  */
 export function differencesFrom(
   { slot, versionNum: publisherVersion }: SlotLook,
   name: string,
-  { options, versionNum, enabled }: Reader,
+  { options, versionNum, enabled, pointer }: Reader,
 ): SubscriptionWarning[] {
   const warnings: SubscriptionWarning[] = [];
   const warn = (option: string, detail: string) => warnings.push({ rule: RULE, option, detail });
+  const refuse = (detail: string) => refusal(RULE, 'PREREQUISITE_FAILED', detail, [{ pointer, detail }]);
   const failover = options.failover === true;
   if (slot !== null && slot.failover !== null && versionNum >= PG17 && slot.failover !== failover) {
     if (failover && enabled) {
-      const detail = `the slot ${name} is no failover slot, and stays none: no standby would have it`;
-      throw refusal(RULE, 'PREREQUISITE_FAILED', detail, [{ pointer: '#/options/failover', detail }]);
+      throw refuse(`the slot ${name} is no failover slot, and stays none: no standby would have it`);
     }
     warn('failover', failover ? unprotected(name) : unsaid(name));
   }
   const sendsPrepared = slot?.twoPhase === true && (publisherVersion ?? 0) >= PG15;
-  if (sendsPrepared && options.twoPhase !== true) {
-    const detail = `the slot ${name} was made with two_phase and stays so: prepared transactions are prepared on the subscriber too, whose max_prepared_transactions must allow for them, although the subscription says twoPhase false`;
-    warn(
-      'twoPhase',
-      `${detail}. ${versionNum >= PG15 ? 'Give twoPhase true, or a slot without it.' : 'Give a slot without it.'}`,
-    );
+  if (!sendsPrepared || options.twoPhase === true) return warnings;
+  const made = `the slot ${name} was made with two_phase and stays so`;
+  if (versionNum < PG15) {
+    const stops = `${made}: a subscriber below 15 stops at the first prepared transaction`;
+    if (enabled) throw refuse(stops);
+    warn('twoPhase', `${stops}. Give a slot without it.`);
+  } else {
+    const detail = `${made}: prepared transactions are prepared on the subscriber too, whose max_prepared_transactions must allow for them, although the subscription says twoPhase false`;
+    warn('twoPhase', `${detail}. Give twoPhase true, or a slot without it.`);
   }
   return warnings;
 }

@@ -99,7 +99,8 @@ export class SlotChanges {
     if (isOwn) return NOTHING;
     const { versionNum } = await this.servers.facts(subscriber.server);
     const asked = { ...current.settings, ...options };
-    const differences = differencesFrom(look, slotName, { options: asked, versionNum, enabled: current.enabled });
+    const reader = { options: asked, versionNum, enabled: current.enabled, pointer };
+    const differences = differencesFrom(look, slotName, reader);
     const left = leaving(view, led, connection, publisher, isOther);
     const change = { ...left, warnings: [...left.warnings, ...differences] };
     const before = await this.leftBefore(subscriber, current.oid);

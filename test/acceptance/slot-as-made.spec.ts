@@ -12,6 +12,7 @@ describe.each([
   [18, 17],
   [16, 18],
   [18, 16],
+  [16, 14],
 ])('a slot that a subscription did not make: %i -> %i', (from, to) => {
   const database = `as_made_${from}_${to}`;
   const slot = database;
@@ -97,13 +98,14 @@ describe.each([
     for (const made of each.flatMap((failover) => each.map((twoPhase) => ({ failover, twoPhase })))) {
       if (made.failover && from < 17) continue;
       for (const asked of each.flatMap((failover) => each.map((twoPhase) => ({ failover, twoPhase })))) {
-        if (asked.failover && to < 17) continue;
+        if ((asked.failover && to < 17) || (asked.twoPhase && to < 15)) continue;
         await makeSlot(made);
+        const twoPhase = to >= 15 ? `, two_phase = ${asked.twoPhase}` : '';
         const failover = to >= 17 ? `, failover = ${asked.failover}` : '';
         await subscriber.run(
           database,
           `create subscription s connection '${conninfo}' publication p
-             with (create_slot = false, enabled = false, slot_name = ${slot}, two_phase = ${asked.twoPhase}${failover})`,
+             with (create_slot = false, enabled = false, slot_name = ${slot}${twoPhase}${failover})`,
         );
         expect([made, asked, await slotNow()]).toEqual([made, asked, made]);
         await drop();
@@ -111,7 +113,29 @@ describe.each([
     }
   });
 
+  it('below 15 a slot with twoPhase stops the subscription at the first prepared transaction', async () => {
+    if (to >= 15) return;
+    await makeSlot({ twoPhase: true });
+    const refused = { status: 409, body: { code: 'PREREQUISITE_FAILED', rule: RULE } };
+    for (const query of ['?dryRun=true', ''])
+      expect(await api.post(`${path}${query}`, body({}))).toMatchObject(refused);
+    const created = await api.post(path, body({ enabled: false }));
+    expect([created.status, warned(created)]).toEqual([201, ['twoPhase']]);
+    await subscriber.run(database, 'alter subscription s enable');
+    const worker = async () =>
+      (await onSubscriber(`select pid from pg_stat_subscription where subname = 's' and pid is not null`))[0]?.pid;
+    const first = await eventually(worker, { within: 20_000 });
+    await publisher.run(database, `begin; insert into t values (1); prepare transaction 'made_${from}_${to}'`);
+    try {
+      await eventually(async () => ![undefined, first].includes((await worker()) as never), { within: 20_000 });
+    } finally {
+      await publisher.run(database, `commit prepared 'made_${from}_${to}'`);
+    }
+    expect(await onSubscriber('select from public.t')).toEqual([]);
+  });
+
   it('twoPhase left out over a slot that has it is warned of: prepared transactions arrive prepared', async () => {
+    if (to < 15) return;
     await makeSlot({ twoPhase: true });
     expect(warned(await api.post(`${path}?dryRun=true`, body({})))).toEqual(['twoPhase']);
     const created = await api.post(path, body({}));
@@ -129,6 +153,7 @@ describe.each([
   });
 
   it('twoPhase over a slot without it is no difference: the slot has it once the subscription runs', async () => {
+    if (to < 15) return;
     await makeSlot({});
     const created = await api.post(path, body({ twoPhase: true }));
     expect([created.status, warned(created)]).toEqual([201, []]);
@@ -159,7 +184,7 @@ describe.each([
     await makeSlot({});
     for (const query of ['?dryRun=true', '']) {
       const refused = await api.post(`${path}${query}`, body({ failover: true }));
-      const errors = [{ pointer: '#/options/failover', detail: expect.any(String) }];
+      const errors = [{ pointer: '#/options/slotName', detail: expect.any(String) }];
       expect(refused).toMatchObject({ status: 409, body: { code: 'PREREQUISITE_FAILED', rule: RULE, errors } });
     }
     expect(await onSubscriber(`select from pg_subscription where subslotname = '${slot}'`)).toEqual([]);
@@ -186,7 +211,8 @@ describe.each([
     expect([given.status, warned(given)]).toEqual([200, ['failover']]);
     expect((await api.post(`${path}/s/enable`, {})).status).toBe(200);
     const refused = await api.call('PATCH', `${path}/s`, other);
-    expect(refused).toMatchObject({ status: 409, body: { code: 'PREREQUISITE_FAILED', rule: RULE } });
+    const errors = [{ pointer: '#/options/slotName', detail: expect.any(String) }];
+    expect(refused).toMatchObject({ status: 409, body: { code: 'PREREQUISITE_FAILED', rule: RULE, errors } });
   });
 
   it('failover that is changed with the slot is that of the former one', async () => {

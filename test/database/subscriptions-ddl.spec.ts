@@ -235,7 +235,7 @@ describe('subscription statements', () => {
     ['a publication twice', () => createSubscription({ ...spec, publications: ['p', 'p'] }, 180000)],
     ['a bad connection string', () => createSubscription({ ...spec, connection: 'host x password=hidden' }, 180000)],
     ['copyData later', () => setSubscriptionOptions('s', { copyData: true }, 180000)],
-    ['slotName with twoPhase', () => setSubscriptionOptions('s', { slotName: 'x', twoPhase: true }, 180000)],
+    ['slotName with twoPhase false', () => setSubscriptionOptions('s', { slotName: 'x', twoPhase: false }, 180000)],
     ['skipping nothing', () => skipTransaction('s', parseLsn('0/0'), 180000)],
   ])('refuses %s', (_what, build) => {
     const refusal = catching(build);

@@ -300,7 +300,7 @@ export const COMBINATION_RULES = {
   },
   'slot-as-it-was-made': {
     on: 'subscription',
-    says: 'A slot that a subscription is given, or is created with and createSlot false, keeps its failover and twoPhase whatever the subscription says: no server refuses a difference, nor does it change the slot. Refused is failover of an enabled subscription whose slot is no failover slot, for no standby would have it; other differences are warned of. twoPhase of the subscription is none: its slot gets it when it first runs.',
+    says: 'A slot that a subscription is given, or is created with and createSlot false, keeps its failover and twoPhase whatever the subscription says: no server refuses a difference, nor does it change the slot. Of an enabled subscription are refused failover over a slot that is no failover slot, for no standby would have it, and below 15 a slot with twoPhase, for it stops at the first prepared transaction; other differences are warned of. twoPhase of the subscription is none: its slot gets it when it first runs.',
     instead:
       'Create the slot with the same failover and twoPhase. Or give failover false, and set it to true while the subscription is disabled: that changes the slot.',
     seen: 'state',
