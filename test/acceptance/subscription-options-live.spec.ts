@@ -11,6 +11,7 @@ import { OWNER_LOGIN } from '../support/owner-login.js';
 import { TestServer } from '../support/postgres-fleet.js';
 import { ApiUnderTest } from './security-app.js';
 
+const SAMPLES = `select from lockstep.lsn_sample where server = 'source'`;
 const OWNER = 'options_live_owner';
 const TABLES = [
   ...['narrow', 'owned', 'plain', 'made', 'behind', 'copied'].map((table) => ({ schema: 'public', name: table })),
@@ -25,13 +26,14 @@ describe.each([
   const database = `options_live_${from}_${to}`;
   const base = `/v1/servers/sink/databases/${database}/subscriptions`;
   const publications = `/v1/servers/source/databases/${database}/publications`;
+  let state: TestServer;
   let publisher: TestServer;
   let subscriber: TestServer;
   let api: ApiUnderTest;
   const made: string[] = [];
 
   beforeAll(async () => {
-    const state = await TestServer.shared(18);
+    state = await TestServer.shared(18);
     [publisher, subscriber] = await Promise.all([TestServer.shared(from), TestServer.shared(to)]);
     for (const server of [publisher, subscriber]) {
       await server.freshDatabase(database);
@@ -221,6 +223,13 @@ describe.each([
 
   it('lag.seconds is a number that grows while nothing is applied, and falls once it is', async () => {
     await create('behind', { copyData: false });
+    // The clock has a position that the subscription is past: what came before the first one is not known in seconds.
+    await eventually(
+      () => state.withSession(`${database}_state`, async (session) => (await session.rows(SAMPLES)).length > 0),
+      { within: 20_000 },
+    );
+    await publisher.run(database, 'insert into behind values (0)');
+    await arrives('select id from public.behind', [{ id: 0 }]);
     await until('behind_sub', ({ state, lag }) => state === 'streaming' && lag.seconds !== null && lag.seconds < 2);
     const holder = await subscriber.open(database);
     try {
@@ -233,7 +242,7 @@ describe.each([
     } finally {
       await holder.close();
     }
-    await arrives('select id from public.behind', [{ id: 1 }]);
+    await arrives('select id from public.behind order by id', [{ id: 0 }, { id: 1 }]);
     await until('behind_sub', ({ lag }) => lag.seconds !== null && lag.seconds < 1);
   }, 90_000);
 });
