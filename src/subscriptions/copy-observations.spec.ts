@@ -87,12 +87,23 @@ describe('first copies that do not get on', () => {
     expect(look()(0, alone({ bad: 8 }))('bad')).toBeNull();
   });
 
-  it('may wait for a worker while others are at work, until their own are seen to end', () => {
+  it('may wait for a worker while others are at work, also after an interruption, until two of their own are seen to end', () => {
     const at = look();
     at(0, both(null));
     expect(at(30, both(null))('bad')).toMatchObject({ failing: false });
     at(31, both(null, { bad: 8 }));
-    expect(at(32, both(null))('bad')).toMatchObject({ failing: true });
+    expect(at(32, both(null))('bad')).toMatchObject({ failing: false });
+    expect(at(300, both(null))('bad')).toMatchObject({ failing: false });
+    at(301, both(null, { bad: 9 }));
+    expect(at(302, both(null))('bad')).toMatchObject({ failing: true });
+  });
+
+  it('that failed once and wait for their turn while others are copied are not failing for long', () => {
+    const at = look();
+    at(0, both(3));
+    expect(at(5, both(4))('bad')).toMatchObject({ failing: true });
+    expect(at(64, both(4))('bad')).toMatchObject({ failing: true });
+    expect(at(66, both(4))('bad')).toMatchObject({ failing: false, reason: expect.stringContaining('before') });
   });
 
   it('fail at once where two workers were seen to end', () => {

@@ -89,7 +89,8 @@ function ofCounts({ worker, errors, loneSince }: CopyMemory, soFar: number, now:
   if (errors !== null) {
     const { count, since, last } = errors;
     const counted = `${count} table synchronization ${count === 1 ? 'error was' : 'errors were'} counted within ${inSeconds(last - since)}`;
-    const failing = worker === null || now - last < PROVEN_MS;
+    // One that fails is tried again within seconds, and counted again; one that waits for its turn is not.
+    const failing = now - last < PROVEN_MS;
     return { failing, reason: `${counted} ${failing ? 'and it is not over' : 'before'}; ${attended(worker, now)}` };
   }
   if (worker !== null || loneSince === null) return null;
@@ -101,8 +102,8 @@ function ofCounts({ worker, errors, loneSince }: CopyMemory, soFar: number, now:
 function uncounted({ worker, loneSince, ends }: CopyMemory, busy: number, now: number): CopyTrouble | null {
   if (loneSince === null) return null;
   const unproven = worker === null || now - worker.since < PROVEN_MS;
-  // One that never had a worker may wait for those of other tables to be done.
-  const waits = ends === 0 && busy > (worker === null ? 0 : 1);
+  // It may wait for those of other tables to be done.
+  const waits = busy > (worker === null ? 0 : 1);
   const failing = unproven && (ends >= 2 || (now - loneSince >= START_WITHIN_MS && !waits));
   if (!failing && worker !== null) return null;
   const stands = failing

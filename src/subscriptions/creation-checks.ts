@@ -2,7 +2,6 @@ import { readTablesHidingRows, type TableHidingRows } from '../postgres/catalog/
 import { readMissingPublications, readPublicationTables } from '../postgres/catalog/publication-tables.js';
 import { readPublications } from '../postgres/catalog/publications.js';
 import { type PublishedDifferently, readPublishedDifferently } from '../postgres/catalog/published-differently.js';
-import { readTableSizes } from '../postgres/catalog/table-sizes.js';
 import { COMBINATION_RULES, refusal } from '../postgres/ddl/options/combination-rules.js';
 import type { SubscriptionOptions } from '../postgres/ddl/subscription-options.js';
 import { identifier } from '../postgres/quoting.js';
@@ -11,7 +10,7 @@ import { Problem } from '../problems/problem.js';
 import { heedsConnectionOptions } from '../postgres/catalog/minor-advisories.js';
 import { slotNameProblem } from '../shared/identifier.js';
 import { PG15 } from '../shared/server-version.js';
-import { type CopyEstimate, copyEstimate, type RefreshPreview, unknownPreview } from './refresh-preview.js';
+import { type CopyEstimate, type RefreshPreview, unknownPreview } from './refresh-preview.js';
 import type { SubscriptionWarning } from './subscription-warnings.js';
 
 interface TableName {
@@ -29,8 +28,8 @@ export interface Offer {
   hiding: TableHidingRows[];
   /** Those that several of its publications send, and not alike. */
   differing: PublishedDifferently;
-  /** Of their first copy, where it was asked for. */
-  copy: CopyEstimate | null;
+  /** Of their first copy, where it was asked for and could be read. */
+  copy?: CopyEstimate | null;
 }
 
 const MOST_NAMED = 100;
@@ -40,7 +39,6 @@ export async function readOffer(
   publisher: Session,
   publications: readonly string[],
   subscriberVersion: number,
-  { estimated }: { estimated: boolean },
 ): Promise<Offer> {
   const missing = await readMissingPublications(publisher, publications);
   if (missing.length > 0) {
@@ -62,8 +60,7 @@ export async function readOffer(
   }
   const hiding = await readTablesHidingRows(publisher, tables);
   const differing = await readPublishedDifferently(publisher, publications);
-  const copy = estimated ? copyEstimate(await readTableSizes(publisher, tables, publications)) : null;
-  return { versionNum: publisher.versionNum, tables, narrowed, hiding, differing, copy };
+  return { versionNum: publisher.versionNum, tables, narrowed, hiding, differing };
 }
 
 /** Throws PREREQUISITE_FAILED for tables that the subscriber lacks: it takes up all of its publications or none. */
@@ -80,15 +77,18 @@ export function requireTables(tables: readonly TableName[], existing: readonly T
 /** The tables of a subscription that is made; all of them are on the subscriber. */
 export function takenUp(offer: Offer | undefined): RefreshPreview {
   if (offer === undefined) return unknownPreview('the publisher is not named as a registered server');
-  const { tables, copy } = offer;
+  const { tables, copy = null } = offer;
   return { added: tables, removed: [], absent: [], copy, reason: null };
 }
 
 /** Throws PREREQUISITE_FAILED for tables that the publisher refuses to send: applying would fail for good. */
 export function requireSameColumns({ columns }: Pick<PublishedDifferently, 'columns'>): void {
-  if (columns.length === 0) return;
+  if (columns.length > 0) throw otherColumnsRefused(columns);
+}
+
+export function otherColumnsRefused(columns: readonly TableName[]): Problem {
   const detail = otherColumns(columns);
-  throw refusal('same-columns-everywhere', 'PREREQUISITE_FAILED', detail, [{ pointer: '#/publications', detail }], {
+  return refusal('same-columns-everywhere', 'PREREQUISITE_FAILED', detail, [{ pointer: '#/publications', detail }], {
     extra: { tables: columns.slice(0, MOST_NAMED) },
   });
 }

@@ -16,7 +16,7 @@ import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
 import { publisherConninfo } from './publisher-connection.js';
-import { columnWarnings, requireSameColumns } from './creation-checks.js';
+import { columnWarnings, otherColumnsRefused, requireSameColumns } from './creation-checks.js';
 import { PublisherEnds } from './publisher-ends.js';
 import { previewed, refuseAbsentTable, type RefreshPreview } from './refresh-preview.js';
 import { SlotChanges } from './slot-changes.js';
@@ -80,10 +80,12 @@ export class SubscriptionAlteration {
       const statements = patchStatements(current, patch, session.versionNum, publisherVersion);
       const slots = await this.slots.of(subscriber, current, patch, { publisher: place, named, force });
       const publications = publicationsAfter(current, patch);
-      const taken = { publisher: place, conninfo, copyData: patch.copyData };
+      const taken = { publisher: place, conninfo, copyData: patch.copyData, estimated: dryRun };
       const preview = publications === null ? null : await this.takingUp.look(session, current, publications, taken);
-      if (preview !== null) await this.requireNoneNew(preview.differing.columns, current.publications, taken);
-      const warnings = [...ignoredOptions(patch.options ?? {}, publisherVersion), ...slots.warnings];
+      const differing = preview?.differing.columns ?? [];
+      await this.requireNoneNew(differing, current.publications, taken);
+      const ignored = ignoredOptions(patch.options ?? {}, publisherVersion);
+      const warnings = [...ignored, ...slots.warnings, ...columnWarnings({ columns: differing })];
       const planned = plan(subscriber, statements);
       if (!dryRun)
         await this.slots.track(subscriber, current, slots, () =>
@@ -126,7 +128,7 @@ export class SubscriptionAlteration {
         throw refusal('enabled-to-refresh', 'WRONG_STATE', detail, [], { hint: 'Enable it first.' });
       }
       requireCopyAllowed(current, copyData);
-      const taken = { publisher: place, conninfo, copyData };
+      const taken = { publisher: place, conninfo, copyData, estimated: true };
       const preview = dryRun ? await this.takingUp.look(session, current, current.publications, taken) : null;
       const warnings = columnWarnings(preview?.differing ?? { columns: [] });
       const statements = refreshSubscription(name, copyData === undefined ? {} : { copyData });
@@ -184,7 +186,9 @@ export class SubscriptionAlteration {
     taken: Pick<TakingUpOptions, 'publisher'>,
   ): Promise<void> {
     if (differing.length === 0) return;
-    const known = new Set((await this.takingUp.differing(taken, before)).columns.map(tableKey));
+    const differed = await this.takingUp.differing(taken, before);
+    if (differed === null) return;
+    const known = new Set(differed.columns.map(tableKey));
     requireSameColumns({ columns: differing.filter((table) => !known.has(tableKey(table))) });
   }
 
@@ -195,7 +199,11 @@ export class SubscriptionAlteration {
     publications: readonly string[],
   ): Promise<void> {
     if (!(error instanceof Problem) || error.options.sqlstate !== '0A000') return;
-    requireSameColumns(await this.takingUp.differing(taken, publications));
+    const { columns } = (await this.takingUp.differing(taken, publications)) ?? { columns: [] };
+    if (columns.length === 0) return;
+    const { code, detail, options } = otherColumnsRefused(columns);
+    const extra = { ...error.options.extra, ...options.extra };
+    throw new Problem(code, detail, { ...options, extra, sqlstate: '0A000', cause: error });
   }
 
   private async connectionTo({ server, database }: Place): Promise<string> {

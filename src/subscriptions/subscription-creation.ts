@@ -17,6 +17,7 @@ import { Problem } from '../problems/problem.js';
 import { isRefusal, ReplicationSlotsService } from '../replication-slots/replication-slots.service.js';
 import { ServersService } from '../servers/servers.service.js';
 import { LeftSlots } from './left-slots/left-slots.service.js';
+import { estimateCopy } from './copy-estimate.js';
 import {
   copyWarnings,
   filterWarnings,
@@ -168,8 +169,10 @@ export class SubscriptionCreation {
     { dryRun = false, slotDeadlineMs }: CreateSubscriptionOptions,
   ): Promise<Creation> {
     const given = request.options ?? {};
-    const estimated = dryRun && given.copyData !== false;
-    const offer = await this.offerOf(publisher, request.publications, server, { estimated });
+    const offer = await this.offerOf(publisher, request.publications, server);
+    if (dryRun && given.copyData !== false) {
+      offer.copy = await estimateCopy(this.servers, publisher, offer.tables, request.publications);
+    }
     const publisherVersion = offer.versionNum;
     const connection = publisherConninfo(await this.servers.advertisedTarget(publisher.server, publisher.database));
     if (given.createSlot === false || given.slotName === null) {
@@ -245,15 +248,10 @@ export class SubscriptionCreation {
     return withSession(target, { purpose: 'create subscription', statementTimeoutMs, answerWithinMs }, work);
   }
 
-  private async offerOf(
-    publisher: Place,
-    publications: readonly string[],
-    subscriber: string,
-    options: Parameters<typeof readOffer>[3],
-  ): Promise<Offer> {
+  private async offerOf(publisher: Place, publications: readonly string[], subscriber: string): Promise<Offer> {
     const { versionNum } = await this.servers.facts(subscriber);
     return this.servers.withSession(publisher.server, publisher.database, (session) =>
-      readOffer(session, publications, versionNum, options),
+      readOffer(session, publications, versionNum),
     );
   }
 

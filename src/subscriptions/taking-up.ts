@@ -5,14 +5,14 @@ import { readPublicationTables } from '../postgres/catalog/publication-tables.js
 import { type PublishedDifferently, readPublishedDifferently } from '../postgres/catalog/published-differently.js';
 import { readTableNames } from '../postgres/catalog/subscriber-rows.js';
 import type { Subscription } from '../postgres/catalog/subscriptions.js';
-import { readTableSizes } from '../postgres/catalog/table-sizes.js';
 import { type Conninfo, parseConninfo } from '../postgres/ddl/conninfo.js';
 import type { Session } from '../postgres/session.js';
 import { Problem } from '../problems/problem.js';
 import { ServersService } from '../servers/servers.service.js';
+import { estimateCopy } from './copy-estimate.js';
 import { filterWarnings, hidingWarnings } from './creation-checks.js';
 import { turnsRowSecurityOff } from './publisher-connection.js';
-import { copyEstimate, type Preview, previewRefresh, previewWarnings, unknownPreview } from './refresh-preview.js';
+import { type Preview, previewRefresh, previewWarnings, unknownPreview } from './refresh-preview.js';
 
 /** A publisher that says nothing keeps whoever changes its subscriptions no longer than this. */
 const LOOK_MS = 8_000;
@@ -25,6 +25,8 @@ export interface TakingUpOptions {
   /** By which the subscription connects; undefined: not known. */
   conninfo: string | undefined;
   copyData?: boolean | undefined;
+  /** Also tell what the first copy reads. */
+  estimated?: boolean;
 }
 
 /** What it comes to that a subscription takes up the tables of publications, as far as the publisher can be asked. */
@@ -36,7 +38,7 @@ export class TakingUp {
     session: Session,
     subscription: Subscription,
     publications: readonly string[],
-    { publisher, conninfo, copyData = true }: TakingUpOptions,
+    { publisher, conninfo, copyData = true, estimated = false }: TakingUpOptions,
   ): Promise<Preview> {
     const unknown = (reason: string): Preview => ({ tables: unknownPreview(reason), warnings: [], differing: NONE });
     if (publisher === null) {
@@ -50,15 +52,14 @@ export class TakingUp {
     // A disabled subscription takes up its tables once it is refreshed.
     const copies = copyData && subscription.enabled;
     try {
-      return await this.servers.look(publisher.server, publisher.database, LOOK_MS, async (there) => {
+      const found = await this.servers.look(publisher.server, publisher.database, LOOK_MS, async (there) => {
         const published = await readPublicationTables(there, publications, session.versionNum);
         const differing = await readPublishedDifferently(there, publications);
         const tables = previewRefresh(published.tables, subscription.tables, existing);
         const copied = copies ? (tables.added ?? []) : [];
         const hiding = given.user === user ? await readTablesHidingRows(there, copied) : [];
-        const sizes = copied.length === 0 ? null : await readTableSizes(there, copied, publications);
         return {
-          ...{ tables: { ...tables, copy: sizes && copyEstimate(sizes) }, differing },
+          ...{ tables, differing, copied },
           warnings: [
             ...(subscription.enabled ? previewWarnings(tables, published) : []),
             ...filterWarnings(differing),
@@ -66,22 +67,29 @@ export class TakingUp {
           ],
         };
       });
+      const { tables, differing, warnings, copied } = found;
+      if (!estimated) return { tables, differing, warnings };
+      const copy = await estimateCopy(this.servers, publisher, copied, publications);
+      return { tables: { ...tables, copy }, differing, warnings };
     } catch (error) {
       if (!(error instanceof Problem) || error.code === 'INTERNAL') throw error;
       return unknown(`the publisher ${publisher.server} did not answer: ${error.detail}`);
     }
   }
 
-  /** Tables that these publications do not send alike; as far as is known. */
-  async differing({ publisher }: Pick<TakingUpOptions, 'publisher'>, publications: readonly string[]) {
-    if (publisher === null) return NONE;
+  /** Tables that these publications do not send alike; null: not known. */
+  async differing(
+    { publisher }: Pick<TakingUpOptions, 'publisher'>,
+    publications: readonly string[],
+  ): Promise<PublishedDifferently | null> {
+    if (publisher === null) return null;
     try {
       return await this.servers.look(publisher.server, publisher.database, LOOK_MS, (there) =>
         readPublishedDifferently(there, publications),
       );
     } catch (error) {
       if (!(error instanceof Problem) || error.code === 'INTERNAL') throw error;
-      return NONE;
+      return null;
     }
   }
 }

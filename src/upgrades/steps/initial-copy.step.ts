@@ -25,16 +25,22 @@ export const initialCopyStep: UpgradeStep = {
   },
 };
 
-/**
- * Waits until the subscription has copied every table of its own, with progress in bytes.
- *
- * @param mostFailures of the copies, while nothing moves, where the target counts them (15 and newer); then it is stuck
- */
-export async function untilCopied(context: StepContext, mostFailures = Number.POSITIVE_INFINITY) {
+export interface Patience {
+  /** Without any table getting further than it ever was. */
+  stuckAfterMs?: number;
+  /** Of the copies, in that time, where the target counts them (15 and newer). */
+  mostFailures?: number;
+}
+
+/** Waits until the subscription has copied every table of its own, with progress in bytes. */
+export async function untilCopied(
+  context: StepContext,
+  { stuckAfterMs = STUCK_AFTER_MS, mostFailures = Number.POSITIVE_INFINITY }: Patience = {},
+) {
   const sizes = await tableSizes(context);
   const started = Date.now();
+  const furthest = new Map<string, number>();
   let lastMove = Date.now();
-  let lastSeen = '';
   let failuresThen = 0;
   for (;;) {
     context.signal.throwIfAborted();
@@ -44,11 +50,9 @@ export async function untilCopied(context: StepContext, mostFailures = Number.PO
       const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
       return { tables: subscription.tables.length, bytes };
     }
-    const seen = JSON.stringify([state.ready, state.bytesDone, state.states]);
     const failures = subscription.errors?.sync ?? 0;
-    if (seen !== lastSeen) [lastMove, failuresThen] = [Date.now(), failures];
-    lastSeen = seen;
-    if (Date.now() - lastMove > STUCK_AFTER_MS || failures - failuresThen > mostFailures) {
+    if (getsFurther(subscription, furthest)) [lastMove, failuresThen] = [Date.now(), failures];
+    if (Date.now() - lastMove > stuckAfterMs || failures - failuresThen > mostFailures) {
       throw await stuck(context, subscription);
     }
     const percent = state.bytesTotal > 0 ? (100 * state.bytesDone) / state.bytesTotal : null;
@@ -141,20 +145,37 @@ async function tableSizes(context: StepContext): Promise<Map<string, number>> {
   return new Map(rows.map((row) => [JSON.stringify([row.schema, row.name]), Number(row.bytes)]));
 }
 
+const MORE_THAN_A_TABLE = 2 ** 50;
+const ORDER: readonly string[] = ['initializing', 'copying', 'copied', 'catching-up', 'ready'];
+
+/**
+ * Whether a table is further than it was seen before, which it notes. A copy that fails and begins anew is not, though its
+ * bytes change all the time. Bytes are those that are sent: compressed on disk they are fewer.
+ */
+export function getsFurther({ tables }: Pick<Subscription, 'tables'>, furthest: Map<string, number>): boolean {
+  let moved = false;
+  for (const { schema, name, state, copyProgress } of tables) {
+    const key = JSON.stringify([schema, name]);
+    const place = ORDER.indexOf(state) * MORE_THAN_A_TABLE + (copyProgress?.bytes ?? 0);
+    if (place <= (furthest.get(key) ?? -1)) continue;
+    furthest.set(key, place);
+    moved = true;
+  }
+  return moved;
+}
+
 function progressOf(subscription: Subscription, sizes: Map<string, number>) {
   let ready = 0;
   let bytesDone = 0;
   let bytesTotal = 0;
-  const states: Record<string, number> = {};
   for (const table of subscription.tables) {
     const size = sizes.get(JSON.stringify([table.schema, table.name])) ?? 0;
     bytesTotal += size;
-    states[table.state] = (states[table.state] ?? 0) + 1;
     if (table.state === 'ready') ready++;
     if (table.state === 'ready' || table.state === 'copied' || table.state === 'catching-up') bytesDone += size;
     else bytesDone += Math.min(size, table.copyProgress?.bytes ?? 0);
   }
-  return { ready, bytesDone, bytesTotal, states };
+  return { ready, bytesDone, bytesTotal };
 }
 
 async function stuck(context: StepContext, subscription: Subscription): Promise<Problem> {

@@ -14,8 +14,8 @@ import type { StepContext } from '../workflow/step.js';
 import { untilCopied } from './initial-copy.step.js';
 import { publish } from './publication.step.js';
 
-/** Of the copies of new partitions: whoever approved waits for them, and is told soon why they do not come. */
-const MOST_FAILURES = 5;
+/** With the copies of new partitions: whoever approved waits for them, and is told soon why one fails. */
+const PATIENCE = { stuckAfterMs: 600_000, mostFailures: 5 };
 /** What decides which rows there are and how they are compared; triggers write rows while changes are applied. */
 const OF_ROWS = /^\w+ (table|constraint|type|collation|extension|trigger) /;
 
@@ -81,7 +81,7 @@ async function subscribeToAll(context: StepContext): Promise<void> {
     await context.progress('copying new partitions');
     await context.run('target', refreshSubscription(subscription, { copyData: true }));
   }
-  await untilCopied(context, MOST_FAILURES);
+  await untilCopied(context, PATIENCE);
 }
 
 function notFollowed(unfollowed: string[], differences: { kind: string; object: string }[]): Problem {
