@@ -119,6 +119,14 @@ describe.each([
     // From 15 on the subscriber itself asks, and refuses.
     const done = await ends.api.post(`${path}/refresh`, {});
     expect(done).toMatchObject(to >= 15 ? otherColumns : { status: 200 });
+    const leaving = { removePublications: ['grows'], options: { synchronousCommit: 'local' } };
+    const rehearsed = await ends.api.call('PATCH', `${path}?dryRun=true`, leaving);
+    expect([rehearsed.status, rehearsed.body.warnings.filter(tells)]).toMatchObject([200, told]);
+    if (to >= 15) {
+      const { status, body } = await ends.api.call('PATCH', path, leaving);
+      expect({ status, body }).toMatchObject(otherColumns);
+      expect(body.done).toEqual([expect.stringContaining('synchronous_commit')]);
+    }
     expect((await ends.api.post(`${path}/disable`)).status).toBe(200);
     const left = await ends.api.call('PATCH', path, { removePublications: ['grows'] });
     expect([left.status, left.body.publications]).toEqual([200, ['narrow', 'every']]);
