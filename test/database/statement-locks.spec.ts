@@ -205,8 +205,8 @@ it('every builder of these is among the cases', () => {
   );
   /** Checks, and builders that are others with other words. */
   const none = [
-    ...['subscription.canBeAskedFor(', 'subscription.checkPublicationList(', 'publication.takeTablesOut('],
-    ...['subscription.changeSubscriptionPublications(', 'change.mendIdentity('],
+    ...['subscription.askedFor(', 'subscription.canBeAskedFor(', 'subscription.checkPublicationList('],
+    ...['publication.takeTablesOut(', 'subscription.changeSubscriptionPublications(', 'change.mendIdentity('],
   ];
   expect(none.filter((name) => !builders.includes(name))).toEqual([]);
   expect(builders.filter((name) => !text.includes(name) && !none.includes(name))).toEqual([]);
