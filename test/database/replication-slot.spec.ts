@@ -45,6 +45,23 @@ describe.each([14, 18])('logical slots, PostgreSQL %i', (major) => {
     });
   });
 
+  it('cuts a long statement of another between characters: no state keeps half of one', async () => {
+    const blocker = await server.open('postgres');
+    try {
+      await blocker.execute('begin; select pg_current_xact_id()');
+      const start = `select /* ${'x'.repeat(189)}`;
+      await blocker.execute(`${start}🐘🐘🐘 */ 1`);
+      expect(start).toHaveLength(199);
+      const problem: { options: { extra: { blockers: TransactionBlocker[] } } } = await create(1_500).catch(
+        (error) => error,
+      );
+      const found = problem.options.extra.blockers.find(({ pid }) => pid === blocker.backendPid);
+      expect(found!.query).toBe(start);
+    } finally {
+      await blocker.close();
+    }
+  });
+
   it('names the open and the prepared transaction it waits for, and leaves nothing behind', async () => {
     const blocker = await server.open('postgres');
     try {

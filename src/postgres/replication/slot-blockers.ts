@@ -1,4 +1,5 @@
 import { readSlotBlockers } from '../catalog/replication-slots.js';
+import { cutText } from '../../shared/cut-text.js';
 import type { Session } from '../session.js';
 
 /** What a new logical slot, or a snapshot, has to wait for. Ages are in milliseconds by the server's clock. */
@@ -33,7 +34,7 @@ export async function transactionBlockers(session: Session, exceptPid: number): 
     ...{ pid, xid, user, database, application, state, gid: row.prepared_gid },
     transactionAgeMs: milliseconds(row.age_seconds),
     queryAgeMs: milliseconds(row.query_age_seconds),
-    query: row.query?.slice(0, QUERY_LENGTH) ?? null,
+    query: row.query === null ? null : cutText(row.query, QUERY_LENGTH),
   }));
 }
 

@@ -26,9 +26,9 @@ export const initialCopyStep: UpgradeStep = {
 };
 
 export interface Patience {
-  /** Without any table getting further than it ever was. */
+  /** Without anything moving, forth or back. */
   stuckAfterMs?: number;
-  /** Of the copies, in that time, where the target counts them (15 and newer). */
+  /** Of copies, counted by the target (15 and newer) or seen to begin anew, while no table gets further than it ever was. */
   mostFailures?: number;
 }
 
@@ -39,7 +39,7 @@ export async function untilCopied(
 ) {
   const sizes = await tableSizes(context);
   const started = Date.now();
-  const furthest = new Map<string, number>();
+  const watch = new CopyWatch();
   let lastMove = Date.now();
   let failuresThen = 0;
   for (;;) {
@@ -51,8 +51,11 @@ export async function untilCopied(
       return { tables: subscription.tables.length, bytes };
     }
     const failures = subscription.errors?.sync ?? 0;
-    if (getsFurther(subscription, furthest)) [lastMove, failuresThen] = [Date.now(), failures];
-    if (Date.now() - lastMove > stuckAfterMs || failures - failuresThen > mostFailures) {
+    const seen = watch.look(subscription);
+    if (seen !== 'still') lastMove = Date.now();
+    if (seen === 'further') failuresThen = failures;
+    const failed = Math.max(failures - failuresThen, watch.setbacks);
+    if (Date.now() - lastMove > stuckAfterMs || failed > mostFailures) {
       throw await stuck(context, subscription);
     }
     const percent = state.bytesTotal > 0 ? (100 * state.bytesDone) / state.bytesTotal : null;
@@ -149,19 +152,32 @@ const MORE_THAN_A_TABLE = 2 ** 50;
 const ORDER: readonly string[] = ['initializing', 'copying', 'copied', 'catching-up', 'ready'];
 
 /**
- * Whether a table is further than it was seen before, which it notes. A copy that fails and begins anew is not, though its
- * bytes change all the time. Bytes are those that are sent: compressed on disk they are fewer.
+ * Whether copies get on. One that begins anew moves, for as long as it takes to come where it was before; only one that
+ * gets further than any attempt before shows that they do not fail at the same place over and over. Bytes are those that
+ * are sent: compressed on disk they are fewer.
  */
-export function getsFurther({ tables }: Pick<Subscription, 'tables'>, furthest: Map<string, number>): boolean {
-  let moved = false;
-  for (const { schema, name, state, copyProgress } of tables) {
-    const key = JSON.stringify([schema, name]);
-    const place = ORDER.indexOf(state) * MORE_THAN_A_TABLE + (copyProgress?.bytes ?? 0);
-    if (place <= (furthest.get(key) ?? -1)) continue;
-    furthest.set(key, place);
-    moved = true;
+export class CopyWatch {
+  /** Times that a copy was seen to begin anew since a table last got further. */
+  setbacks = 0;
+  private readonly furthest = new Map<string, number>();
+  private readonly last = new Map<string, number>();
+
+  look({ tables }: Pick<Subscription, 'tables'>): 'further' | 'moving' | 'still' {
+    let [further, moving, back] = [false, false, 0];
+    for (const { schema, name, state, copyProgress } of tables) {
+      const key = JSON.stringify([schema, name]);
+      const place = ORDER.indexOf(state) * MORE_THAN_A_TABLE + (copyProgress?.bytes ?? 0);
+      const before = this.last.get(key) ?? -1;
+      this.last.set(key, place);
+      if (place !== before) moving = true;
+      if (place < before) back++;
+      if (place <= (this.furthest.get(key) ?? -1)) continue;
+      this.furthest.set(key, place);
+      further = true;
+    }
+    this.setbacks = further ? 0 : this.setbacks + back;
+    return further ? 'further' : moving ? 'moving' : 'still';
   }
-  return moved;
 }
 
 function progressOf(subscription: Subscription, sizes: Map<string, number>) {
