@@ -48,12 +48,7 @@ export class LinksService {
     const after = server === undefined ? null : { server, database: database!, subscription: subscription! };
     const { names, unknown } = await this.names(after, limit + 1);
     const { items, nextCursor } = pageOf(names, limit, (link) => [link.server, link.database, link.subscription]);
-    const found = await inTurns(byDatabase(items), ([{ server, database }, subscriptions]) =>
-      answered(server, async () => {
-        const views = await this.ends.views(server, database, subscriptions);
-        return views.map((view) => linkOf(server, database, view));
-      }),
-    );
+    const found = await this.looked(items);
     for (const problem of found.unknown) {
       if (!unknown.some((known) => known.server === problem.server)) unknown.push(problem);
     }
@@ -75,6 +70,21 @@ export class LinksService {
       }),
     );
     return { names: known, unknown };
+  }
+
+  /** Looks at both ends of every link: what a look finds is remembered where it has to be. */
+  async lookAtAll(): Promise<void> {
+    const { names } = await this.names();
+    await this.looked(names);
+  }
+
+  private looked(names: readonly LinkName[]) {
+    return inTurns(byDatabase(names), ([{ server, database }, subscriptions]) =>
+      answered(server, async () => {
+        const views = await this.ends.views(server, database, subscriptions);
+        return views.map((view) => linkOf(server, database, view));
+      }),
+    );
   }
 
   /** Rejects with NOT_FOUND. */

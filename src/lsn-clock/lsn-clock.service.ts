@@ -12,4 +12,9 @@ export class LsnClock {
   async historyOf(server: string, now: Lsn): Promise<LsnHistory> {
     return new LsnHistory(await this.samples.of(server), now);
   }
+
+  /** Whether the WAL of any server went back lately: it was restored, or another took over without the last of it. */
+  async anyWentBack(withinSeconds: number): Promise<boolean> {
+    return this.samples.anyFell(withinSeconds);
+  }
 }

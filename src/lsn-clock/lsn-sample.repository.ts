@@ -39,6 +39,21 @@ export class LsnSampleRepository {
     return rows.map(({ age, lsn }) => ({ ageSeconds: age, lsn: parseLsn(lsn) }));
   }
 
+  /** Whether a sample of the time is below the one before it. */
+  async anyFell(withinSeconds: number): Promise<boolean> {
+    const [{ fell }]: [{ fell: boolean }] = await this.dataSource.query(
+      `select exists (
+         select from lockstep.server n
+         cross join lateral (select l.at, l.lsn from lockstep.lsn_sample l
+                              where l.server = n.name and l.at > clock_timestamp() - make_interval(secs => $1)) s
+         cross join lateral (select l.lsn from lockstep.lsn_sample l
+                              where l.server = n.name and l.at < s.at order by l.at desc limit 1) before
+          where s.lsn < before.lsn) as fell`,
+      [withinSeconds],
+    );
+    return fell;
+  }
+
   /** Keeps the last hour whole, and of the day before it one sample a minute. */
   async thin(): Promise<void> {
     await this.dataSource.query(

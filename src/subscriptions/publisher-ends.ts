@@ -17,14 +17,15 @@ import { Problem } from '../problems/problem.js';
 import { LsnClock } from '../lsn-clock/lsn-clock.service.js';
 import type { LsnHistory } from '../lsn-clock/lsn-history.js';
 import { ServersService } from '../servers/servers.service.js';
-import { parseLsn } from '../shared/lsn.js';
+import { formatLsn, parseLsn } from '../shared/lsn.js';
 import { findPublisher, serverNamed, type ServerAddress } from './publisher-lookup.js';
 import { explainSilentPublisher, ranOutOfTime } from './publisher-silence.js';
 import { ApplyObservations } from './apply-observations.js';
 import { isUncopied, type KnownSizes, knownSizes } from './copy-progress.js';
 import { barredWarnings } from './subscription-warnings.js';
-import { appliedLsn } from './subscription-lag.js';
+import { appliedLsn, appliedPastEnd } from './subscription-lag.js';
 import { type PublisherEnd, type SubscriptionView, viewOf } from './subscription-view.js';
+import { TablesNeedingVerification } from './tables-needing-verification.repository.js';
 
 const PAGE = 200;
 /** What a publisher has not said by then is not known; what the subscriber says is told all the same. */
@@ -52,6 +53,7 @@ export class PublisherEnds {
   constructor(
     private readonly servers: ServersService,
     private readonly clock: LsnClock,
+    private readonly needs: TablesNeedingVerification,
   ) {}
 
   /** Subscriptions of a database with what their publishers say. */
@@ -128,6 +130,7 @@ export class PublisherEnds {
         if (publisher !== null) {
           const look = await lookAt(publisher.server);
           const end = await this.endOf(subscription, publisher, look, () => sizes(publisher, subscription));
+          await this.rememberLoss(side, subscription, end);
           return this.present(side, subscription, connection, end);
         }
         const why = unreadable ?? 'the publisher is not a registered server';
@@ -160,6 +163,22 @@ export class PublisherEnds {
       ...{ publisher, slot, history, versionNum, unknown: problem, senderState: sender?.state ?? null },
       sizes: problem !== null ? { unknown: problem } : tables.some(isUncopied) ? await sizes() : knownSizes(),
     };
+  }
+
+  /**
+   * Of a publisher whose WAL ends before what was applied: once it has written past that, nothing shows any more that
+   * what it wrote up to there was never sent, and that the subscriber has what it lost.
+   */
+  private async rememberLoss(
+    { server, database }: SubscriberSide,
+    { oid, originLsn, tables }: Subscription,
+    { slot }: PublisherEnd,
+  ): Promise<void> {
+    const applied = appliedPastEnd(originLsn, slot);
+    if (applied === null) return;
+    const copied = tables.filter((table) => !isUncopied(table));
+    const reason = `the publisher went back: it had WAL that ended before ${formatLsn(applied)}, up to which all was applied`;
+    await this.needs.mark({ server, database, oid }, copied, applied, reason);
   }
 
   private present(

@@ -28,13 +28,20 @@ export function appliedLsn(originLsn: string | null, slot: ReplicationSlot | nul
 }
 
 /**
- * Why what was applied is past the end of the publisher's WAL; null: it is not. The subscriber is read before its
- * publisher, and a server's slots before the end of its WAL, so that it is no matter of who was asked first.
+ * What was applied, where that is past the end of the publisher's WAL; null: it is not. The subscriber is read before
+ * its publisher, and a server's slots before the end of its WAL, so that it is no matter of who was asked first.
  */
-export function aheadOfPublisher(originLsn: string | null, slot: ReplicationSlot | null): string | null {
+export function appliedPastEnd(originLsn: string | null, slot: ReplicationSlot | null): Lsn | null {
   const applied = appliedLsn(originLsn, slot);
   const end = slot?.currentLsn ?? null;
-  if (applied === null || end === null || applied <= parseLsn(end)) return null;
+  return applied === null || end === null || applied <= parseLsn(end) ? null : applied;
+}
+
+/** Why what was applied is past the end of the publisher's WAL; null: it is not. */
+export function aheadOfPublisher(originLsn: string | null, slot: ReplicationSlot | null): string | null {
+  const applied = appliedPastEnd(originLsn, slot);
+  if (applied === null) return null;
+  const end = slot!.currentLsn;
   return (
     `the subscriber has applied up to ${formatLsn(applied)}, and the publisher's WAL ends at ${end}: the publisher ` +
     'went back (it was restored, or a server took over without the last of its WAL), or another cluster answers at ' +

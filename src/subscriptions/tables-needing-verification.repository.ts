@@ -39,7 +39,8 @@ export class TablesNeedingVerification {
        select $1, $2, $3, t.schema, t.name, $5::pg_lsn, $6 from jsonb_to_recordset($4::jsonb) t(schema text, name text)
        on conflict (server, database, subscription_oid, schema, name)
        do update set lsn = excluded.lsn, reason = excluded.reason, since = now()
-         where excluded.lsn >= table_needing_verification.lsn`,
+         where excluded.lsn > table_needing_verification.lsn
+            or excluded.lsn = table_needing_verification.lsn and excluded.reason <> table_needing_verification.reason`,
       [server, database, oid, JSON.stringify(tables), formatLsn(lsn), reason],
     );
   }

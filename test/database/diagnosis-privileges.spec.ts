@@ -1,18 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ServersService } from '../../src/servers/servers.service.js';
 import { withSession } from '../../src/postgres/session.js';
-import { LsnClock } from '../../src/lsn-clock/lsn-clock.service.js';
-import type { LsnSampleRepository } from '../../src/lsn-clock/lsn-sample.repository.js';
-import { PublisherEnds } from '../../src/subscriptions/publisher-ends.js';
 import { DiagnosisService } from '../../src/subscriptions/stuck/diagnosis.service.js';
-import { fleetServers } from '../support/fleet-servers.js';
+import { endsOf, fleetServers } from '../support/fleet-servers.js';
 import { TestServer } from '../support/postgres-fleet.js';
 import { LinkFixture } from './verification/link-fixture.js';
 
 const WEAK = { user: 'weak_diagnosis', password: 'weak' };
 
 /** Positions of the publisher's WAL are not what this is about. */
-const NO_HISTORY = new LsnClock({ of: () => Promise.resolve([]) } as unknown as LsnSampleRepository);
 
 describe.each([
   [14, 18],
@@ -54,7 +50,7 @@ describe.each([
       withSession: async (name, of, work) => withSession(await target(name, of), {}, work),
     };
     const servers: ServersService = Object.assign(all, weakened);
-    return new DiagnosisService(servers, new PublisherEnds(servers, NO_HISTORY));
+    return new DiagnosisService(servers, endsOf(servers));
   }
 
   it('names REPLICATION on the publisher, and tells the rest', async () => {

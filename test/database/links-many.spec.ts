@@ -1,8 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { LastLooks } from '../../src/links/drift/last-looks.js';
 import { LinksService } from '../../src/links/links.service.js';
-import { LsnClock } from '../../src/lsn-clock/lsn-clock.service.js';
-import type { LsnSampleRepository } from '../../src/lsn-clock/lsn-sample.repository.js';
 import type { ReplicationSlot } from '../../src/postgres/catalog/replication-slots.js';
 import { readSentTables } from '../../src/postgres/catalog/sent-tables.js';
 import { readSubscriptions } from '../../src/postgres/catalog/subscriptions.js';
@@ -11,9 +9,9 @@ import { type Session, withSession } from '../../src/postgres/session.js';
 import { SlotOwners } from '../../src/replication-slots/slot-owners.js';
 import type { ServersService } from '../../src/servers/servers.service.js';
 import { copyProgressOf, knownSizes, overallProgress } from '../../src/subscriptions/copy-progress.js';
-import { PublisherEnds } from '../../src/subscriptions/publisher-ends.js';
+import type { PublisherEnds } from '../../src/subscriptions/publisher-ends.js';
 import { SubscriptionSlotOwners } from '../../src/subscriptions/subscription-slot-owners.js';
-import { fleetServers } from '../support/fleet-servers.js';
+import { endsOf, fleetServers } from '../support/fleet-servers.js';
 import { TestServer } from '../support/postgres-fleet.js';
 
 const TABLES = 5_000;
@@ -84,10 +82,7 @@ describe('5,000 tables, 20 publications, subscriptions in two databases', () => 
       await maker.execute('analyze');
     });
     const servers = counting(fleetServers({ sink: server }));
-    ends = new PublisherEnds(
-      servers,
-      new LsnClock({ of: () => Promise.resolve([]) } as unknown as LsnSampleRepository),
-    );
+    ends = endsOf(servers);
     const looks = { of: (all: readonly unknown[]) => Promise.resolve(all.map(() => null)) } as unknown as LastLooks;
     links = new LinksService(servers, ends, looks);
     owners = new SlotOwners();

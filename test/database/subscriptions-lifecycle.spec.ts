@@ -67,13 +67,13 @@ describe.each([
     const clock = new LsnClock({ of: () => Promise.resolve(history) } as unknown as LsnSampleRepository);
     const owners = new SlotOwners();
     slots = new ReplicationSlotsService(servers, clock, owners);
-    const ends = new PublisherEnds(servers, clock);
-    new SubscriptionSlotOwners(servers, ends, owners);
     keeper = await TestServer.shared(18);
     const { user, password, host, port } = keeper;
     const stateUrl = `postgresql://${user}:${password}@${host}:${port}/${await keeper.freshDatabase(`${database}_state`)}`;
     state = await StateDatabase.open(Config.load({ DATABASE_URL: stateUrl }));
     const needs = new TablesNeedingVerification(state.dataSource);
+    const ends = new PublisherEnds(servers, clock, needs);
+    new SubscriptionSlotOwners(servers, ends, owners);
     const left = new LeftSlots(new LeftSlotRepository(state.dataSource), servers, slots, ends, owners);
     subscriptions = new SubscriptionsService(
       servers,

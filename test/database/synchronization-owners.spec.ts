@@ -1,13 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { LsnClock } from '../../src/lsn-clock/lsn-clock.service.js';
-import type { LsnSampleRepository } from '../../src/lsn-clock/lsn-sample.repository.js';
 import { readReplicationSlots } from '../../src/postgres/catalog/replication-slots.js';
 import { SlotOwners } from '../../src/replication-slots/slot-owners.js';
 import type { ServersService } from '../../src/servers/servers.service.js';
-import { PublisherEnds } from '../../src/subscriptions/publisher-ends.js';
 import { SubscriptionSlotOwners } from '../../src/subscriptions/subscription-slot-owners.js';
 import { eventually } from '../support/eventually.js';
-import { fleetServers } from '../support/fleet-servers.js';
+import { endsOf, fleetServers } from '../support/fleet-servers.js';
 import { TestServer } from '../support/postgres-fleet.js';
 
 /** Members of one cluster, and servers restored from it, share the system identifier that is in the slot's name. */
@@ -54,8 +51,7 @@ describe('a slot of table synchronization that two servers of one system identif
       const facts = (name: string) => servers.facts(name === 'restored' ? 'subscriber' : name);
       const same = { ...servers, facts } as ServersService;
       const owners = new SlotOwners();
-      const clock = new LsnClock({ of: () => Promise.resolve([]) } as unknown as LsnSampleRepository);
-      new SubscriptionSlotOwners(same, new PublisherEnds(same, clock), owners);
+      new SubscriptionSlotOwners(same, endsOf(same), owners);
       const found = await eventually(
         async () => {
           const slots = (await publisher.withSession(database, (session) => readReplicationSlots(session))).filter(

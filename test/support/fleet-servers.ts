@@ -2,7 +2,11 @@ import { readServerFacts } from '../../src/postgres/catalog/server-facts.js';
 import type { ConnectionTarget } from '../../src/postgres/connection.js';
 import { type Session, withSession } from '../../src/postgres/session.js';
 import { Problem } from '../../src/problems/problem.js';
+import { LsnClock } from '../../src/lsn-clock/lsn-clock.service.js';
+import type { LsnSampleRepository } from '../../src/lsn-clock/lsn-sample.repository.js';
 import type { ServersService } from '../../src/servers/servers.service.js';
+import { PublisherEnds } from '../../src/subscriptions/publisher-ends.js';
+import type { TablesNeedingVerification } from '../../src/subscriptions/tables-needing-verification.repository.js';
 import type { TestServer } from './postgres-fleet.js';
 
 /** Test servers by name, as feature services see registered ones: for specs that need no state database. */
@@ -30,4 +34,11 @@ export function fleetServers(servers: Record<string, TestServer>): ServersServic
       }) as ReturnType<ServersService['list']>,
   };
   return directory as ServersService;
+}
+
+/** Without a state database: no positions are recorded, and nothing is remembered. */
+export function endsOf(servers: ServersService): PublisherEnds {
+  const samples = { of: () => Promise.resolve([]) } as unknown as LsnSampleRepository;
+  const needs = { mark: () => Promise.resolve() } as unknown as TablesNeedingVerification;
+  return new PublisherEnds(servers, new LsnClock(samples), needs);
 }
