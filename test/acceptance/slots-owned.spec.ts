@@ -190,7 +190,7 @@ describe.each([
     expect(await gone(name)).toBe(true);
   }, 120_000);
 
-  it("an upgrade's is dropped only by force, and the upgrade can be aborted all the same", async () => {
+  it('an upgrade’s is dropped only by force, and the upgrade can be aborted all the same', async () => {
     const database = 'slots_upgraded';
     for (const server of [publisher, subscriber]) await server.freshDatabase(database);
     await publisher.run(database, 'create table u (id int primary key); insert into u values (1)');
