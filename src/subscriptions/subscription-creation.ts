@@ -43,6 +43,7 @@ import { serverNamed } from './publisher-lookup.js';
 import { refuseAbsentTable, type RefreshPreview } from './refresh-preview.js';
 import { requireSlot } from './slot-as-made.js';
 import { readsFrom } from './slot-reading.js';
+import { roomWarnings } from './subscriber-room.js';
 import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
 import { hasSlot, locationOf, slotDoubt } from './unregistered-publisher.js';
 
@@ -227,6 +228,10 @@ export class SubscriptionCreation {
         ...known,
       ];
       const statements = await checkCreate(session, request);
+      if (runsAtOnce(options)) {
+        const copies = options.copyData !== false && request.offer?.tables.length !== 0;
+        warnings.push(...(await roomWarnings(session, null, { copies })));
+      }
       const planned = plan({ server, database }, statements);
       if (dryRun) return { statements: planned, result: null, warnings, tables: takenUp(request.offer) };
       sending();
@@ -358,6 +363,10 @@ export class SubscriptionCreation {
     if (found?.slotName !== slot) return false;
     return readsFrom(found, server, publisher, await this.ends.addresses());
   }
+}
+
+function runsAtOnce({ enabled = true, slotName }: SubscriptionOptions): boolean {
+  return enabled && slotName !== null;
 }
 
 /** The statements, once it is known that the server's version takes them and the name is free. */

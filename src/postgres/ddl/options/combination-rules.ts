@@ -292,6 +292,12 @@ export const COMBINATION_RULES = {
     instead: 'Grant it, as the warning shows.',
     seen: 'note',
   },
+  'subscriber-has-room': {
+    on: 'subscription',
+    says: 'Every enabled subscription of a cluster takes a worker of max_logical_replication_workers and of max_worker_processes, and an origin of max_active_replication_origins (below 18: of max_replication_slots, on the subscriber); first copies take one more of each (below 14: no origin). One past them never starts, or its copies do not, and the server says so in its log only. What is taken may be free again: nothing is refused.',
+    instead: 'Raise the setting that the warning names and restart the subscriber; or disable a subscription.',
+    seen: 'note',
+  },
   'slot-of-same-cluster': {
     on: 'subscription',
     says: 'CREATE SUBSCRIPTION that creates a slot in its own cluster waits for itself.',
