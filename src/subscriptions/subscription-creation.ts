@@ -228,7 +228,7 @@ export class SubscriptionCreation {
         ...(request.offer === undefined ? [] : offerWarnings(request.offer, session.versionNum, asked)),
         ...known,
       ];
-      const statements = await checkCreate(session, request);
+      const statements = await checkCreate(session, request, { dryRun });
       if (runsAtOnce(options)) {
         const copies = options.copyData !== false && request.offer?.tables.length !== 0;
         warnings.push(...(await roomWarnings(session, null, { copies })));
@@ -373,7 +373,11 @@ function runsAtOnce({ enabled = true, slotName }: SubscriptionOptions): boolean 
 }
 
 /** The statements, once it is known that the server's version takes them and the name is free. */
-async function checkCreate(session: Session, request: ConnectedRequest): Promise<Statement[]> {
+async function checkCreate(
+  session: Session,
+  request: ConnectedRequest,
+  { dryRun = false }: ChangeOptions = {},
+): Promise<Statement[]> {
   const statements = createSubscription(request, session.versionNum, request.publisherVersion ?? undefined);
   const [existing] = await readSubscriptions(session, request.name);
   if (existing) {
@@ -381,7 +385,9 @@ async function checkCreate(session: Session, request: ConnectedRequest): Promise
   }
   if (request.offer !== undefined) {
     requireSameColumns(request.offer.differing);
-    requireTables(request.offer.tables, await readTableNames(session));
+    // By a connection string the subscriber looks itself, once the publisher has let that login in.
+    const looksItself = request.publisher === undefined && !dryRun;
+    if (!looksItself) requireTables(request.offer.tables, await readTableNames(session));
   }
   return statements;
 }
