@@ -22,9 +22,11 @@ interface TableName {
 export interface Offer {
   versionNum: number;
   tables: TableName[];
+  /** Publications that it does not have. */
+  missing: string[];
   /** Those of which it publishes some rows or columns only. */
   narrowed: TableName[];
-  /** Those in which row security holds the login by which Lockstep and the subscriber connect. */
+  /** Those in which row security holds the login by which the subscriber connects. */
   hiding: TableHidingRows[];
   /** Those that several of its publications send, and not alike. */
   differing: PublishedDifferently;
@@ -34,12 +36,8 @@ export interface Offer {
 
 const MOST_NAMED = 100;
 
-/** What CREATE SUBSCRIPTION only warns of, or finds out when the apply worker fails, is refused (PREREQUISITE_FAILED). */
-export async function readOffer(
-  publisher: Session,
-  publications: readonly string[],
-  subscriberVersion: number,
-): Promise<Offer> {
+/** Throws PREREQUISITE_FAILED for publications that are not there: CREATE SUBSCRIPTION only warns, and applying fails. */
+export async function requirePublications(publisher: Session, publications: readonly string[]): Promise<void> {
   const missing = await readMissingPublications(publisher, publications);
   if (missing.length > 0) {
     const detail = `the publisher has no publication ${missing.map((name) => JSON.stringify(name)).join(', ')}`;
@@ -51,16 +49,46 @@ export async function readOffer(
       })),
     });
   }
-  const { tables } = await readPublicationTables(publisher, publications, subscriberVersion);
+}
+
+/** @param login by which the subscriber connects; null: the session's; undefined: not known, so nothing hides rows from it */
+export async function readOffer(
+  publisher: Session,
+  publications: readonly string[],
+  subscriberVersion: number,
+  login: string | null | undefined,
+): Promise<Offer> {
+  const { tables, missing } = await readPublicationTables(publisher, publications, subscriberVersion);
   const narrowed: TableName[] = [];
   for (const publication of subscriberVersion < PG15 ? publications : []) {
     const [definition] = await readPublications(publisher, publication);
     const listed = definition === undefined || definition.target.kind === 'allTables' ? [] : definition.target.tables;
     narrowed.push(...listed.filter(({ columns, where }) => columns !== null || where !== null));
   }
-  const hiding = await readTablesHidingRows(publisher, tables);
+  const hiding = login === undefined ? [] : await readTablesHidingRows(publisher, tables, login);
   const differing = await readPublishedDifferently(publisher, publications);
-  return { versionNum: publisher.versionNum, tables, narrowed, hiding, differing };
+  return { versionNum: publisher.versionNum, tables, missing, narrowed, hiding, differing };
+}
+
+/** What should be known of it; nothing is refused for it. `complete`: as for `hidingWarnings`. */
+export function offerWarnings(
+  offer: Offer,
+  subscriberVersion: number,
+  options: Pick<SubscriptionOptions, 'copyData'> & { complete: boolean },
+): SubscriptionWarning[] {
+  return [
+    ...missingWarnings(offer),
+    ...copyWarnings(offer.narrowed, options),
+    ...hidingWarnings(offer, subscriberVersion, options),
+    ...filterWarnings(offer.differing),
+  ];
+}
+
+function missingWarnings({ missing }: Offer): SubscriptionWarning[] {
+  if (missing.length === 0) return [];
+  const names = missing.map((name) => JSON.stringify(name)).join(', ');
+  const detail = `the publisher has no publication ${names}: applying fails until it is there`;
+  return [{ rule: 'publications-exist', option: null, detail }];
 }
 
 /** Throws PREREQUISITE_FAILED for tables that the subscriber lacks: it takes up all of its publications or none. */
@@ -75,8 +103,11 @@ export function requireTables(tables: readonly TableName[], existing: readonly T
 }
 
 /** The tables of a subscription that is made; all of them are on the subscriber. */
-export function takenUp(offer: Offer | undefined): RefreshPreview {
-  if (offer === undefined) return unknownPreview('the publisher is not named as a registered server');
+export function takenUp(
+  offer: Offer | undefined,
+  unknown = 'the publisher is not a registered server',
+): RefreshPreview {
+  if (offer === undefined) return unknownPreview(unknown);
   const { tables, copy = null } = offer;
   return { added: tables, removed: [], absent: [], copy, reason: null };
 }
@@ -137,7 +168,7 @@ export function hidingWarnings(
 }
 
 /** Copying from a newer publisher, a subscriber below 15 does not know of row filters and column lists. */
-export function copyWarnings(narrowed: readonly TableName[], { copyData }: SubscriptionOptions): SubscriptionWarning[] {
+function copyWarnings(narrowed: readonly TableName[], { copyData }: SubscriptionOptions): SubscriptionWarning[] {
   const [first] = narrowed;
   if (first === undefined || copyData === false) return [];
   const more = narrowed.length > 1 ? ` and ${narrowed.length - 1} more` : '';

@@ -55,9 +55,15 @@ export function mayBeLeft(error: unknown, publisher: string | null, slot: string
   });
 }
 
-/** No `slotLeft`: whoever is told that it was left may drop what another lives on. */
+/**
+ * No `slotLeft`: whoever is told that it was left may drop what another lives on. The publisher may have refused the slot,
+ * for good, or have died; asking again does no harm, and succeeds where it died before it made one.
+ */
 export function mayBeAnothers(error: unknown, slot: string, where: string): unknown {
   if (!(error instanceof Problem)) return error;
+  const refused = error.options.sqlstate === SLOT_REFUSED;
+  const hint = `Look for the slot ${slot} there, once the publisher answers. If it is not there, ask again; if that is refused once more, mend what it says, such as wal_level or max_replication_slots. If it is there, read from it with createSlot false, provided nobody else does, or give another name as options.slotName.`;
   const doubt = `whether the slot ${slot} of ${where} was made by this, was there before, or is not there, is not known: look before dropping it`;
-  return new Problem(error.code, `${error.detail}; ${doubt}`, { ...error.options, cause: error });
+  const way = refused ? { hint, retryable: true } : {};
+  return new Problem(error.code, `${error.detail}; ${doubt}`, { ...error.options, ...way, cause: error });
 }

@@ -3,6 +3,7 @@ import { cursorKey, type Page, pageOf, type PageQuery } from '../api/page.js';
 import { readReplicationSlots, type ReplicationSlot } from '../postgres/catalog/replication-slots.js';
 import { readSystemIdentifier } from '../postgres/catalog/link-facts.js';
 import { readSubscriptionNames, type WhichSubscriptions } from '../postgres/catalog/subscription-names.js';
+import { readSubscriptionRoom, type SubscriptionRoom } from '../postgres/catalog/subscription-room.js';
 import { readTableSizes } from '../postgres/catalog/table-sizes.js';
 import { type BarredTable, readBarredTables } from '../postgres/catalog/barred-tables.js';
 import { readWalSenders, type WalSender } from '../postgres/catalog/wal-senders.js';
@@ -24,6 +25,7 @@ import { ApplyObservations } from './apply-observations.js';
 import { isUncopied, type KnownSizes, knownSizes } from './copy-progress.js';
 import { barredWarnings } from './subscription-warnings.js';
 import { appliedLsn, appliedPastEnd } from './subscription-lag.js';
+import { lacksWorker } from './subscription-state.js';
 import { type PublisherEnd, type SubscriptionView, viewOf } from './subscription-view.js';
 import { TablesNeedingVerification } from './tables-needing-verification.repository.js';
 
@@ -43,6 +45,8 @@ interface SubscriberSide extends Place {
   /** Null: the login may not read them. */
   conninfos: Map<string, string> | null;
   barred: BarredTable[];
+  /** Null: no subscription lacks a worker, or the login may not read it. */
+  room: SubscriptionRoom | null;
 }
 
 /** Looks at the publisher's end of subscriptions whose publisher is a registered server. */
@@ -59,12 +63,15 @@ export class PublisherEnds {
   /** Subscriptions of a database with what their publishers say. */
   async views(server: string, database: string, which: WhichSubscriptions = null): Promise<SubscriptionView[]> {
     // The session is given back before another server is asked: two servers may be subscribed to each other.
-    const side = await this.servers.withSession(server, database, async (session) => ({
-      ...{ server, database, versionNum: session.versionNum },
-      subscriptions: await readSubscriptions(session, which),
-      conninfos: await readSubscriptionConnections(session, which),
-      barred: await readBarredTables(session, which),
-    }));
+    const side = await this.servers.withSession(server, database, async (session) => {
+      const subscriptions = await readSubscriptions(session, which);
+      return {
+        ...{ server, database, versionNum: session.versionNum, subscriptions },
+        conninfos: await readSubscriptionConnections(session, which),
+        barred: await readBarredTables(session, which),
+        room: subscriptions.some(lacksWorker) ? await readSubscriptionRoom(session, null) : null,
+      };
+    });
     if (side.subscriptions.length === 0) return [];
     return this.complete(side);
   }
@@ -182,7 +189,7 @@ export class PublisherEnds {
   }
 
   private present(
-    { server, database, versionNum, barred }: SubscriberSide,
+    { server, database, versionNum, barred, room }: SubscriberSide,
     subscription: Subscription,
     connection: Conninfo | null,
     end: PublisherEnd,
@@ -193,7 +200,7 @@ export class PublisherEnds {
       position: appliedLsn(subscription.originLsn, end.slot),
       walEnd: walEnd === null ? null : parseLsn(walEnd),
     });
-    const view = viewOf(subscription, connection, end, { versionNum, evidence });
+    const view = viewOf(subscription, connection, end, { versionNum, evidence, room });
     const unwritable = barred.filter((table) => table.subscription === subscription.name);
     return { ...view, warnings: [...view.warnings, ...barredWarnings(unwritable)] };
   }

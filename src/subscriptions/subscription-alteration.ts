@@ -18,7 +18,8 @@ import { ServersService } from '../servers/servers.service.js';
 import { publisherConninfo } from './publisher-connection.js';
 import { columnWarnings, otherColumnsRefused, requireSameColumns } from './creation-checks.js';
 import { PublisherEnds } from './publisher-ends.js';
-import { previewed, refuseAbsentTable, type RefreshPreview } from './refresh-preview.js';
+import { isUncopied } from './copy-progress.js';
+import { type Preview, previewed, refuseAbsentTable, type RefreshPreview } from './refresh-preview.js';
 import { SlotChanges } from './slot-changes.js';
 import {
   checkPatch,
@@ -27,6 +28,7 @@ import {
   requireCopyAllowed,
   type SubscriptionPatch,
 } from './subscription-patch.js';
+import { roomWarnings } from './subscriber-room.js';
 import { changing } from './subscription-session.js';
 import { TakingUp, type TakingUpOptions } from './taking-up.js';
 import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
@@ -94,17 +96,24 @@ export class SubscriptionAlteration {
             refuseAbsentTable(error);
           }),
         );
+      if (publications !== null && current.enabled) {
+        const copied = { name: patch.name ?? name, copyData: patch.copyData, preview };
+        warnings.push(...(dryRun ? await beforeTakingUp(session, current, copied) : await takenUp(session, copied)));
+      }
       return { statements: planned, ...previewed(preview, warnings, { tables: dryRun && current.enabled }) };
     });
   }
 
   enable(subscriber: Place, name: string, options: ChangeOptions): Promise<Alteration> {
-    return this.run(subscriber, name, options, ({ settings }) => {
+    const compose = ({ settings }: Subscription) => {
       if (settings.slotName !== null) return enableSubscription(name);
       throw refusal('enabled-to-refresh', 'WRONG_STATE', 'a subscription without a slot cannot be enabled', [], {
         hint: 'Set options.slotName to a slot of the publisher first.',
       });
-    });
+    };
+    return this.run(subscriber, name, options, compose, (session, { oid, tables }) =>
+      roomWarnings(session, oid, { copies: tables.some(isUncopied) }),
+    );
   }
 
   /** Also waits, up to 10 s, until its workers have ended. */
@@ -140,6 +149,8 @@ export class SubscriptionAlteration {
           refuseAbsentTable(error);
         });
       }
+      const copied = { name, copyData, preview };
+      warnings.push(...(dryRun ? await beforeTakingUp(session, current, copied) : await takenUp(session, copied)));
       return { statements: planned, ...previewed(preview, warnings, { tables: dryRun }) };
     });
   }
@@ -149,12 +160,14 @@ export class SubscriptionAlteration {
     name: string,
     { dryRun = false }: ChangeOptions,
     compose: (current: Subscription) => Statement[],
+    warn: (session: Session, current: Subscription) => Promise<SubscriptionWarning[]> = () => Promise.resolve([]),
   ): Promise<Alteration> {
     return this.changing(subscriber, name, async (session, current) => {
       const statements = compose(current);
       const planned = plan(subscriber, statements);
+      const warnings = await warn(session, current);
       if (!dryRun) await carryOut(session, statements);
-      return { statements: planned, warnings: [] };
+      return { statements: planned, warnings };
     });
   }
 
@@ -209,6 +222,30 @@ export class SubscriptionAlteration {
   private async connectionTo({ server, database }: Place): Promise<string> {
     return publisherConninfo(await this.servers.advertisedTarget(server, database));
   }
+}
+
+interface Copied {
+  /** The subscription's. */
+  name: string;
+  copyData: boolean | undefined;
+  preview: Preview | null;
+}
+
+/** Whether tables that are to be taken up find room; which those are may not be known. */
+async function beforeTakingUp(
+  session: Session,
+  { oid, tables }: Subscription,
+  { copyData = true, preview }: Copied,
+): Promise<SubscriptionWarning[]> {
+  const joins = copyData && preview?.tables.added?.length !== 0;
+  return joins || tables.some(isUncopied) ? roomWarnings(session, oid, { copies: true }) : [];
+}
+
+/** The same of those that were taken up, and are not copied yet. */
+async function takenUp(session: Session, { name }: Copied): Promise<SubscriptionWarning[]> {
+  const [subscription] = await readSubscriptions(session, name);
+  if (!subscription?.tables.some(isUncopied)) return [];
+  return roomWarnings(session, subscription.oid, { copies: true });
 }
 
 async function workersGone(session: Session, name: string): Promise<void> {

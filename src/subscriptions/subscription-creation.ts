@@ -19,12 +19,11 @@ import { ServersService } from '../servers/servers.service.js';
 import { LeftSlots } from './left-slots/left-slots.service.js';
 import { estimateCopy } from './copy-estimate.js';
 import {
-  copyWarnings,
-  filterWarnings,
-  hidingWarnings,
   inputError,
   type Offer,
+  offerWarnings,
   readOffer,
+  requirePublications,
   requireSameColumns,
   requireSlotName,
   requireTables,
@@ -37,12 +36,14 @@ import {
   mayBeAnothers,
   mayBeLeft,
 } from './creation-failure.js';
-import { publisherConninfo } from './publisher-connection.js';
+import { publisherConninfo, turnsRowSecurityOff } from './publisher-connection.js';
+import { type KnownOffer, offerBehind, unlookedWarnings } from './led-to-publisher.js';
 import { PublisherEnds } from './publisher-ends.js';
 import { serverNamed } from './publisher-lookup.js';
 import { refuseAbsentTable, type RefreshPreview } from './refresh-preview.js';
 import { requireSlot } from './slot-as-made.js';
 import { readsFrom } from './slot-reading.js';
+import { roomWarnings } from './subscriber-room.js';
 import { ignoredOptions, type SubscriptionWarning } from './subscription-warnings.js';
 import { hasSlot, locationOf, slotDoubt } from './unregistered-publisher.js';
 
@@ -67,13 +68,12 @@ export interface Creation extends Change<{ name: string }> {
   tables?: RefreshPreview;
 }
 
-type ConnectedRequest = CreateSubscriptionRequest & {
-  connection: string;
-  /** Null: the publisher is not a registered server. */
-  publisherVersion: number | null;
-  /** Where it could be asked. */
-  offer?: Offer;
-};
+type ConnectedRequest = CreateSubscriptionRequest &
+  KnownOffer & {
+    connection: string;
+    /** Null: the publisher is not a registered server. */
+    publisherVersion: number | null;
+  };
 
 interface RunOptions {
   dryRun?: boolean;
@@ -136,9 +136,11 @@ export class SubscriptionCreation {
     // As last seen: a publisher that is away, or that only the subscriber reaches, is no reason not to ask the latter.
     const publisherVersion = known === null ? null : (await this.servers.facts(known.server)).versionNum;
     if (makesSlot && known !== null) await this.refuseOwnCluster(server, known.server);
-    const warnings = makesSlot ? [] : await requireSlot(this.servers, server, request, known);
+    const found = await offerBehind(this.servers, known, server, { ...request, connection }, { estimated: dryRun });
+    const warnings = unlookedWarnings(found);
+    if (!makesSlot) warnings.push(...(await requireSlot(this.servers, server, request, known)));
     const create = (fate: SlotFate = { made: false, sent: false }) => {
-      const asked = { ...request, connection, publisherVersion };
+      const asked = { ...request, connection, publisherVersion, ...found };
       // Where the subscriber fails it does not say whether it had made the slot.
       const sending = () => Object.assign(fate, { made: null, sent: true });
       return this.runCreate(server, database, asked, { dryRun, timeoutMs: slotDeadlineMs, sending, warnings });
@@ -218,17 +220,22 @@ export class SubscriptionCreation {
     { dryRun = false, timeoutMs = STATEMENT_TIMEOUT_MS, sending = () => {}, warnings: known = [] }: RunOptions = {},
   ): Promise<Creation> {
     const options = request.options ?? {};
+    const complete = turnsRowSecurityOff(parseConninfo(request.connection).options ?? '');
+    const asked = { ...options, complete };
     const create = async (session: Session): Promise<Creation> => {
       const warnings = [
         ...ignoredOptions(options, request.publisherVersion),
-        ...copyWarnings(request.offer?.narrowed ?? [], options),
-        ...(request.offer === undefined ? [] : hidingWarnings(request.offer, session.versionNum, options)),
-        ...(request.offer === undefined ? [] : filterWarnings(request.offer.differing)),
+        ...(request.offer === undefined ? [] : offerWarnings(request.offer, session.versionNum, asked)),
         ...known,
       ];
-      const statements = await checkCreate(session, request);
+      const statements = await checkCreate(session, request, { dryRun });
+      if (runsAtOnce(options)) {
+        const copies = options.copyData !== false && request.offer?.tables.length !== 0;
+        warnings.push(...(await roomWarnings(session, null, { copies })));
+      }
       const planned = plan({ server, database }, statements);
-      if (dryRun) return { statements: planned, result: null, warnings, tables: takenUp(request.offer) };
+      if (dryRun)
+        return { statements: planned, result: null, warnings, tables: takenUp(request.offer, request.unknown) };
       sending();
       await carryOut(session, statements).catch(refuseAbsentTable);
       return { statements: planned, result: { name: request.name }, warnings };
@@ -250,9 +257,10 @@ export class SubscriptionCreation {
 
   private async offerOf(publisher: Place, publications: readonly string[], subscriber: string): Promise<Offer> {
     const { versionNum } = await this.servers.facts(subscriber);
-    return this.servers.withSession(publisher.server, publisher.database, (session) =>
-      readOffer(session, publications, versionNum),
-    );
+    return this.servers.withSession(publisher.server, publisher.database, async (session) => {
+      await requirePublications(session, publications);
+      return readOffer(session, publications, versionNum, null);
+    });
   }
 
   /** Creates a slot with its subscription; the slot is recorded before, so that it is known whatever dies meanwhile. */
@@ -360,8 +368,16 @@ export class SubscriptionCreation {
   }
 }
 
+function runsAtOnce({ enabled = true, slotName }: SubscriptionOptions): boolean {
+  return enabled && slotName !== null;
+}
+
 /** The statements, once it is known that the server's version takes them and the name is free. */
-async function checkCreate(session: Session, request: ConnectedRequest): Promise<Statement[]> {
+async function checkCreate(
+  session: Session,
+  request: ConnectedRequest,
+  { dryRun = false }: ChangeOptions = {},
+): Promise<Statement[]> {
   const statements = createSubscription(request, session.versionNum, request.publisherVersion ?? undefined);
   const [existing] = await readSubscriptions(session, request.name);
   if (existing) {
@@ -369,7 +385,9 @@ async function checkCreate(session: Session, request: ConnectedRequest): Promise
   }
   if (request.offer !== undefined) {
     requireSameColumns(request.offer.differing);
-    requireTables(request.offer.tables, await readTableNames(session));
+    // By a connection string the subscriber looks itself, once the publisher has let that login in.
+    const looksItself = request.publisher === undefined && !dryRun;
+    if (!looksItself) requireTables(request.offer.tables, await readTableNames(session));
   }
   return statements;
 }

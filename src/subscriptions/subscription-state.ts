@@ -1,7 +1,9 @@
+import type { SubscriptionRoom } from '../postgres/catalog/subscription-room.js';
 import type { Subscription } from '../postgres/catalog/subscriptions.js';
 import type { ApplyEvidence, Failures } from './apply-observations.js';
 import { keyOf } from './copy-observations.js';
 import { isUncopied } from './copy-progress.js';
+import { exceededBy } from './subscriber-room.js';
 
 /**
  * `failing`: errors are being counted and nothing is gained; `stalled`: enabled, but no apply worker runs, or nothing
@@ -35,8 +37,22 @@ const STILL_MS = 60_000;
 
 const MOST_NAMED = 5;
 
-/** The state of the whole subscription, from what several looks at both ends show. */
-export function stateOf(subscription: Subscription, evidence: ApplyEvidence, end: ServingEnd): StateVerdict {
+/** Whether it lacks a worker that it wants, be it for want of room. */
+export function lacksWorker({ enabled, tables, workers }: Subscription): boolean {
+  const runs = (wanted: Subscription['workers'][number]['kind']) => workers.some(({ kind }) => kind === wanted);
+  return enabled && (!runs('apply') || (tables.some(isUncopied) && !runs('table synchronization')));
+}
+
+/**
+ * The state of the whole subscription, from what several looks at both ends show.
+ * @param room of the subscriber for all its subscriptions; null: not looked at, or not known
+ */
+export function stateOf(
+  subscription: Subscription,
+  evidence: ApplyEvidence,
+  end: ServingEnd,
+  room: SubscriptionRoom | null = null,
+): StateVerdict {
   const { enabled, tables, workers } = subscription;
   if (!enabled) return { state: 'disabled', reason: disabledReason(subscription, end) };
   const worker = workers.find(({ kind }) => kind === 'apply');
@@ -46,7 +62,7 @@ export function stateOf(subscription: Subscription, evidence: ApplyEvidence, end
     const apart = end.behind ? because(end) : '';
     return failing(`${counted(evidence.apply, 'apply')} and nothing was applied since; ${now}${apart}`);
   }
-  if (worker === undefined) return withoutWorker(subscription, evidence, end);
+  if (worker === undefined) return withoutWorker(subscription, evidence, end, exceeded(room));
   if (end.behind) return { state: 'stalled', reason: end.obstacle };
   const unready = tables.filter(({ state }) => state !== 'ready');
   const troubled = unready.flatMap((table) => {
@@ -78,7 +94,7 @@ export function stateOf(subscription: Subscription, evidence: ApplyEvidence, end
     return { state: 'stalled', reason: `${nothing}${because(end)}; see the server log of the subscriber` };
   }
   if (unready.some(({ state }) => state === 'initializing')) {
-    return { state: 'initializing', reason: waits };
+    return { state: 'initializing', reason: waits + (lacksWorker(subscription) ? exceeded(room, true) : '') };
   }
   if (unready.length > 0) return { state: 'catching-up', reason: waits };
   const before = beforehand(subscription, evidence);
@@ -98,12 +114,13 @@ function withoutWorker(
   { errors, originLsn, settings, tables }: Subscription,
   { absentMs, deafMs, watchedMs, apply }: ApplyEvidence,
   end: ServingEnd,
+  shortage: string,
 ): StateVerdict {
   const young = (deafMs ?? 0) < START_WITHIN_MS;
   // A table whose copy has ended shows that it ran once, before anything was applied.
   const ran = originLsn !== null || tables.some(({ lsn }) => lsn !== null);
   if (young && !ran && end.obstacle === null && (errors === null || errors.apply === 0)) {
-    return { state: 'initializing', reason: 'its apply worker is not running yet' };
+    return { state: 'initializing', reason: `its apply worker is not running yet${shortage}` };
   }
   const since = absentMs === null || absentMs === 0 ? '' : ` (for ${seconds(absentMs)}, at least)`;
   const deaf = (deafMs ?? 0) > (absentMs ?? 0) ? ', and none that was seen before had received anything' : '';
@@ -114,7 +131,15 @@ function withoutWorker(
       : errors.apply > 0
         ? `; ${apply ? counted(apply, 'apply') : toldBefore(errors.apply, watchedMs)}`
         : '; no apply error was counted';
-  return { state: 'stalled', reason: `no apply worker is running${since}${deaf}${slotless}${because(end)}${counts}` };
+  return {
+    state: 'stalled',
+    reason: `no apply worker is running${since}${deaf}${slotless}${because(end)}${shortage}${counts}`,
+  };
+}
+
+function exceeded(room: SubscriptionRoom | null, copies = false): string {
+  const shortage = room === null ? null : exceededBy(room, { copies });
+  return shortage === null ? '' : `; ${shortage}`;
 }
 
 /** Errors that may be of now: nothing that was seen speaks against it. */

@@ -1,4 +1,5 @@
 import type { ReplicationSlot } from '../postgres/catalog/replication-slots.js';
+import type { SubscriptionRoom } from '../postgres/catalog/subscription-room.js';
 import type { SubscribedTable, Subscription, SubscriptionSettings } from '../postgres/catalog/subscriptions.js';
 import type { Conninfo } from '../postgres/ddl/conninfo.js';
 import type { LsnHistory } from '../lsn-clock/lsn-history.js';
@@ -37,6 +38,8 @@ export interface PublisherEnd {
 export interface SubscriberLook {
   versionNum: number;
   evidence: ApplyEvidence;
+  /** For all its subscriptions; null: not looked at, or not known. */
+  room: SubscriptionRoom | null;
 }
 
 /** A subscription as the API shows it: both ends together. */
@@ -69,12 +72,12 @@ export function viewOf(
   subscription: Subscription,
   connection: Conninfo | null,
   end: PublisherEnd,
-  { versionNum, evidence }: SubscriberLook,
+  { versionNum, evidence, room }: SubscriberLook,
 ): SubscriptionView {
   const { settings, originReadable: _readable, tables, ...rest } = subscription;
   return {
     ...rest,
-    ...stateOf(subscription, evidence, servingEnd(subscription, end)),
+    ...stateOf(subscription, evidence, servingEnd(subscription, end), room),
     slotName: settings.slotName,
     options: { enabled: subscription.enabled, ...settings },
     connection,

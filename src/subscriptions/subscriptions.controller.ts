@@ -99,9 +99,9 @@ export class SubscriptionsController {
     @NameParam('server') server: string,
     @NameParam('database') database: string,
     @NameParam('subscription') subscription: string,
-    @DryRun(PlanDto, examples.ENABLE_PLAN) dryRun: boolean,
-  ): Promise<SubscriptionDto | PlanDto> {
-    return answer(await this.subscriptions.enable(server, database, subscription, { dryRun }));
+    @DryRun(SubscriptionPlanDto, examples.ENABLE_PLAN) dryRun: boolean,
+  ): Promise<SubscriptionDto | SubscriptionPlanDto> {
+    return fullAnswer(await this.subscriptions.enable(server, database, subscription, { dryRun }));
   }
 
   @Post(':subscription/disable')

@@ -172,7 +172,9 @@ export const PATCH_PLAN: SubscriptionPlanDto = {
   ...{ tables: TAKEN_UP, warnings: [] },
 };
 
-export const ENABLE_PLAN: PlanDto = { statements: plan(SUBSCRIBER, enableSubscription('orders_sub')) };
+export const ENABLE_PLAN: SubscriptionPlanDto = {
+  ...{ statements: plan(SUBSCRIBER, enableSubscription('orders_sub')), warnings: [] },
+};
 export const DISABLE_PLAN: PlanDto = { statements: plan(SUBSCRIBER, disableSubscription('orders_sub')) };
 
 export const REFRESH_PLAN: SubscriptionPlanDto = {

@@ -45,8 +45,6 @@ export class TakingUp {
       return unknown('the publisher is not a registered server, or the login may not read which it is');
     }
     const existing = await readTableNames(session);
-    // Another login may see other rows.
-    const { user } = await this.servers.target(publisher.server, publisher.database);
     const given = parametersOf(conninfo);
     const complete = turnsRowSecurityOff(given.options ?? '');
     // A disabled subscription takes up its tables once it is refreshed.
@@ -57,7 +55,7 @@ export class TakingUp {
         const differing = await readPublishedDifferently(there, publications);
         const tables = previewRefresh(published.tables, subscription.tables, existing);
         const copied = copies ? (tables.added ?? []) : [];
-        const hiding = given.user === user ? await readTablesHidingRows(there, copied) : [];
+        const hiding = given.user === undefined ? [] : await readTablesHidingRows(there, copied, given.user);
         return {
           ...{ tables, differing, copied },
           warnings: [

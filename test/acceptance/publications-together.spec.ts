@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { identifier } from '../../src/postgres/quoting.js';
+import { Network } from '../support/network.js';
 import { LinkEnds } from './link-ends.js';
 
 const TABLES = `
@@ -82,6 +83,77 @@ describe.each([
     expect([both.status, both.body.warnings.filter(isOred)]).toMatchObject([200, ored]);
     const created = await ends.api.post(base, asked(['narrow', 'grows']));
     expect(created.status).toBe(201);
+  }, 60_000);
+
+  /** By a connection string of `user`. */
+  const raw = (publications: string[], user: string, password: string, options: object = {}) => {
+    const { host, port } = ends.publisher;
+    const connection = `host=${host} port=${port} user=${user} password=${password} dbname=${database} sslmode=disable`;
+    const { publisher: _registered, ...rest } = asked(publications);
+    return { ...rest, name: 'raw', connection, options: { slotName: `${database}_raw`, ...options } };
+  };
+  const plan = (body: object) => ends.api.post(`${base}?dryRun=true`, body);
+
+  it('the same by a connection string that leads to a registered server', async () => {
+    for (const dry of ['?dryRun=true', '']) {
+      expect(await ends.api.post(`${base}${dry}`, raw(['narrow', 'whole'], low, 'a-secret'))).toMatchObject(
+        otherColumns,
+      );
+    }
+    const both = await plan(raw(['narrow', 'every'], low, 'a-secret'));
+    expect([both.status, both.body.warnings.filter(isOred)]).toMatchObject([200, ored]);
+    expect(both.body.tables).toMatchObject({
+      added: [{ name: 'filtered' }, { name: 'listed' }],
+      copy: { tables: 2 },
+      reason: null,
+    });
+    // What the publisher lacks may still come.
+    const early = await plan(raw(['narrow', 'late'], low, 'a-secret'));
+    expect([early.status, early.body.warnings]).toMatchObject([
+      200,
+      expect.arrayContaining([
+        { rule: 'publications-exist', option: null, detail: expect.stringContaining('no publication "late"') },
+      ]),
+    ]);
+    expect(early.body.warnings.filter(({ rule }: { rule: string }) => rule === 'publications-exist')).toHaveLength(1);
+  }, 60_000);
+
+  it('tells of row security for the login of the connection string, whoever is registered', async () => {
+    await ends.onPublisher('create publication guards for table guarded');
+    const { user, password } = ends.publisher;
+    const hides = async (body: object) => {
+      const { status, body: answer } = await plan(body);
+      expect(status).toBe(200);
+      return (answer.warnings as { rule: string; detail: string }[])
+        .filter(({ rule }) => rule === 'copy-sees-all-rows')
+        .map(({ detail }) => detail);
+    };
+    // Registered are both logins; the string says which it is.
+    const [cut, ...more] = await hides(raw(['guards'], low, 'a-secret'));
+    expect(more).toEqual([]);
+    expect(cut).toContain(`row security of the publisher holds ${identifier(low)}`);
+    expect(cut).toContain('lacks what policies hide, without an error');
+    expect(await hides(raw(['guards'], low, 'a-secret', { copyData: false }))).toEqual([]);
+    expect(await hides(raw(['guards'], user, password))).toEqual([]);
+  }, 60_000);
+
+  it('a publisher that does not answer is no reason to refuse: what could not be looked at is said', async () => {
+    const network = await Network.to(ends.publisher.port);
+    try {
+      await ends.register('far', { ...ends.publisher.target(), port: network.port });
+      const body = raw(['narrow', 'whole'], low, 'a-secret');
+      const led = { ...body, connection: body.connection.replace(/port=\d+/, `port=${network.port}`) };
+      await network.cut();
+      const { status, body: answer } = await plan(led);
+      expect(status).toBe(200);
+      expect(answer.warnings).toEqual([
+        { rule: 'publisher-looked-at', option: null, detail: expect.stringContaining('the publisher far') },
+      ]);
+      expect(answer.tables).toMatchObject({ added: null, reason: expect.stringContaining('the publisher far') });
+    } finally {
+      await ends.api.call('DELETE', '/v1/servers/far');
+      await network.cut();
+    }
   }, 60_000);
 
   it('the same where publications join, and the subscription stays as it was', async () => {

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { ReplicationSlotsModule } from '../../src/replication-slots/replication-slots.module.js';
 import { SubscriptionsModule } from '../../src/subscriptions/subscriptions.module.js';
+import { eventually } from '../support/eventually.js';
 import { Network } from '../support/network.js';
 import { TestServer } from '../support/postgres-fleet.js';
 import { ApiUnderTest } from './security-app.js';
@@ -78,8 +79,10 @@ describe('the slot of a creation at a publisher that is not registered', () => {
     expect(refused).toMatchObject({
       status: 409,
       body: {
-        ...{ code: 'PREREQUISITE_FAILED', retryable: false, sqlstate: '08P01' },
+        // For all that is known here, the publisher may as well have died.
+        ...{ code: 'PREREQUISITE_FAILED', retryable: true, sqlstate: '08P01' },
         detail: expect.stringMatching(/already exists.*not known: look before dropping it/),
+        hint: expect.stringContaining('createSlot false'),
       },
     });
     expect(refused.body.slotLeft).toBeUndefined();
@@ -92,6 +95,63 @@ describe('the slot of a creation at a publisher that is not registered', () => {
     expect(await orphans()).toMatchObject([{ ...doubt, publisher: { server: 'source' } }]);
     expect((await api.get('/v1/servers/source/replication-slots/taken')).body).toMatchObject({ orphan: null });
   }, 60_000);
+
+  it.each([
+    { slot: 'unheard', made: false },
+    { slot: 'unanswered', made: true },
+  ])(
+    'is not known of a publisher that dies unseen (made: $made): what to do is said, and helps',
+    async (scene) => {
+      const { slot, made } = scene;
+      const way = await Network.to(publisher.port);
+      const connection = unseen().replace(/port=\S+/, `port=${way.port},${way.port}`);
+      try {
+        if (made) way.freezeAfter('CREATE_REPLICATION_SLOT');
+        else way.freezeAt('CREATE_REPLICATION_SLOT');
+        const asking = ask(slot, connection);
+        await eventually(() => way.isFrozen, { within: 20_000, every: 5 });
+        const exists = () =>
+          publisher.withSession(DATABASE, async (session) => {
+            const sql =
+              'select from pg_catalog.pg_replication_slots where slot_name = $1 and confirmed_flush_lsn is not null';
+            return (await session.rows(sql, [slot])).length === 1;
+          });
+        if (made) await eventually(exists, { within: 20_000 });
+        way.thaw();
+        await way.cut();
+        const failed = await asking;
+        expect(failed).toMatchObject({
+          status: 409,
+          body: {
+            ...{ code: 'PREREQUISITE_FAILED', retryable: true, sqlstate: '08P01' },
+            detail: expect.stringContaining('not known: look before dropping it'),
+            hint: expect.stringMatching(/Look for the slot.*not there, ask again.*createSlot false/),
+          },
+        });
+        expect(failed.body.slotLeft).toBeUndefined();
+        expect(await exists()).toBe(made);
+
+        await way.restore();
+        const again = await ask(slot, connection);
+        if (made) {
+          expect(again).toMatchObject({ status: 409, body: { detail: expect.stringContaining('already exists') } });
+          const reading = {
+            name: slot,
+            connection,
+            publications: ['p'],
+            options: { copyData: false, createSlot: false },
+          };
+          expect((await api.post(base, reading)).status).toBe(201);
+        } else {
+          expect(again.status).toBe(201);
+        }
+      } finally {
+        await api.call('DELETE', `${base}/${slot}`);
+        await way.cut();
+      }
+    },
+    60_000,
+  );
 
   it('is forgotten where the publisher is seen to have made none', async () => {
     const poor = await TestServer.start(16, { wal_level: 'replica' });

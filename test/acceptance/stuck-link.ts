@@ -34,12 +34,13 @@ export class Fleet {
     readonly servers: ReadonlyMap<number, TestServer>,
   ) {}
 
-  static async start(stateDatabase: string): Promise<Fleet> {
+  /** @param own settings of those that are not to be the shared ones, by major */
+  static async start(stateDatabase: string, own: Record<number, Record<string, string>> = {}): Promise<Fleet> {
     const state = await TestServer.shared(18);
     const api = await ApiUnderTest.start(state, await state.freshDatabase(stateDatabase), { root: App });
     const servers = new Map<number, TestServer>();
     for (const major of [14, 15, 16, 17, 18]) {
-      const server = await TestServer.shared(major);
+      const server = own[major] ? await TestServer.start(major, own[major]) : await TestServer.shared(major);
       servers.set(major, server);
       const { host, port, user, password } = server;
       const body = { name: `pg${major}`, host, port, user, password, database: 'postgres', tls: { mode: 'disable' } };

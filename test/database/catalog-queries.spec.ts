@@ -48,7 +48,7 @@ const MADE: Record<string, (make: (...given: never[]) => unknown, versionNum: nu
 
 /** Parts of statements, and lists that are none. */
 const PARTS = ['preflight-relations.USER_NAMESPACE', 'preflight-relations.PUBLISHED'];
-const NO_TEXT = ['server-facts.ALL_PATRONI_SETTINGS', 'server-facts.settingNames'];
+const NO_TEXT = ['server-facts.ALL_PATRONI_SETTINGS', 'server-facts.settingNames', 'replication-capacity.originLimit'];
 /** What needs our own objects or another session's state; run by the specs of the restore. */
 const OF_THE_RESTORE =
   /^roles\.(createRoleJournal|recordRole|allowLoginOnceOpen|createdRoles|forgetRole|ownMemberships)$/;

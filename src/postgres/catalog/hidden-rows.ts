@@ -5,11 +5,15 @@ import { variantFor } from './variant.js';
 
 /** A table of which row security may let a role see some rows only. */
 export interface TableHidingRows extends TableName {
-  /** The session's role. */
   login: string;
 }
 
-export async function readTablesHidingRows(session: Session, tables: readonly TableName[]): Promise<TableHidingRows[]> {
-  const names = [tables.map(({ schema }) => schema), tables.map(({ name }) => name)];
+/** @param login the role that is asked for, whoever asks; null: the session's */
+export async function readTablesHidingRows(
+  session: Session,
+  tables: readonly TableName[],
+  login: string | null = null,
+): Promise<TableHidingRows[]> {
+  const names = [tables.map(({ schema }) => schema), tables.map(({ name }) => name), login];
   return session.rows<TableHidingRows>(variantFor(TABLES_HIDING_ROWS, session.versionNum), names);
 }

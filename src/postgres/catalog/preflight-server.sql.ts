@@ -1,5 +1,3 @@
-import { PG18 } from '../../shared/server-version.js';
-
 export interface ServerFacts {
   database: string;
   version: string;
@@ -17,40 +15,6 @@ select pg_catalog.current_database()::text as database,
   (select system_identifier::text from pg_catalog.pg_control_system()) as "systemIdentifier",
   pg_catalog.pg_postmaster_start_time()::text as "startedAt",
   coalesce(pg_catalog.current_setting('effective_wal_level', true), pg_catalog.current_setting('wal_level')) as "walLevel"`;
-
-export interface CapacityRow {
-  slotsMax: number;
-  slotsUsed: number;
-  sendersMax: number;
-  sendersUsed: number;
-  originsMax: number;
-  originsUsed: number;
-  logicalWorkersMax: number;
-  logicalWorkersUsed: number;
-  workerProcessesMax: number;
-  workerProcessesUsed: number;
-  syncWorkersPerSubscription: number;
-}
-
-/** What replication may use on a server, and how much of it is taken. Origins share a setting with slots below 18. */
-export function replicationCapacity(versionNum: number): string {
-  const origins = versionNum >= PG18 ? 'max_active_replication_origins' : 'max_replication_slots';
-  return `
-select pg_catalog.current_setting('max_replication_slots')::int as "slotsMax",
-  (select count(*)::int from pg_catalog.pg_replication_slots) as "slotsUsed",
-  pg_catalog.current_setting('max_wal_senders')::int as "sendersMax",
-  (select count(*)::int from pg_catalog.pg_stat_activity where backend_type = 'walsender') as "sendersUsed",
-  pg_catalog.current_setting('${origins}')::int as "originsMax",
-  (select count(*)::int from pg_catalog.pg_replication_origin) as "originsUsed",
-  pg_catalog.current_setting('max_logical_replication_workers')::int as "logicalWorkersMax",
-  (select count(*)::int from pg_catalog.pg_stat_activity where backend_type like 'logical replication%worker') as "logicalWorkersUsed",
-  pg_catalog.current_setting('max_worker_processes')::int as "workerProcessesMax",
-  (select count(*)::int from pg_catalog.pg_stat_activity
-   where backend_type not in ('client backend', 'walsender', 'autovacuum launcher', 'autovacuum worker', 'checkpointer',
-     'background writer', 'walwriter', 'archiver', 'walreceiver', 'startup', 'walsummarizer', 'slotsync worker',
-     'standalone backend', 'io worker')) as "workerProcessesUsed",
-  pg_catalog.current_setting('max_sync_workers_per_subscription')::int as "syncWorkersPerSubscription"`;
-}
 
 /** Settings by name ($1); one the server does not know is missing from the answer. */
 export const SETTINGS = `

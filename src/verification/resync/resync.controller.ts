@@ -22,8 +22,8 @@ export class ResyncController {
       'whoever reads the table sees the old rows until the new ones are all there. Meanwhile applying waits at the next ' +
       'transaction that touches the table, so the lag grows by as long as the copy takes. For its duration there is a ' +
       'slot `lockstep_v_…` on the publisher. Refused where it would not be right: a subscription that is disabled, ' +
-      'stuck or two-phase; a table whose rows others write, or that is published on, or with columns of its own. The ' +
-      'result is an operation with `rows`, `removed`, `rolledForward` and `appliedLsn`.',
+      'stuck or two-phase; a table whose rows others write, or that is published on, or with columns of its own. An ' +
+      'apply worker that is away, as right after a skip, is waited for, up to 10 s. The result is an operation with `rows`, `removed`, `rolledForward` and `appliedLsn`.',
   })
   @ApiAcceptedResponse({ type: OperationDto, example: OPERATION })
   async resync(

@@ -10,19 +10,20 @@ import { withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import { ServerUsage } from '../../servers/server-usage.js';
 import { ServersService } from '../../servers/servers.service.js';
-import { LinksService } from '../../links/links.service.js';
+import { SubscriptionsService } from '../../subscriptions/subscriptions.service.js';
 import type { TableName } from '../at-rest/table-shape.js';
 import { checkResync, type ResyncSubject } from './resync-check.js';
 import { planResync } from './resync-plan.js';
 import { ResyncRepository } from './resync.repository.js';
 import { ResyncWorkflow } from './resync.workflow.js';
+import { whenApplying } from './worker-back.js';
 
 /** Copying one table of a subscription afresh. */
 @Injectable()
 export class ResyncService {
   constructor(
     private readonly servers: ServersService,
-    private readonly links: LinksService,
+    private readonly subscriptions: SubscriptionsService,
     private readonly repository: ResyncRepository,
     private readonly operations: OperationsService,
     private readonly engine: Engine,
@@ -32,7 +33,7 @@ export class ResyncService {
     usage.register((server) => repository.usesServer(server));
   }
 
-  /** Rejects (409) where it would not be right, before anything is begun. */
+  /** Rejects (409) where it would not be right, before anything is begun. Waits, up to 10 s, for a worker that is away. */
   async start(subscriber: Place, subscription: string, table: TableName): Promise<OperationDto> {
     const publisher = await this.publisherOf(subscriber, subscription);
     await this.check(publisher, subscriber, subscription, table);
@@ -71,17 +72,8 @@ export class ResyncService {
   }
 
   private async publisherOf({ server, database }: Place, subscription: string): Promise<Place> {
-    const { publisher, state, reason } = await this.links.get(server, database, subscription);
-    if (state === 'failing' || state === 'stalled') {
-      throw new Problem(
-        'PREREQUISITE_FAILED',
-        `the table cannot be copied afresh while the subscription is ${state}: ${reason}`,
-        {
-          hint: 'See what it is stuck on (diagnose), mend that or skip it, and copy the table once changes are applied again.',
-        },
-      );
-    }
-    if (publisher) return { server: publisher.server, database: publisher.database };
+    const { publisher } = await whenApplying(() => this.subscriptions.get(server, database, subscription));
+    if (publisher) return publisher;
     throw new Problem('PREREQUISITE_FAILED', `the publisher of "${subscription}" is not a registered server`, {
       hint: "Register the server that the subscription's connection string leads to.",
     });

@@ -292,6 +292,12 @@ export const COMBINATION_RULES = {
     instead: 'Grant it, as the warning shows.',
     seen: 'note',
   },
+  'subscriber-has-room': {
+    on: 'subscription',
+    says: 'Every enabled subscription of a cluster takes a worker of max_logical_replication_workers and of max_worker_processes, and an origin of max_active_replication_origins (below 18: of max_replication_slots, on the subscriber); first copies take one more of each (below 14: no origin). One past them never starts, or its copies do not, and the server says so in its log only. What is taken may be free again: nothing is refused.',
+    instead: 'Raise the setting that the warning names and restart the subscriber; or disable a subscription.',
+    seen: 'note',
+  },
   'slot-of-same-cluster': {
     on: 'subscription',
     says: 'CREATE SUBSCRIPTION that creates a slot in its own cluster waits for itself.',
@@ -307,9 +313,15 @@ export const COMBINATION_RULES = {
   },
   'same-columns-everywhere': {
     on: 'subscription',
-    says: 'A table must have the same column list in all publications of one subscription, and from 18 on, where it has none, the same generatedColumns: the publisher refuses to send it otherwise. Of a publisher that is named as a registered server that is known before.',
+    says: 'A table must have the same column list in all publications of one subscription, and from 18 on, where it has none, the same generatedColumns: the publisher refuses to send it otherwise. Of a publisher that is a registered server that is known before.',
     instead: 'Subscribe to them in two subscriptions, or publish the same columns.',
     seen: 'state',
+  },
+  'publisher-looked-at': {
+    on: 'subscription',
+    says: 'What a publisher sends is looked at before a subscription to it is created, where it is a registered server, also one that a connection string leads to. The latter may not answer Lockstep and still answer the subscriber: it is not refused then, but columns, row filters and row security went unlooked at.',
+    instead: 'Ask for a dry run once the publisher answers.',
+    seen: 'note',
   },
   'outside-transactions': {
     on: 'subscription',

@@ -1,10 +1,10 @@
 import { TABLE_COUNT } from '../../../postgres/catalog/preflight-relations.sql.js';
+import { LOCK_CAPACITY, type LockCapacity } from '../../../postgres/catalog/preflight-server.sql.js';
 import {
   type CapacityRow,
-  LOCK_CAPACITY,
-  type LockCapacity,
+  originLimit,
   replicationCapacity,
-} from '../../../postgres/catalog/preflight-server.sql.js';
+} from '../../../postgres/catalog/replication-capacity.sql.js';
 import { type Check, oncePerRun, type PreflightContext, seesActivity, type Side } from '../check.js';
 
 interface Need {
@@ -17,10 +17,6 @@ interface Need {
   /** How many, and for what. `sync` is the number of tablesync workers that will run at once. */
   needed: (sync: number) => { count: number; for: string };
 }
-
-/** Below 18 the origins a subscriber may track are limited by max_replication_slots. */
-const originSetting = (versionNum: number) =>
-  versionNum >= 180000 ? 'max_active_replication_origins' : 'max_replication_slots';
 
 const NEEDS: Need[] = [
   {
@@ -58,7 +54,7 @@ const NEEDS: Need[] = [
   {
     name: 'target-replication-origins',
     side: 'target',
-    setting: originSetting,
+    setting: originLimit,
     max: 'originsMax',
     used: 'originsUsed',
     needed: (sync) => ({ count: 1 + sync, for: `the subscription and ${sync} table synchronisations` }),
@@ -82,7 +78,7 @@ const NEEDS: Need[] = [
   {
     name: 'source-replication-origins',
     side: 'source',
-    setting: originSetting,
+    setting: originLimit,
     max: 'originsMax',
     used: 'originsUsed',
     needed: () => ({ count: 1, for: 'the subscription of the way back' }),
