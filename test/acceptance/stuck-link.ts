@@ -34,12 +34,13 @@ export class Fleet {
     readonly servers: ReadonlyMap<number, TestServer>,
   ) {}
 
-  static async start(stateDatabase: string): Promise<Fleet> {
+  /** `own`: majors of servers that no other spec shares, for what would hold up other specs' slots. */
+  static async start(stateDatabase: string, own: readonly number[] = []): Promise<Fleet> {
     const state = await TestServer.shared(18);
     const api = await ApiUnderTest.start(state, await state.freshDatabase(stateDatabase), { root: App });
     const servers = new Map<number, TestServer>();
-    for (const major of [14, 15, 16, 17, 18]) {
-      const server = await TestServer.shared(major);
+    for (const major of own.length > 0 ? own : [14, 15, 16, 17, 18]) {
+      const server = own.length > 0 ? await TestServer.start(major) : await TestServer.shared(major);
       servers.set(major, server);
       const { host, port, user, password } = server;
       const body = { name: `pg${major}`, host, port, user, password, database: 'postgres', tls: { mode: 'disable' } };
@@ -68,7 +69,7 @@ export class Link {
     this.path = `${this.base(to)}/subscriptions/${encodeURIComponent(ODD)}`;
   }
 
-  static async create(fleet: Fleet, from: number, to: number): Promise<Link> {
+  static async create(fleet: Fleet, from: number, to: number, options: { twoPhase?: boolean } = {}): Promise<Link> {
     const link = new Link(fleet, from, to);
     const { api } = fleet;
     for (const server of [link.publisher, link.subscriber]) {
@@ -83,7 +84,7 @@ export class Link {
       name: ODD,
       publisher: { server: `pg${from}`, database: link.database },
       publications: ['both'],
-      options: { slotName: link.database },
+      options: { slotName: link.database, ...options },
     };
     expect((await api.post(`${link.base(to)}/subscriptions`, subscription)).status).toBe(201);
     await link.until('streaming');
