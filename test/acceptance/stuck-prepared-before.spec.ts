@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { identifier } from '../../src/postgres/quoting.js';
 import { parseLsn } from '../../src/shared/lsn.js';
+import { VerificationRepository } from '../../src/verification/verification.repository.js';
 import { eventually } from '../support/eventually.js';
-import { arrives, endPrepared, loggedLsns, prepare } from './prepared-on-link.js';
+import { arrives, endPrepared, loggedLsns, prepare, preparedOnSubscriber } from './prepared-on-link.js';
 import type { ApiUnderTest } from './security-app.js';
 import { Fleet, Link, ODD } from './stuck-link.js';
 
@@ -122,3 +123,56 @@ async function publishAndArrive(link: Link, id: number): Promise<void> {
   await link.publisher.run(link.database, `insert into orders values (${id}, 1, 'x')`);
   await arrives(link, id);
 }
+
+describe('a table that lost a PREPARE, 17 -> 18', () => {
+  let link: Link;
+
+  beforeAll(async () => {
+    link = await Link.create(fleet, 17, 18, { twoPhase: true });
+    await eventually(async () => (await api.get(link.path)).body.twoPhaseState === 'enabled', { within: 20_000 });
+  }, 120_000);
+  afterAll(() => removed(link));
+
+  it('keeps its mark in a verification that began before and cannot see what the COMMIT PREPARED will bring', async () => {
+    const { database, publisher, subscriber } = link;
+    // Held once its slots are there: none is made while something is prepared.
+    const repository = api.app.get(VerificationRepository);
+    const setProgress = repository.setProgress.bind(repository);
+    const opened = new Promise<() => void>((resolve) => {
+      repository.setProgress = async (...progress) => {
+        repository.setProgress = setProgress;
+        await new Promise<void>((release) => resolve(release));
+        return setProgress(...progress);
+      };
+    });
+    const begun = link.verify();
+    const release = await opened;
+    await subscriber.run(database, `insert into orders values (300, 0, 'in the way')`);
+    await prepare(link, 'lost', `insert into orders values (300, 1, 'x')`);
+    await publisher.run(database, `insert into orders values (301, 1, 'behind it')`);
+    await link.until('failing');
+    const { finishLsn } = (await link.diagnose()).transaction;
+    expect((await api.post(`${link.path}/skip`, { lsn: finishLsn })).status).toBe(200);
+    await arrives(link, 301);
+    await subscriber.run(database, 'delete from orders where id = 300');
+    release();
+    const equal = await begun;
+    expect(equal).toMatchObject({ state: 'succeeded', verdict: 'equal' });
+    expect(parseLsn(equal.verifiedLsn)).toBeGreaterThan(parseLsn(finishLsn));
+    const marked = [
+      [ODD, null],
+      ['orders', finishLsn],
+    ];
+    expect(await link.needs()).toEqual(marked);
+    await publisher.run(database, `commit prepared 'lost'`);
+    await eventually(async () => (await preparedOnSubscriber(link)).length === 0, { within: 20_000 });
+    expect(await link.verify()).toMatchObject({ state: 'succeeded', verdict: 'different' });
+    expect(await link.needs()).toEqual(marked);
+    await subscriber.run(database, `insert into orders values (300, 1, 'x')`);
+    expect(await link.verify()).toMatchObject({ state: 'succeeded', verdict: 'equal' });
+    expect(await link.needs()).toEqual([
+      [ODD, null],
+      ['orders', null],
+    ]);
+  }, 120_000);
+});
