@@ -69,7 +69,8 @@ class SubscribedTableDto {
   @ApiProperty({
     type: VerificationNeedDto,
     nullable,
-    description: 'Why it may differ from the publisher; until a verification at rest has found it equal.',
+    description:
+      'Why it may differ from the publisher; until a verification at rest that began later has found it equal.',
   })
   needsVerification: VerificationNeedDto | null;
 }

@@ -62,17 +62,23 @@ export class TablesNeedingVerification {
     );
   }
 
-  /** Takes the mark from tables that were shown equal at an LSN (`X/Y`) past that of the mark. */
+  /**
+   * Takes the mark from tables that were shown equal at an LSN (`X/Y`) past that of the mark, by what began after it was
+   * made, at `begun` (text, by the clock of our own state): what was prepared when it was lost is equal until it is
+   * committed. Verifying begins with a slot, and none is made while anything is prepared.
+   */
   async clear(
     { server, database, oid }: SubscriptionId,
     equal: readonly (TableName & { verifiedLsn: string })[],
+    begun: string,
   ): Promise<void> {
     await this.dataSource.query(
       `delete from lockstep.table_needing_verification n
         using jsonb_to_recordset($4::jsonb) t(schema text, name text, "verifiedLsn" pg_lsn)
         where n.server = $1 and n.database = $2 and n.subscription_oid = $3
-          and n.schema = t.schema and n.name = t.name and t."verifiedLsn" > n.lsn`,
-      [server, database, oid, JSON.stringify(equal)],
+          and n.schema = t.schema and n.name = t.name and t."verifiedLsn" > n.lsn
+          and n.since < $5::timestamptz`,
+      [server, database, oid, JSON.stringify(equal), begun],
     );
   }
 }

@@ -94,14 +94,14 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
 
   /** Tables that were shown equal need no verification any more. Repeated after a crash, when `oid` is looked up again. */
   private async endNeeds(verification: ListedVerification, oid: number | null): Promise<void> {
-    const { id, subscriberServer: server, subscriberDatabase: database, subscription } = verification;
+    const { id, subscriberServer: server, subscriberDatabase: database, subscription, createdAtText } = verification;
     const equal = (await this.repository.tables(id)).flatMap(({ schema, name, verdict, verifiedLsn }) =>
       verdict === 'equal' && verifiedLsn !== null ? [{ schema, name, verifiedLsn }] : [],
     );
     if (equal.length === 0) return;
     // A subscriber that is away or changed keeps the need: it is ended by the next verification.
     const found = oid ?? (await this.subscriptionOid(server, database, subscription));
-    if (found !== null) await this.needs.clear({ server, database, oid: found }, equal);
+    if (found !== null) await this.needs.clear({ server, database, oid: found }, equal, createdAtText);
   }
 
   private async subscriptionOid(server: string, database: string, name: string): Promise<number | null> {

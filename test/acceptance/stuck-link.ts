@@ -35,11 +35,15 @@ export class Fleet {
   ) {}
 
   /** @param own settings of those that are not to be the shared ones, by major */
-  static async start(stateDatabase: string, own: Record<number, Record<string, string>> = {}): Promise<Fleet> {
+  static async start(
+    stateDatabase: string,
+    own: Record<number, Record<string, string>> = {},
+    majors: readonly number[] = [14, 15, 16, 17, 18],
+  ): Promise<Fleet> {
     const state = await TestServer.shared(18);
     const api = await ApiUnderTest.start(state, await state.freshDatabase(stateDatabase), { root: App });
     const servers = new Map<number, TestServer>();
-    for (const major of [14, 15, 16, 17, 18]) {
+    for (const major of majors) {
       const server = own[major] ? await TestServer.start(major, own[major]) : await TestServer.shared(major);
       servers.set(major, server);
       const { host, port, user, password } = server;
@@ -69,7 +73,7 @@ export class Link {
     this.path = `${this.base(to)}/subscriptions/${encodeURIComponent(ODD)}`;
   }
 
-  static async create(fleet: Fleet, from: number, to: number): Promise<Link> {
+  static async create(fleet: Fleet, from: number, to: number, options: { twoPhase?: boolean } = {}): Promise<Link> {
     const link = new Link(fleet, from, to);
     const { api } = fleet;
     for (const server of [link.publisher, link.subscriber]) {
@@ -84,7 +88,7 @@ export class Link {
       name: ODD,
       publisher: { server: `pg${from}`, database: link.database },
       publications: ['both'],
-      options: { slotName: link.database },
+      options: { slotName: link.database, ...options },
     };
     expect((await api.post(`${link.base(to)}/subscriptions`, subscription)).status).toBe(201);
     await link.until('streaming');

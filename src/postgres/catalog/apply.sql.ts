@@ -67,3 +67,14 @@ export const PROCESSES_LEFT: readonly Variant[] = [
        where a.pid = any ($1::int4[])`,
   },
 ];
+
+/** Prepared transactions of the session's database whose names begin with `$1`. */
+export const PREPARED_GIDS: readonly Variant[] = [
+  {
+    since: PG13,
+    sql: `
+      select x.gid as gid
+        from pg_catalog.pg_prepared_xacts x
+       where x.database = pg_catalog.current_database() and pg_catalog.starts_with(x.gid, $1)`,
+  },
+];

@@ -1,4 +1,4 @@
-import { PG13 } from '../../shared/server-version.js';
+import { PG13, PG15, PG18 } from '../../shared/server-version.js';
 import type { Variant } from './variant.js';
 
 /** Slot `$1` and who holds it; no row: there is none. */
@@ -21,6 +21,34 @@ export const SLOT_CONFIRMED: readonly Variant[] = [
     since: PG13,
     sql: `
       select s.confirmed_flush_lsn::text as confirmed
+        from pg_catalog.pg_replication_slots s
+       where s.slot_name = $1`,
+  },
+];
+
+/**
+ * Whether slot `$1` sends transactions when they are prepared; what was prepared before `since` it sends with its COMMIT
+ * PREPARED. Null: not told, as by any server up to 17. pgoutput of 13 and 14 never does. No row: there is no such slot.
+ */
+export const SLOT_TWO_PHASE: readonly Variant[] = [
+  {
+    since: PG13,
+    sql: `
+      select false as supported, false as two_phase, null::text as since
+        from pg_catalog.pg_replication_slots s
+       where s.slot_name = $1`,
+  },
+  {
+    since: PG15,
+    sql: `
+      select true as supported, s.two_phase as two_phase, null::text as since
+        from pg_catalog.pg_replication_slots s
+       where s.slot_name = $1`,
+  },
+  {
+    since: PG18,
+    sql: `
+      select true as supported, s.two_phase as two_phase, s.two_phase_at::text as since
         from pg_catalog.pg_replication_slots s
        where s.slot_name = $1`,
   },

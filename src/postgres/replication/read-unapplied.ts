@@ -26,11 +26,17 @@ export interface UnappliedRequest {
   plugin?: string;
   publications: readonly string[];
   origin: 'any' | 'none';
+  /**
+   * Tell what is prepared past `position` when it is prepared, as a slot with two_phase sends it; what was prepared before
+   * comes with its COMMIT PREPARED, as from a slot whose two_phase_at is `position`: a copy does not inherit that of its
+   * slot (seen with 15 to 18). Else prepared transactions are ordinary ones, told when they are committed.
+   */
+  twoPhase?: boolean;
   /** Everything that committed up to here is applied. */
   position: Lsn;
   /** Nothing past it is waited for; the end of the publisher's WAL unless given. */
   until?: Lsn;
-  /** Told of each transaction that changed something, in commit order; true ends the reading. */
+  /** Told of each transaction that changed something, or was prepared, in the order of their ends; true ends the reading. */
   onTransaction: (transaction: TransactionSummary) => boolean;
   /** Of a transaction, told one by one; what it has more is counted. */
   mostChanges: number;
@@ -88,7 +94,7 @@ class Reading {
   }
 
   async run(): Promise<UnappliedEnd> {
-    const { target, slotName, plugin, publications, origin, position, until } = this.request;
+    const { target, slotName, plugin, publications, origin, position, until, twoPhase = false } = this.request;
     const deadline = Date.now() + this.request.deadlineMs;
     const { copy } = this;
     await withSession(target, { purpose: `read of slot ${slotName}`, ...boundedAnswers() }, flushCommits);
@@ -100,7 +106,7 @@ class Reading {
       prepare: copySlotSql(slotName, copy, plugin),
       command: (state) => {
         this.until = until === undefined || until > state.flushLsn ? state.flushLsn : until;
-        const start = { slotName: copy, startLsn: position, publications, messages: false, origin };
+        const start = { slotName: copy, startLsn: position, publications, messages: false, origin, twoPhase };
         return startReplicationCommand(start, state.versionNum);
       },
       onData: (message) => this.onData(message),
@@ -133,11 +139,16 @@ class Reading {
     this.bytes += message.length;
     try {
       const transaction = this.summarizer.accept(this.decoder.decode(message), message.length);
-      if (transaction && transaction.changeCount > 0 && this.request.onTransaction(transaction)) this.end = 'found';
+      if (transaction && isTold(transaction) && this.request.onTransaction(transaction)) this.end = 'found';
       else if (this.bytes > this.request.mostBytes) this.end = 'bytes';
     } catch (error) {
       this.failure = error;
     }
     if (this.end !== null || this.failure !== null) this.settle();
   }
+}
+
+/** An empty transaction leaves no trace on a subscriber, one that is prepared empty does. */
+function isTold({ kind, changeCount }: TransactionSummary): boolean {
+  return changeCount > 0 || kind !== 'commit';
 }

@@ -6,6 +6,12 @@ const POSTGRES_EPOCH_MS = 946_684_800_000;
 
 export type Operation = 'insert' | 'update' | 'delete' | 'truncate';
 
+/**
+ * `commit`: an ordinary transaction; `prepare`: its changes, prepared; `commitPrepared` and `rollbackPrepared`: the end of
+ * what was prepared, without the changes.
+ */
+export type TransactionKind = 'commit' | 'prepare' | 'commitPrepared' | 'rollbackPrepared';
+
 /** One change of a transaction without its values: those of the key only. */
 export interface SummarizedChange {
   operation: Operation;
@@ -28,12 +34,18 @@ export interface SummarizedTable {
 
 /** What a transaction does, told in bounded space however large it is: the counts are true, the changes are the first ones. */
 export interface TransactionSummary {
+  kind: TransactionKind;
   xid: number;
-  /** Start of the commit record: `finished at` in the subscriber's log, and what SKIP takes. */
+  /** What it was prepared as on the publisher; null for `commit`. */
+  gid: string | null;
+  /**
+   * Start of the record that commits or prepares it: `finished at` in the subscriber's log, and what SKIP takes. Of a
+   * ROLLBACK PREPARED the log names the end.
+   */
   finishLsn: Lsn;
-  /** End of the commit record: where an origin stands that has applied it. */
+  /** End of that record: where an origin stands that has applied it. */
   endLsn: Lsn;
-  /** RFC 3339, by the publisher's clock. */
+  /** RFC 3339, by the publisher's clock; when it was committed, prepared or rolled back. */
   committedAt: string;
   /** As sent by the publisher. */
   bytes: number;
@@ -42,7 +54,7 @@ export interface TransactionSummary {
   changes: SummarizedChange[];
 }
 
-/** Takes the messages of one connection, in protocol version 1, and answers a summary at each commit. */
+/** Takes the messages of one connection that streams nothing in progress, and answers a summary at each end. */
 export class TransactionSummarizer {
   private readonly relations = new Map<number, Relation>();
   private tables = new Map<string, SummarizedTable>();
@@ -57,6 +69,7 @@ export class TransactionSummarizer {
     this.bytes += size;
     switch (message.tag) {
       case 'begin':
+      case 'begin-prepare':
         this.tables = new Map();
         this.changes = [];
         this.changeCount = 0;
@@ -81,23 +94,40 @@ export class TransactionSummarizer {
       case 'truncate':
         for (const oid of message.relationOids) this.add('truncate', oid, () => [null, null]);
         return null;
-      case 'commit': {
-        const { xid, bytes, changeCount, changes } = this;
-        const committedAt = new Date(POSTGRES_EPOCH_MS + Number(message.commitTimeMicros / 1000n)).toISOString();
+      case 'commit':
         return {
-          xid,
-          finishLsn: message.commitLsn,
-          endLsn: message.endLsn,
-          committedAt,
-          bytes,
-          changeCount,
-          tables: [...this.tables.values()],
-          changes,
+          kind: 'commit',
+          gid: null,
+          ...ended(message.commitLsn, message.endLsn, message.commitTimeMicros),
+          ...this.told(),
         };
-      }
+      case 'prepare':
+        return {
+          kind: 'prepare',
+          gid: message.gid,
+          ...ended(message.prepareLsn, message.endLsn, message.prepareTimeMicros),
+          ...this.told(),
+        };
+      case 'commit-prepared':
+        return {
+          kind: 'commitPrepared',
+          ...nothingTold(message, size),
+          ...ended(message.commitLsn, message.endLsn, message.commitTimeMicros),
+        };
+      case 'rollback-prepared':
+        return {
+          kind: 'rollbackPrepared',
+          ...nothingTold(message, size),
+          ...ended(message.endLsn, message.endLsn, message.rollbackTimeMicros),
+        };
       default:
         return null;
     }
+  }
+
+  private told() {
+    const { xid, bytes, changeCount, changes } = this;
+    return { xid, bytes, changeCount, changes, tables: [...this.tables.values()] };
   }
 
   private add(
@@ -117,6 +147,15 @@ export class TransactionSummarizer {
     const [key, columns] = details(relation);
     this.changes.push({ operation, schema, table: name, key, columns });
   }
+}
+
+function ended(finishLsn: Lsn, endLsn: Lsn, micros: bigint) {
+  const committedAt = new Date(POSTGRES_EPOCH_MS + Number(micros / 1000n)).toISOString();
+  return { finishLsn, endLsn, committedAt };
+}
+
+function nothingTold({ xid, gid }: { xid: number; gid: string }, bytes: number) {
+  return { xid, gid, bytes, changeCount: 0, tables: [], changes: [] };
 }
 
 /** Null for REPLICA IDENTITY FULL, where the key would be the whole row, and where there is no key. */

@@ -31,5 +31,9 @@ describe('START_REPLICATION', () => {
     expect(startReplicationCommand(request, 140012)).toBe(`${start}, messages 'true')`);
     expect(startReplicationCommand(request, 160001)).toBe(`${start}, messages 'true', origin 'none')`);
     expect(startReplicationCommand({ ...request, messages: false, origin: 'any' }, 180000)).toBe(`${start})`);
+    const twoPhase = { ...request, messages: false, twoPhase: true };
+    expect(startReplicationCommand(twoPhase, 160001)).toBe(
+      `${start.replace(`proto_version '1'`, `proto_version '3'`)}, origin 'none', two_phase 'on')`,
+    );
   });
 });

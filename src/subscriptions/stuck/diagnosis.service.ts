@@ -2,8 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { plan, type PlannedStatement } from '../../changes/change.js';
 import { readSubscriptions, type Subscription } from '../../postgres/catalog/subscriptions.js';
 import { statement } from '../../postgres/ddl/statement.js';
-import { disableSubscription, enableSubscription, skipTransaction } from '../../postgres/ddl/subscription.ddl.js';
-import { identifier, literal } from '../../postgres/quoting.js';
+import { identifier } from '../../postgres/quoting.js';
 import { originProgressExpression, subscriptionOrigin } from '../../postgres/replication/origin-progress.js';
 import { copySlotSql } from '../../postgres/replication/read-unapplied.js';
 import type { TransactionSummary } from '../../postgres/replication/transaction-summary.js';
@@ -12,13 +11,13 @@ import { type Session, withSession } from '../../postgres/session.js';
 import { Problem } from '../../problems/problem.js';
 import { ServersService } from '../../servers/servers.service.js';
 import { formatLsn, type Lsn, maxLsn, parseLsn, ZERO_LSN } from '../../shared/lsn.js';
-import { PG15 } from '../../shared/server-version.js';
 import { PublisherEnds } from '../publisher-ends.js';
 import type { SubscriptionView } from '../subscription-view.js';
 import { judgeApply } from './apply-verdict.js';
 import { type ApplyLook, conflictsBetween, failedBetween, watchApply } from './apply-watch.js';
 import { type Diagnosis, presentTransaction } from './diagnosis.js';
-import { findTransaction, hasNoEffect, rowsOnSubscriber, searchUnapplied } from './unapplied-search.js';
+import { remedies } from './remedies.js';
+import { findTransaction, hasNoEffect, rowsOnSubscriber, type Search, searchUnapplied } from './unapplied-search.js';
 
 /** For all the rows that are looked for on the subscriber; what they cannot tell by then is not known. */
 const ROWS_WITHIN_MS = 5_000;
@@ -44,6 +43,8 @@ type Unapplied = Pick<Diagnosis, 'transaction' | 'transactionReason' | 'passedOv
   summary: TransactionSummary | null;
   /** Whether anything is left to apply; null: not known. */
   some: boolean | null;
+  /** What the subscription has prepared on the subscriber; not looked for where nothing was read. */
+  prepared: ReadonlySet<string>;
 };
 
 /** Finds out whether a subscription is stuck, and on which transaction of its publisher. */
@@ -128,7 +129,7 @@ export class DiagnosisService {
       ...lastFailure(first, last, shown.summary),
       ...{ transaction: shown.transaction, transactionReason: shown.transactionReason, passedOver: shown.passedOver },
       remedies: ['failing', 'stalled', 'disabled'].includes(judged.verdict)
-        ? remedies(subscription, session.versionNum, shown.summary)
+        ? remedies(subscription, session.versionNum, shown.summary, position, shown.prepared)
         : [],
     };
     return { diagnosis, subscription, versionNum: session.versionNum, position, transaction: shown.summary };
@@ -148,16 +149,13 @@ export class DiagnosisService {
     if (slot.walStatus === 'lost')
       return unknown('the replication slot is lost: what it missed cannot be read any more');
     if (position === null) return unknown(originProblem ?? 'nothing is known to be applied');
-    if (subscription.twoPhaseState === 'enabled') {
-      return unknown(
-        'two_phase is enabled: it may be stuck on a prepared transaction, which the stream is not read for; its finish LSN is in the log',
-      );
-    }
     const target = await this.servers.target(publisher.server, publisher.database);
     try {
       plan(publisher, [copyStatement(slotName)]);
-      const { end, candidates } = await searchUnapplied(target, session, subscription, position, mostChanges);
-      return await judgeCandidates(session, end, candidates);
+      return await judgeCandidates(
+        session,
+        await searchUnapplied(target, session, subscription, position, mostChanges),
+      );
     } catch (error) {
       // What the publisher refuses is an answer about the publisher; the subscriber's side is known all the same.
       if (!(error instanceof Problem) || error.code === 'INTERNAL' || !session.alive) throw error;
@@ -170,25 +168,24 @@ export class DiagnosisService {
   }
 }
 
-async function judgeCandidates(session: Session, end: string, candidates: TransactionSummary[]): Promise<Unapplied> {
+async function judgeCandidates(session: Session, { end, candidates, untold, prepared }: Search): Promise<Unapplied> {
   const deadline = Date.now() + ROWS_WITHIN_MS;
   const without: { summary: TransactionSummary; rows: (boolean | null)[] }[] = [];
+  const told = (summary: TransactionSummary, rows: (boolean | null)[], passedOver: typeof without): Unapplied => ({
+    ...{ summary, transaction: presentTransaction(summary, rows), transactionReason: null },
+    ...{ passedOver: passedOver.map((each) => passed(each.summary)), some: true, prepared },
+  });
   for (const summary of candidates) {
     const rows = await rowsOnSubscriber(session, summary, deadline);
-    if (hasNoEffect(summary, rows)) {
-      without.push({ summary, rows });
-      continue;
-    }
-    const passedOver = without.map((each) => passed(each.summary));
-    return { summary, transaction: presentTransaction(summary, rows), transactionReason: null, passedOver, some: true };
+    if (!hasNoEffect(summary, rows)) return told(summary, rows, without);
+    without.push({ summary, rows });
+  }
+  if (untold !== null) {
+    return { ...unknown(untold), passedOver: without.map((each) => passed(each.summary)), some: true };
   }
   const [only] = without;
   // Nothing behind it could be in the way: then it is one of these, the first that the worker comes to.
-  if (only !== undefined && end === 'end') {
-    const { summary, rows } = only;
-    const passedOver = without.slice(1).map((each) => passed(each.summary));
-    return { summary, transaction: presentTransaction(summary, rows), transactionReason: null, passedOver, some: true };
-  }
+  if (only !== undefined && end === 'end') return told(only.summary, only.rows, without.slice(1));
   if (end === 'end') {
     return { ...unknown('the publisher has no transaction for it that is not applied'), some: false };
   }
@@ -204,7 +201,7 @@ function passed({ finishLsn, changeCount }: TransactionSummary) {
 }
 
 function unknown(transactionReason: string): Unapplied {
-  return { summary: null, transaction: null, transactionReason, passedOver: [], some: null };
+  return { summary: null, transaction: null, transactionReason, passedOver: [], some: null, prepared: new Set() };
 }
 
 function appliedMeanwhile({ transaction }: Unapplied): Unapplied {
@@ -241,38 +238,4 @@ function lastFailure(first: ApplyLook, last: ApplyLook, transaction: Transaction
   }
   const none = last.errors === null ? 'this version counts no errors' : 'no error was counted while it was looked at';
   return { lastFailure: null, lastFailureReason: `${none}; ${message}` };
-}
-
-/** What can be done about a transaction that fails, with the SQL for the subscriber. */
-function remedies(
-  subscription: Subscription,
-  versionNum: number,
-  transaction: TransactionSummary | null,
-): Diagnosis['remedies'] {
-  const { name, enabled } = subscription;
-  const enable = enabled ? [] : enableSubscription(name).map(({ sql }) => sql);
-  const mend = {
-    does: 'Mend what is in the way on the subscriber (the row, the missing table or column); the transaction is then applied, nothing is lost.',
-    sql: enable,
-  };
-  if (transaction === null) return [mend];
-  const { finishLsn, endLsn } = transaction;
-  if (versionNum >= PG15) {
-    const sql = [...skipTransaction(name, finishLsn, versionNum).map((each) => each.sql), ...enable];
-    return [mend, { does: 'Skip the transaction: all its changes are lost, those of other tables too.', sql }];
-  }
-  return [mend, skipByOrigin(subscription, endLsn)];
-}
-
-/** Below 15 there is no SKIP: the origin is moved past the transaction while nothing is applied. */
-export function skipByOrigin({ name, oid }: Subscription, endLsn: Lsn): { does: string; sql: string[] } {
-  const origin = literal(subscriptionOrigin(oid));
-  return {
-    does: 'Below 15, as superuser, once its workers have ended: move its origin past the transaction, all of whose changes are lost.',
-    sql: [
-      ...disableSubscription(name).map(({ sql }) => sql),
-      `select pg_catalog.pg_replication_origin_advance(${origin}, ${literal(formatLsn(endLsn))})`,
-      ...enableSubscription(name).map(({ sql }) => sql),
-    ],
-  };
 }

@@ -1,4 +1,9 @@
-import type { Operation, SummarizedTable, TransactionSummary } from '../../postgres/replication/transaction-summary.js';
+import type {
+  Operation,
+  SummarizedTable,
+  TransactionKind,
+  TransactionSummary,
+} from '../../postgres/replication/transaction-summary.js';
 import { formatLsn } from '../../shared/lsn.js';
 import type { ApplyVerdict } from './apply-verdict.js';
 
@@ -15,6 +20,9 @@ export interface UnappliedChange {
 
 /** A publisher transaction that the subscriber has not applied. */
 export interface UnappliedTransaction {
+  kind: TransactionKind;
+  /** On the publisher; null: it was not prepared. */
+  gid: string | null;
   finishLsn: string;
   endLsn: string;
   xid: number;
@@ -32,7 +40,7 @@ export interface Diagnosis {
   verdict: ApplyVerdict | null;
   /** How the verdict was reached, or why there is none. */
   reason: string;
-  /** Everything the publisher committed up to here is applied; null: not known. */
+  /** Everything the publisher committed or prepared up to here is applied; null: not known. */
   position: string | null;
   originLsn: string | null;
   confirmedFlushLsn: string | null;
@@ -52,8 +60,9 @@ export function presentTransaction(
   summary: TransactionSummary,
   onSubscriber: readonly (boolean | null)[] = [],
 ): UnappliedTransaction {
-  const { finishLsn, endLsn, xid, committedAt, bytes, changeCount, tables, changes } = summary;
+  const { kind, gid, finishLsn, endLsn, xid, committedAt, bytes, changeCount, tables, changes } = summary;
   return {
+    ...{ kind, gid },
     finishLsn: formatLsn(finishLsn),
     endLsn: formatLsn(endLsn),
     ...{ xid, committedAt, bytes, changeCount, tables },

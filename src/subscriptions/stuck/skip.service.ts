@@ -13,7 +13,9 @@ import type { SubscriptionView } from '../subscription-view.js';
 import { SubscriptionsService } from '../subscriptions.service.js';
 import { TablesNeedingVerification } from '../tables-needing-verification.repository.js';
 import { presentTransaction, type UnappliedTransaction } from './diagnosis.js';
-import { DiagnosisService, type Finding, skipByOrigin } from './diagnosis.service.js';
+import { DiagnosisService, type Finding } from './diagnosis.service.js';
+import { isEndOfPrepared } from './prepared-transactions.js';
+import { skipByOrigin } from './remedies.js';
 
 export interface SkipRequest {
   /** Finish LSN; null takes an earlier wish back. */
@@ -44,7 +46,10 @@ export class SkipService {
     private readonly needs: TablesNeedingVerification,
   ) {}
 
-  /** 15 and newer. Rejects with CONFLICT for what is applied already, and for what is not the stuck transaction. */
+  /**
+   * 15 and newer. Rejects with CONFLICT for what is applied already, for what is not the stuck transaction, and for a
+   * COMMIT PREPARED or ROLLBACK PREPARED, which no SKIP skips.
+   */
   async skip(
     server: string,
     database: string,
@@ -64,7 +69,7 @@ export class SkipService {
     if (dryRun) return { ...(await this.run(server, database, name, lsn, true)), ...loss };
     const tables = losers(finding, transaction);
     // Before the act: a mark too many goes with the next verification, one too few would hide a loss.
-    await this.needs.mark({ server, database, oid }, tables, lsn, `the transaction at ${formatLsn(lsn)} was skipped`);
+    await this.needs.mark({ server, database, oid }, tables, lsn, whySkipped(transaction, lsn));
     return { ...(await this.run(server, database, name, lsn, false)), ...loss };
   }
 
@@ -81,7 +86,9 @@ export class SkipService {
     const { originLsn, slot } = await this.subscriptions.get(server, database, name);
     const applied = appliedLsn(originLsn, slot);
     if (applied === null || lsn >= applied) return;
-    const detail = `everything up to ${formatLsn(applied)} is applied already; there is nothing to skip there`;
+    const detail =
+      `${formatLsn(lsn)} is before the position ${formatLsn(applied)}, and SKIP takes no such LSN: what ends there is applied, or was ` +
+      'prepared before the slot had two_phase, so that it is sent with its COMMIT PREPARED';
     throw refusal('skip-forward', 'CONFLICT', detail, [{ pointer: '#/lsn', detail }]);
   }
 
@@ -94,9 +101,13 @@ export class SkipService {
   ): Promise<TransactionSummary | null> {
     const { diagnosis, transaction } = finding;
     const isStuckOne = transaction?.finishLsn === lsn;
-    if (isStuckOne && (force || !GOES_ON.has(diagnosis.verdict))) return transaction;
-    if (force) return this.diagnosis.transactionAt(server, database, finding, lsn, { mostChanges });
-    throw notTheStuckOne(finding, lsn);
+    const isAccepted = isStuckOne && (force || isEndOfPrepared(transaction) || !GOES_ON.has(diagnosis.verdict));
+    if (!isAccepted && !force) throw notTheStuckOne(finding, lsn);
+    const asked = isAccepted
+      ? transaction
+      : await this.diagnosis.transactionAt(server, database, finding, lsn, { mostChanges });
+    if (asked !== null && isEndOfPrepared(asked)) throw notSkipped(finding, asked);
+    return asked;
   }
 
   private async run(
@@ -124,6 +135,11 @@ function losers({ subscription: { tables } }: Finding, transaction: TransactionS
   );
 }
 
+function whySkipped(transaction: TransactionSummary | null, lsn: Lsn): string {
+  if (transaction?.kind !== 'prepare') return `the transaction at ${formatLsn(lsn)} was skipped`;
+  return `the transaction that was prepared at ${formatLsn(lsn)} was skipped: its COMMIT PREPARED brings none of its changes`;
+}
+
 const NOTHING_LOST: Loss = { lost: null, lostReason: null };
 
 function lossOf(transaction: TransactionSummary | null, lsn: Lsn): Loss {
@@ -144,6 +160,15 @@ function notTheStuckOne({ diagnosis }: Finding, lsn: Lsn): Problem {
   return new Problem('CONFLICT', detail, {
     hint: 'Look at the diagnosis and skip its transaction; with "force": true the LSN is taken as it is.',
     extra: { verdict, stuckAt: transaction?.finishLsn ?? null },
+  });
+}
+
+/** The worker carries it out whatever it is told to skip (seen with 15 to 18). */
+function notSkipped({ diagnosis }: Finding, { kind, finishLsn }: TransactionSummary): Problem {
+  const what = kind === 'commitPrepared' ? 'COMMIT PREPARED' : 'ROLLBACK PREPARED';
+  return new Problem('CONFLICT', `at ${formatLsn(finishLsn)} is a ${what}, which the server does not skip`, {
+    hint: 'See the remedies of the diagnosis.',
+    extra: { kind, verdict: diagnosis.verdict, stuckAt: diagnosis.transaction?.finishLsn ?? null },
   });
 }
 

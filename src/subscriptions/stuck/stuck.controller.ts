@@ -47,7 +47,8 @@ export class StuckController {
     summary: 'Skip the transaction a subscription is stuck on',
     description:
       'All its changes are lost on the subscriber; the answer, and before it a dry run, tells which. 15 and newer. ' +
-      'Refused for any other transaction unless `force` is given. Its tables need a verification afterwards. Reads ' +
+      'Refused for any other transaction unless `force` is given, and for a COMMIT PREPARED or ROLLBACK PREPARED, which ' +
+      'the server does not skip; a PREPARE that is skipped is prepared empty. Its tables need a verification afterwards. Reads ' +
       'the publisher as a diagnosis does, also in a dry run.',
   })
   @ExampleBodies(SkipTransactionDto, examples.SKIP)

@@ -5,6 +5,7 @@ import { SubscriptionDto, SubscriptionErrorsDto } from '../subscription.dto.js';
 import type { Diagnosis, UnappliedTransaction } from './diagnosis.js';
 
 const OPERATIONS = ['insert', 'update', 'delete', 'truncate'] as const;
+const KINDS = ['commit', 'prepare', 'commitPrepared', 'rollbackPrepared'] as const;
 const VERDICTS = ['failing', 'blocked', 'applying', 'idle', 'stalled', 'disabled'] as const;
 const nullable = true;
 
@@ -66,21 +67,47 @@ class UnappliedChangeDto {
 
 export class UnappliedTransactionDto implements UnappliedTransaction {
   @ApiProperty({
+    enum: KINDS,
+    example: 'commit',
+    description:
+      '`commit`: an ordinary transaction. Of a prepared one, where the slot has two_phase: `prepare`, its changes, which ' +
+      'the subscriber prepares too; `commitPrepared` or `rollbackPrepared`, the end of what the subscriber has prepared, ' +
+      'which no skip skips. What `commitPrepared` makes visible is told with it.',
+  })
+  kind: UnappliedTransaction['kind'];
+
+  @ApiProperty({
+    type: String,
+    nullable,
+    example: null,
+    description: 'What it was prepared as on the publisher; null: it was not prepared, or two_phase is off.',
+  })
+  gid: string | null;
+
+  @ApiProperty({
     example: '0/1A2B3C4',
-    description: "Start of its commit record: what a skip takes, and `finished at` in the subscriber's log.",
+    description:
+      "Start of the record that commits it, or prepares it: what a skip takes, and `finished at` in the subscriber's log. " +
+      'Of a `rollbackPrepared` the end of the record.',
   })
   finishLsn: string;
 
   @ApiProperty({
     example: '0/1A2B3F8',
-    description: 'End of its commit record: where the origin stands once it is applied.',
+    description:
+      'End of that record: where the origin stands once it is applied. Of a `prepare` from before the slot had two_phase, ' +
+      'the end of its COMMIT PREPARED, with which it is sent.',
   })
   endLsn: string;
 
   @ApiProperty({ description: 'On the publisher.' })
   xid: number;
 
-  @ApiProperty({ format: 'date-time', description: "By the publisher's clock." })
+  @ApiProperty({
+    format: 'date-time',
+    description:
+      "By the publisher's clock; of a `prepare` when it was prepared, of a `rollbackPrepared` when it was rolled back.",
+  })
   committedAt: string;
 
   @ApiProperty({ description: 'As sent by the publisher.' })
@@ -146,7 +173,7 @@ export class DiagnosisDto implements Diagnosis {
   @ApiProperty({
     type: String,
     nullable,
-    description: 'Everything the publisher committed up to here is applied; null: not known.',
+    description: 'Everything the publisher committed or prepared up to here is applied; null: not known.',
   })
   position: string | null;
 

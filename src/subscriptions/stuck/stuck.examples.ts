@@ -29,6 +29,7 @@ export const SKIP = {
 } satisfies Record<string, SkipTransactionDto>;
 
 const STUCK_ON: UnappliedTransactionDto = {
+  ...{ kind: 'commit', gid: null },
   ...{ finishLsn: FINISH_LSN, endLsn: '0/1A2B3F8', xid: 741, committedAt: '2026-07-01T12:00:30.204Z' },
   ...{ bytes: 212, changeCount: 2 },
   tables: [{ ...ORDERS, inserts: 1, updates: 1, deletes: 0, truncates: 0 }],
