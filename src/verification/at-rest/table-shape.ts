@@ -1,4 +1,5 @@
 import { identifier } from '../../postgres/quoting.js';
+import type { KeySlice } from './key-slice.js';
 
 export type Side = 'publisher' | 'subscriber';
 
@@ -40,6 +41,10 @@ export interface TableShape extends TableName {
   columns: readonly ComparedColumn[];
   /** Columns that tell rows apart and that the stream names for each change; null: rows are a multiset. */
   key: readonly ComparedColumn[] | null;
+  /** Both sides order the key alike and have an index in that order, with no NULL in it. */
+  orderedKey: boolean;
+  /** The part of it that is compared; null: all of it. */
+  slice: KeySlice | null;
   /** A partitioned table is read with its partitions, any other one without its inheritance children. */
   publisherOnly: boolean;
   subscriberOnly: boolean;
