@@ -9,7 +9,7 @@ import { LinkFixture } from './verification/link-fixture.js';
 import { MixedLoad } from './verification/mixed-load.js';
 import { PLANTED, PLANTED_COUNTS } from './verification/planted.js';
 
-const RUNS = Number(process.env.LOCKSTEP_SOAK_RUNS ?? 4);
+const RUNS = Number(process.env.LOCKSTEP_SOAK_RUNS ?? 2);
 /** Odd, so that it falls on no boundary of the data. */
 const ROWS = 173;
 

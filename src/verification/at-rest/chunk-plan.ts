@@ -1,7 +1,7 @@
 import type { Session } from '../../postgres/session.js';
 import type { TableTask } from './compare-tables.js';
-import { boundaryAfter, type KeySlice } from './key-slice.js';
-import type { TableShape } from './table-shape.js';
+import { boundaryAfter } from './key-slice.js';
+import type { KeySlice, TableShape } from './table-shape.js';
 
 /** What is left of a table to compare as a whole. `all`: nothing of it was begun. */
 export type Remaining =

@@ -1,18 +1,12 @@
 import type { StreamedTransaction } from '../../postgres/replication/streamed-transaction.js';
-import type { Session } from '../../postgres/session.js';
 import type { Differences } from './difference.js';
 import type { PointReader, ReadRow, TouchedKey } from './point-read.js';
 import { withinSlice } from './key-slice.js';
 import { replay, type BaseRow } from './replay.js';
 import { keyPositions, keysOf, keyText, rowChanges, type RowChange, type RowValues } from './row-changes.js';
+import type { SnapshotSessions } from './snapshot-sessions.js';
 import { imagesOf, SubscriberForm } from './subscriber-form.js';
 import type { TableShape } from './table-shape.js';
-
-/** The two sessions in which one table is compared: each inside its side's snapshot of the bound pair. */
-export interface SnapshotSessions {
-  publisher: Session;
-  subscriber: Session;
-}
 
 /** The transactions of a bound pair that decide what the subscriber must have. */
 export interface BoundTransactions {

@@ -1,6 +1,6 @@
 import { literal } from '../../postgres/quoting.js';
 import type { Session } from '../../postgres/session.js';
-import type { SnapshotSessions } from './compare-points.js';
+import type { SnapshotSessions } from './snapshot-sessions.js';
 import type { TouchedKey } from './point-read.js';
 import { hashOfValues, rowHash } from './row-hash.js';
 import {
@@ -9,18 +9,10 @@ import {
   fromItem,
   outputText,
   type ComparedColumn,
+  type KeySlice,
   type Side,
   type TableShape,
 } from './table-shape.js';
-
-/**
- * The rows of a table that a chunk compares, told by their key, so that both sides mean the same rows. `range`: from a
- * key on (null: the first) up to one that is no longer meant (null: the last), in the publisher's form. `class`: one of
- * so many classes, a power of two, into which the hash of the key divides the rows, whatever their order.
- */
-export type KeySlice =
-  | { kind: 'range'; from: readonly string[] | null; to: readonly string[] | null }
-  | { kind: 'class'; classes: number; index: number };
 
 /** The condition on the table's rows (alias `t`), as SQL. */
 export function sliceCondition(shape: TableShape, side: Side, slice: KeySlice): string {

@@ -1,5 +1,4 @@
 import { identifier } from '../../postgres/quoting.js';
-import type { KeySlice } from './key-slice.js';
 
 export type Side = 'publisher' | 'subscriber';
 
@@ -34,6 +33,15 @@ export interface ComparedColumn {
   /** Name in pg_catalog of the subscriber's type below any domains; null for types that are not built in. */
   builtinType: string | null;
 }
+
+/**
+ * The rows of a table that a chunk compares, told by their key, so that both sides mean the same rows. `range`: from a
+ * key on (null: the first) up to one that is no longer meant (null: the last), in the publisher's form. `class`: one of
+ * so many classes, a power of two, into which the hash of the key divides the rows, whatever their order.
+ */
+export type KeySlice =
+  | { kind: 'range'; from: readonly string[] | null; to: readonly string[] | null }
+  | { kind: 'class'; classes: number; index: number };
 
 /** Everything needed to read one table of a link on both sides so that equal rows look equal. */
 export interface TableShape extends TableName {

@@ -25,6 +25,8 @@ export interface ChunkedVerification {
   chunkMs: number;
   /** Found by a process that went before. */
   earlier: { records: readonly TableRecord[]; method: BindMethod | null };
+  /** Given the rows that are not compared again, where there are any. */
+  onResumed?: (rowsKept: number) => Promise<void>;
   /** Given what is new after each bind; resolves once it is kept. */
   keep: (progress: readonly TableProgress[], method: BindMethod) => Promise<void>;
   /** Resolves once the servers can take more. */
@@ -74,7 +76,10 @@ export async function verifyLink(request: VerifyLinkRequest): Promise<LinkVerifi
   const { readers, signal, chunked } = request;
   const ledger = new TableLedger(readers.positionsReason, request.listLimit ?? LIST_LIMIT);
   ledger.begin(await currentTables(readers.ends, readers.subscription.name, request.tables), request.keys ?? null);
-  if (chunked) ledger.restore(chunked.earlier.records, chunked.earlier.method);
+  if (chunked) {
+    const kept = ledger.restore(chunked.earlier.records, chunked.earlier.method);
+    if (kept > 0) await chunked.onResumed?.(kept);
+  }
   await request.onProgress?.(ledger.progress());
 
   const sizes = new ChunkSizes(chunked ?? null, request.maxParallel ?? 2);
