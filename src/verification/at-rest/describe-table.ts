@@ -181,25 +181,25 @@ function keyColumns(table: CatalogTable, columns: readonly ComparedColumn[]): Co
   return key.every((column) => column !== undefined) ? key : null;
 }
 
+const INTEGERS = new Set(['int2', 'int4', 'int8']);
 /** Built-in types of one order, whatever the server; text only where a collation says so. */
-const ORDERED_ALIKE = [
-  new Set(['int2', 'int4', 'int8']),
-  ...['oid', 'uuid', 'bool', 'date', 'time', 'timestamp', 'timestamptz', 'numeric', 'bytea', 'text', 'varchar'].map(
-    (name) => new Set([name]),
-  ),
-];
+const ORDERED_ALIKE = new Set([
+  ...['oid', 'uuid', 'bool', 'date', 'time', 'timestamp', 'timestamptz', 'numeric', 'bytea', 'text', 'varchar'],
+]);
 
-function isOrderedAlike(key: readonly ComparedColumn[], ...sides: readonly CatalogTable[]): boolean {
+function isOrderedAlike(key: readonly ComparedColumn[], publisher: CatalogTable, subscriber: CatalogTable): boolean {
   const columnsOf = ({ columns }: CatalogTable) => key.map(({ name }) => columns.find((each) => each.name === name)!);
   const isOrdered = (table: CatalogTable) =>
     columnsOf(table).every(
       ({ baseSchema, notNull, universalOrder }) => baseSchema === 'pg_catalog' && notNull && universalOrder,
     ) && table.indexes.some((index) => key.every(({ name }, position) => index[position] === name));
-  const alike = (position: number) => {
-    const types = sides.map((table) => columnsOf(table)[position]!.baseName);
-    return ORDERED_ALIKE.some((some) => types.every((type) => some.has(type)));
+  const [ours, theirs] = [columnsOf(publisher), columnsOf(subscriber)];
+  // What a cast rounds or cuts may be on the other side of a boundary afterwards.
+  const alike = ({ conversion }: ComparedColumn, position: number) => {
+    const types = [ours[position]!.baseName, theirs[position]!.baseName];
+    return types.every((type) => INTEGERS.has(type)) || (conversion === 'none' && ORDERED_ALIKE.has(types[0]!));
   };
-  return sides.every(isOrdered) && key.every((_, position) => alike(position));
+  return isOrdered(publisher) && isOrdered(subscriber) && key.every(alike);
 }
 
 /** Rows that any of the publications sends; one without a filter sends all. */

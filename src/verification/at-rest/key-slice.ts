@@ -18,7 +18,7 @@ import {
 export function sliceCondition(shape: TableShape, side: Side, slice: KeySlice): string {
   const key = shape.key!;
   if (slice.kind === 'class') return classCondition(rowHash(key, side, shape.transcode), slice);
-  return rangeCondition(key, side, key.map(columnReference), slice);
+  return rangeCondition(key, key.map(columnReference), slice);
 }
 
 /** Which of the keys, in their order, are within the slice. Neither side needs to have a row of them. */
@@ -32,12 +32,11 @@ export async function withinSlice(
   const names = key.map((_, position) => `k.c${position}`);
   if (slice.kind === 'range') {
     // Of text only such keys are ordered alike whose collation is that of bytes.
-    const typed = key.map(({ publisher: { type }, builtinType }, position) =>
-      ['text', 'varchar'].includes(builtinType ?? '')
-        ? `((${names[position]!})::${type} collate pg_catalog."C")`
-        : `(${names[position]!})::${type}`,
-    );
-    const condition = rangeCondition(key, 'publisher', typed, slice);
+    const typed = key.map((column, position) => {
+      const value = `(${names[position]!})::${orderedType(column)}`;
+      return orderedType(column) === 'text' ? `(${value} collate pg_catalog."C")` : value;
+    });
+    const condition = rangeCondition(key, typed, slice);
     return conditionOf(sessions.publisher, key, condition, keys, 'publisher');
   }
   const values = key.map((column, position) => {
@@ -62,7 +61,7 @@ export async function boundaryAfter(
   const references = key.map(columnReference);
   const [found] = await publisher.rows<{ key: string[] }>(
     `select array[${references.map(outputText).join(', ')}]::text[] as key from ${fromItem(shape, 'publisher')} ` +
-      `where ${rangeCondition(key, 'publisher', references, { kind: 'range', from, to: null })} ` +
+      `where ${rangeCondition(key, references, { kind: 'range', from, to: null })} ` +
       `order by ${references.join(', ')} offset ${rows} limit 1`,
   );
   return found?.key ?? null;
@@ -97,16 +96,21 @@ async function conditionOf(
 /** Row comparison, for which one index serves; its operators are the built-in types', which sessions find by path. */
 function rangeCondition(
   key: readonly ComparedColumn[],
-  side: Side,
   values: readonly string[],
   { from, to }: Extract<KeySlice, { kind: 'range' }>,
 ): string {
   const compared = (operator: string, bound: readonly string[]) => {
-    const bounds = key.map((column, position) => `${literal(bound[position]!)}::${column[side].type}`);
+    const bounds = key.map((column, position) => `${literal(bound[position]!)}::${orderedType(column)}`);
     return `(${values.join(', ')}) ${operator} (${bounds.join(', ')})`;
   };
   const conditions = [...(from === null ? [] : [compared('>=', from)]), ...(to === null ? [] : [compared('<', to)])];
   return conditions.length === 0 ? 'true' : conditions.join(' and ');
+}
+
+/** Without domains and modifiers: a boundary must stay what it is. Indexes of all integers are searched with `int8`. */
+function orderedType({ builtinType }: ComparedColumn): string {
+  if (['int2', 'int4', 'int8'].includes(builtinType!)) return 'int8';
+  return builtinType === 'varchar' ? 'text' : `pg_catalog.${builtinType!}`;
 }
 
 function classCondition(hash: string, { classes, index }: Extract<KeySlice, { kind: 'class' }>): string {
