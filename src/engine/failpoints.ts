@@ -2,7 +2,8 @@ import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * name -> action, from LOCKSTEP_FAILPOINTS: `upgrade.fence.acted=kill,upgrade.drain.done=wait:2000`; or from the file that
+ * name -> action, from LOCKSTEP_FAILPOINTS: `upgrade.fence.acted=kill,upgrade.drain.done=wait:2000` (`kill:3`: the third
+ * time); or from the file that
  * `file:<path>` names, as it is at that moment.
  */
 const setting = process.env.LOCKSTEP_FAILPOINTS;
@@ -22,9 +23,19 @@ export async function failpoint(name: string): Promise<void> {
   const action = armedNow()?.get(name);
   if (action === undefined) return;
   if (action === 'kill') process.kill(process.pid, 'SIGKILL');
+  const turn = /^kill:(\d+)$/.exec(action);
+  if (turn && count(name) === Number(turn[1])) process.kill(process.pid, 'SIGKILL');
   const wait = /^wait:(\d+)$/.exec(action);
   if (wait) await delay(Number(wait[1]));
   if (action === 'throw') throw new Error(`failpoint ${name}`);
+}
+
+const passed = new Map<string, number>();
+
+function count(name: string): number {
+  const times = (passed.get(name) ?? 0) + 1;
+  passed.set(name, times);
+  return times;
 }
 
 /**

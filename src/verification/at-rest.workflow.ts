@@ -10,11 +10,13 @@ import { ServersService } from '../servers/servers.service.js';
 import { formatLsn } from '../shared/lsn.js';
 import { TablesNeedingVerification } from '../subscriptions/tables-needing-verification.repository.js';
 import type { VerificationProgress } from './at-rest/link-verification.js';
+import { paced } from './at-rest/pacing.js';
 import { readSubscription } from './at-rest/read-shapes.js';
-import { verifyLink } from './at-rest/verify-link.js';
-import { dropLinkObjects, readerIdOf, type LinkEnds } from './link/link-objects.js';
+import { type ChunkedVerification, verifyLink } from './at-rest/verify-link.js';
+import { dropLinkObjects, publisherSlotName, readerIdOf, type LinkEnds } from './link/link-objects.js';
 import { LinkReaders } from './link/link-readers.js';
 import { progressOf } from './progress.js';
+import { VerificationChunks } from './verification-chunks.repository.js';
 import { type ListedVerification, VerificationRepository } from './verification.repository.js';
 
 /** For creating the slots, which wait for every transaction that is running, and for connecting. */
@@ -34,6 +36,7 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
     engine: Engine,
     private readonly operations: Operations,
     private readonly repository: VerificationRepository,
+    private readonly chunks: VerificationChunks,
     private readonly servers: ServersService,
     private readonly audit: AuditService,
     private readonly needs: TablesNeedingVerification,
@@ -75,14 +78,19 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
     try {
       await this.account(id, 'prepare', 'succeeded', journal);
       await failpoint('verification.opened');
+      const chunked = await this.chunked(verification, readers, signal);
+      // Of what an earlier process has compared nothing is known but that it is done.
+      let bytesBefore: number | null = null;
       const result = await verifyLink({
         readers,
         tables: verification.tables,
         maxParallel: verification.maxParallel,
         signal,
-        onProgress: (progress) => this.progress(id, progress, started),
+        ...(chunked ? { chunked } : {}),
+        onProgress: (progress) =>
+          this.progress(id, progress, { started, bytesBefore: (bytesBefore ??= progress.bytesDone) }),
       });
-      await this.repository.finish(id, result);
+      await this.repository.finish(id, result, { listed: chunked !== null });
       await failpoint('verification.stored');
       await this.endNeeds(verification, readers.subscription.oid);
       const { verdict, verifiedLsn } = result;
@@ -90,6 +98,38 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
     } finally {
       await readers.close();
     }
+  }
+
+  /** Null: all at one LSN. */
+  private async chunked(
+    { id, pacing, singleLsn }: ListedVerification,
+    readers: LinkReaders,
+    signal: AbortSignal,
+  ): Promise<ChunkedVerification | null> {
+    if (singleLsn || pacing === null) return null;
+    const { publisher, subscriber, readerId } = readers.ends;
+    const slots = [readers.subscription.slotName!, publisherSlotName(readerId)];
+    return {
+      mostRows: pacing.mostRows,
+      chunkMs: pacing.chunkSeconds * 1000,
+      earlier: await this.chunks.earlier(id),
+      onResumed: (rows) => this.chunks.resumed(id, rows),
+      keep: async (progress, method) => {
+        await this.chunks.keep(id, progress, method);
+        await failpoint('verification.chunk');
+      },
+      pause: () =>
+        paced({ publisher, subscriber, slots }, pacing, {
+          signal,
+          onWait: async (reason) => {
+            await this.chunks.waitsFor(id, reason);
+            const { progress } = await this.get(id);
+            if (reason === null || progress === null) return;
+            const { percent } = progressOf(progress, Date.now());
+            await this.operations.progress(id, { percent, message: `waits for ${reason}`, etaSeconds: null });
+          },
+        }),
+    };
   }
 
   /** Tables that were shown equal need no verification any more. Repeated after a crash, when `oid` is looked up again. */
@@ -113,9 +153,13 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
     }
   }
 
-  private async progress(id: string, progress: VerificationProgress, started: number): Promise<void> {
+  private async progress(
+    id: string,
+    progress: VerificationProgress,
+    { started, bytesBefore }: { started: number; bytesBefore: number },
+  ): Promise<void> {
     await this.repository.setProgress(id, progress);
-    const { percent, etaSeconds } = progressOf(progress, started);
+    const { percent, etaSeconds } = progressOf(progress, started, bytesBefore);
     const message = `compared ${progress.rowsDone} of about ${progress.rowsTotal} rows`;
     await this.operations.progress(id, { percent, message, etaSeconds });
   }

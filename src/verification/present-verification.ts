@@ -20,6 +20,7 @@ export function presentVerification(view: VerificationView): VerificationDto {
     subscriber: { server: view.subscriberServer, database: view.subscriberDatabase, subscription: view.subscription },
     publisher: { server: view.publisherServer, database: view.publisherDatabase },
     ...{ state, verdict, reason, verifiedLsn, singleLsn: view.atOneLsn, method, methodReason },
+    ...{ resumed: view.resumed, rowsKept: view.rowsKept, waitsFor: view.waitsFor },
     progress: { ...progress, ...(ended ? { percent: 100, etaSeconds: 0 } : rate) },
     tables: results,
     counters: {

@@ -1,7 +1,13 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { PlanDto } from '../changes/plan.dto.js';
 import { DatabaseRefDto } from './verification.dto.js';
-import type { CompareMode, PlannedTable, VerificationPlan } from './verification-plan.js';
+import {
+  type CompareMode,
+  type Division,
+  DIVISIONS,
+  type PlannedTable,
+  type VerificationPlan,
+} from './verification-plan.js';
 import { SubscriptionRefDto } from './verifications.dto.js';
 
 const MODES: CompareMode[] = ['by-key', 'as-multiset', 'not-comparable'];
@@ -19,6 +25,16 @@ class PlannedTableDto implements PlannedTable {
     description: '`as-multiset`: a table without a usable key, by its rows and how often each occurs.',
   })
   mode: CompareMode;
+
+  @ApiProperty({
+    enum: DIVISIONS,
+    nullable: true,
+    example: 'key-ranges',
+    description:
+      'What its chunks are, where it is large enough for several: ranges of the key; classes of its hash, where the ' +
+      'sides may order it differently or lack an index (the table is read once for each); or all of it.',
+  })
+  division: Division | null;
 
   @ApiProperty({ type: [String], nullable: true, example: ['id'], description: 'What tells rows apart.' })
   key: string[] | null;

@@ -15,8 +15,13 @@ import type { ListedVerification } from './verification.repository.js';
 /** `by-key`: row by row; `as-multiset`: rows and how often each occurs; `not-comparable`: nothing can be said. */
 export type CompareMode = 'by-key' | 'as-multiset' | 'not-comparable';
 
+export const DIVISIONS = ['key-ranges', 'key-classes', 'whole'] as const;
+export type Division = (typeof DIVISIONS)[number];
+
 export interface PlannedTable extends TableName {
   mode: CompareMode;
+  /** What its chunks are, where it is compared in several; null: it is not compared. */
+  division: Division | null;
   key: string[] | null;
   rowFilter: string | null;
   estimatedRows: number | null;
@@ -85,7 +90,7 @@ async function look(
   ]);
   const carried = methodReason === null ? await subscribedTables(subscriber, names) : null;
   return {
-    does: 'Opens the change streams on slots of its own, compares every table in one bound pair of snapshots, and removes the slots again. Their names carry the id of the verification; these are an example.',
+    does: 'Opens the change streams on slots of its own, compares every table, in chunks or (singleLsn) in one bound pair of snapshots, and removes the slots again. Their names carry the id of the verification; these are an example.',
     ...ends,
     method: methodReason === null ? 'own-slot' : 'positions',
     methodReason,
@@ -108,10 +113,11 @@ function statementsFor({ publisher, subscriber }: Ends, carried: SubscribedTable
 
 function plannedTables({ comparable, notComparable }: LinkTables): PlannedTable[] {
   const planned = [
-    ...comparable.map(({ schema, name, key, rowFilter, estimatedRows, bytes }): PlannedTable => ({
+    ...comparable.map(({ schema, name, key, orderedKey, rowFilter, estimatedRows, bytes }): PlannedTable => ({
       schema,
       name,
       mode: key === null ? 'as-multiset' : 'by-key',
+      division: key === null ? 'whole' : orderedKey ? 'key-ranges' : 'key-classes',
       key: key && key.map((column) => column.name),
       rowFilter,
       estimatedRows,
@@ -119,7 +125,7 @@ function plannedTables({ comparable, notComparable }: LinkTables): PlannedTable[
       reason: key === null ? 'no key of the table is in every change that the stream carries' : null,
     })),
     ...notComparable.map(({ schema, name, reason }): PlannedTable => ({
-      ...{ schema, name, reason, mode: 'not-comparable' },
+      ...{ schema, name, reason, mode: 'not-comparable', division: null },
       ...{ key: null, rowFilter: null, estimatedRows: null, bytes: null },
     })),
   ];

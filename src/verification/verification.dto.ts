@@ -135,6 +135,23 @@ export class VerificationDto {
   @ApiProperty({ type: String, nullable: true, description: 'Why binding went by positions.' })
   methodReason: string | null;
 
+  @ApiProperty({
+    description: 'How often it was interrupted (the service was ended, or died) and went on where it was.',
+    example: 0,
+  })
+  resumed: number;
+
+  @ApiProperty({ description: 'Rows that were not compared again when it last went on.', example: 0 })
+  rowsKept: number;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    example: 'the subscriber to be less than 268435456 bytes behind',
+    description: 'What it waits for before it begins the next chunk; null: nothing.',
+  })
+  waitsFor: string | null;
+
   @ApiProperty({ type: VerificationProgressDto })
   progress: VerificationProgressDto;
 

@@ -1,4 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { Pacing } from './at-rest/pacing.js';
 import type { VerificationProgress, Verdict } from './at-rest/link-verification.js';
 import type { TableName } from './at-rest/table-shape.js';
 
@@ -33,9 +34,25 @@ export class VerificationEntity {
   @Column('jsonb', { nullable: true })
   tables: TableName[] | null;
 
-  /** Asked for. Every run does so as far as one bound pair decides; chunked runs will be what is not asked for it. */
+  /** All in one bound pair, as far as that decides it; else in chunks. */
   @Column('boolean', { name: 'single_lsn' })
   singleLsn: boolean;
+
+  /** Of one in chunks. */
+  @Column('jsonb', { nullable: true })
+  pacing: Pacing | null;
+
+  /** How often a process went on with what another one had begun. */
+  @Column('integer')
+  resumed: number;
+
+  /** What the last of these did not compare again. */
+  @Column('bigint', { name: 'rows_kept' })
+  rowsKept: number;
+
+  /** What it waits for before the next chunk; null: nothing. */
+  @Column('text', { name: 'waits_for', nullable: true })
+  waitsFor: string | null;
 
   @Column('integer', { name: 'max_parallel' })
   maxParallel: number;

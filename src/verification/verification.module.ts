@@ -10,6 +10,7 @@ import { ResyncRepository } from './resync/resync.repository.js';
 import { ResyncService } from './resync/resync.service.js';
 import { ResyncWorkflow } from './resync/resync.workflow.js';
 import { VerificationSlotOwners } from './verification-slot-owners.js';
+import { VerificationChunks } from './verification-chunks.repository.js';
 import { VerificationRepository } from './verification.repository.js';
 import { VerificationsController } from './verifications.controller.js';
 import { VerificationsService } from './verifications.service.js';
@@ -18,7 +19,7 @@ import { VerificationsService } from './verifications.service.js';
   imports: [OperationsModule, ServersModule, LinksModule, SubscriptionsModule, ReplicationSlotsModule],
   controllers: [VerificationsController, ResyncController],
   providers: [
-    ...[VerificationRepository, AtRestWorkflow, VerificationsService, VerificationSlotOwners],
+    ...[VerificationRepository, VerificationChunks, AtRestWorkflow, VerificationsService, VerificationSlotOwners],
     ...[ResyncRepository, ResyncWorkflow, ResyncService],
   ],
   exports: [VerificationRepository],

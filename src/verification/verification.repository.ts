@@ -19,6 +19,7 @@ export type NewVerification = Pick<
   | 'tables'
   | 'singleLsn'
   | 'maxParallel'
+  | 'pacing'
 >;
 
 /** A verification with the state of its operation (one that belongs to an upgrade has none: then its own). */
@@ -52,7 +53,8 @@ export interface StoredDifference {
 const SELECT = `
 select v.id, v.kind, v.subscriber_server as "subscriberServer", v.subscriber_database as "subscriberDatabase",
        v.subscription, v.publisher_server as "publisherServer", v.publisher_database as "publisherDatabase", v.tables,
-       v.single_lsn as "singleLsn", v.max_parallel as "maxParallel", v.verdict, v.reason,
+       v.single_lsn as "singleLsn", v.max_parallel as "maxParallel", v.pacing, v.resumed,
+       v.rows_kept::float8 as "rowsKept", v.waits_for as "waitsFor", v.verdict, v.reason,
        v.verified_lsn as "verifiedLsn", v.at_one_lsn as "atOneLsn", v.method, v.method_reason as "methodReason", v.progress,
        v.created_at as "createdAt", v.started_at as "startedAt", v.finished_at as "finishedAt",
        v.created_at::text as "createdAtText",
@@ -114,19 +116,18 @@ export class VerificationRepository {
     ]);
   }
 
-  /** Stores the outcome as a whole, in place of any that was stored before. */
-  async finish(id: string, result: LinkVerification): Promise<void> {
+  /** Stores the outcome as a whole, in place of any that was stored before; `listed`: its differences are already. */
+  async finish(id: string, result: LinkVerification, { listed = false } = {}): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       await manager.query('delete from lockstep.verification_table where verification = $1', [id]);
-      await manager.query('delete from lockstep.difference where verification = $1', [id]);
+      await manager.query('delete from lockstep.verification_progress where verification = $1', [id]);
+      if (!listed) await manager.query('delete from lockstep.difference where verification = $1', [id]);
       await insertTables(manager, id, result);
-      for (let start = 0; start < result.differences.length; start += DIFFERENCES_PER_STATEMENT) {
-        await insertDifferences(manager, id, result.differences.slice(start, start + DIFFERENCES_PER_STATEMENT), start);
-      }
+      await addDifferences(manager, id, result.differences);
       await manager.query(
         `update lockstep.verification
             set verdict = $2, reason = $3, verified_lsn = $4, at_one_lsn = $5, method = $6, method_reason = $7,
-                started_at = coalesce(started_at, now()), finished_at = now()
+                started_at = coalesce(started_at, now()), finished_at = now(), waits_for = null
           where id = $1`,
         [
           ...[id, result.verdict, result.reason, lsnText(result.verifiedLsn), result.atOneLsn],
@@ -178,6 +179,23 @@ async function insertTables(manager: EntityManager, id: string, { tables }: Link
             verified_lsn text, missing bigint, extra bigint, different bigint)`,
     [id, JSON.stringify(rows)],
   );
+}
+
+/** After those that are listed already. */
+export async function addDifferences(
+  manager: EntityManager,
+  id: string,
+  differences: readonly Difference[],
+): Promise<void> {
+  if (differences.length === 0) return;
+  const [{ first }] = await manager.query<[{ first: number }]>(
+    'select coalesce(max(position) + 1, 0)::int4 as first from lockstep.difference where verification = $1',
+    [id],
+  );
+  for (let start = 0; start < differences.length; start += DIFFERENCES_PER_STATEMENT) {
+    const some = differences.slice(start, start + DIFFERENCES_PER_STATEMENT);
+    await insertDifferences(manager, id, some, first + start);
+  }
 }
 
 async function insertDifferences(

@@ -6,6 +6,8 @@ import { ExampleBody } from '../api/example-body.js';
 import { UuidPipe } from '../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { PlanDto } from '../changes/plan.dto.js';
+import { Problem } from '../problems/problem.js';
+import { DEFAULT_PACING, type Pacing } from './at-rest/pacing.js';
 import { presentDifference, presentVerification } from './present-verification.js';
 import { DifferenceDto, VerificationDto } from './verification.dto.js';
 import { CreateVerificationDto } from './verifications.dto.js';
@@ -35,7 +37,8 @@ export class VerificationsController {
     @Res({ passthrough: true }) response: Response,
   ): Promise<VerificationDto | VerificationPlanDto> {
     const { kind, subscriber, tables, singleLsn = false, maxParallel = 2 } = body;
-    const request = { kind, subscriber, tables: tables ?? null, singleLsn, maxParallel };
+    const pacing = requestedPacing(body);
+    const request = { kind, subscriber, tables: tables ?? null, singleLsn, maxParallel, pacing };
     if (dryRun) return await this.verifications.plan(request);
     const created = await this.verifications.create(request);
     response.location(`/v1/operations/${created.id}`);
@@ -95,4 +98,14 @@ export class VerificationsController {
     }
     return presentVerification(await this.verifications.cancel(id));
   }
+}
+
+function requestedPacing({ singleLsn, pacing }: CreateVerificationDto): Pacing {
+  if (singleLsn === true && pacing !== undefined) {
+    throw new Problem('INVALID_INPUT', 'pacing is of verifications in chunks, singleLsn asks for one at one LSN', {
+      errors: [{ pointer: '#/pacing', detail: 'excludes singleLsn' }],
+    });
+  }
+  const given = Object.entries(pacing ?? {}).filter(([, value]) => value !== undefined);
+  return { ...DEFAULT_PACING, ...Object.fromEntries(given) };
 }

@@ -41,6 +41,73 @@ export class TableToVerifyDto {
   name: string;
 }
 
+export class PacingDto {
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 100,
+    maximum: 100_000_000,
+    default: 10_000_000,
+    description: 'Rows a chunk never has more of.',
+  })
+  @IsOptional()
+  @IsInt()
+  @Min(100)
+  @Max(100_000_000)
+  mostRows?: number;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    maximum: 3600,
+    default: 10,
+    description: 'How long a chunk should take, and its snapshots be held, in seconds; chunks grow and shrink to it.',
+  })
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(3600)
+  chunkSeconds?: number;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 0,
+    default: 268_435_456,
+    description:
+      'While the subscriber is further behind its publisher no chunk is begun; one that does not catch up for a ' +
+      'minute is not waited for, and the verdict says what is wrong.',
+  })
+  @IsOptional()
+  @IsInt()
+  @Min(0)
+  maxLagBytes?: number;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 0,
+    nullable: true,
+    description:
+      "The same of the WAL that the publisher keeps for the subscription's slot or ours. Default: four fifths of " +
+      'max_slot_wal_keep_size; where there is no such limit, none.',
+  })
+  @IsOptional()
+  @IsInt()
+  @Min(0)
+  maxSlotBytes?: number | null;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    nullable: true,
+    description:
+      'While more sessions of others are at work on either server no chunk is begun, however long that is. Default: ' +
+      'whatever their number. A login without pg_read_all_stats does not see them, and does not wait.',
+  })
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  maxActiveSessions?: number | null;
+}
+
 export class CreateVerificationDto {
   @NotAvailableYet('#/kind', ['in-motion'])
   @ApiProperty({
@@ -69,20 +136,28 @@ export class CreateVerificationDto {
   @ApiPropertyOptional({
     default: false,
     description:
-      'Ask for all tables at one LSN. In this release it changes nothing: every verification at rest compares all ' +
-      'tables in one pair of snapshots, hence at one LSN, and what that pair cannot decide in further ones. ' +
-      '`singleLsn` of the answer says which it was. Later releases may compare in chunks unless this is asked for.',
+      'All tables at one LSN, in one pair of snapshots that is held for as long as the longest takes (what it cannot ' +
+      'decide, in further ones). Without it tables are compared in chunks, each at an LSN of its own: snapshots are ' +
+      'held for seconds, and a verification that was interrupted goes on with the next chunk. `singleLsn` of the ' +
+      'answer says which it was: small databases are one chunk.',
   })
   @IsOptional()
   @IsBoolean()
   singleLsn?: boolean;
+
+  @ApiPropertyOptional({ type: PacingDto, description: 'How gently it compares; not with `singleLsn`.' })
+  @IsOptional()
+  @IsObject()
+  @ValidateNested()
+  @Type(() => PacingDto)
+  pacing?: PacingDto;
 
   @ApiPropertyOptional({
     type: 'integer',
     minimum: 1,
     maximum: 32,
     default: 2,
-    description: 'Tables compared at a time; each takes a session on both servers.',
+    description: 'Tables, or chunks of one, compared at a time; each takes a session on both servers.',
   })
   @IsOptional()
   @IsInt()

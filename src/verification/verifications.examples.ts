@@ -20,6 +20,7 @@ export const CREATE_VERIFICATION = { kind: 'at-rest', subscriber: LINK } satisfi
 export const QUEUED_VERIFICATION: VerificationDto = {
   ...{ id: ID, ...CREATE_VERIFICATION, publisher: PUBLISHER, state: 'queued', verdict: null, reason: null },
   ...{ verifiedLsn: null, singleLsn: null, method: null, methodReason: null },
+  ...{ resumed: 0, rowsKept: 0, waitsFor: null },
   progress: { rowsDone: 0, rowsTotal: 0, bytesDone: 0, bytesTotal: 0, percent: null, etaSeconds: null },
   tables: [],
   counters: { transactionsMatched: 0, changesMatched: 0, findings: 0 },
@@ -89,11 +90,27 @@ export const VERIFICATION_PLAN: VerificationPlanDto = {
   ...{ publisher: PUBLISHER, subscriber: LINK, method: 'own-slot', methodReason: null },
   tables: [
     {
-      ...{ ...CUSTOMERS, mode: 'by-key', key: ['id'], rowFilter: null, estimatedRows: 4_000, bytes: 442_368 },
+      ...{
+        ...CUSTOMERS,
+        mode: 'by-key',
+        division: 'key-ranges',
+        key: ['id'],
+        rowFilter: null,
+        estimatedRows: 4_000,
+        bytes: 442_368,
+      },
       reason: null,
     },
     {
-      ...{ ...ORDERS, mode: 'by-key', key: ['id'], rowFilter: null, estimatedRows: 1_200_000, bytes: 103_809_024 },
+      ...{
+        ...ORDERS,
+        mode: 'by-key',
+        division: 'key-ranges',
+        key: ['id'],
+        rowFilter: null,
+        estimatedRows: 1_200_000,
+        bytes: 103_809_024,
+      },
       reason: null,
     },
   ],

@@ -9,6 +9,7 @@ import { ServerUsage } from '../servers/server-usage.js';
 import { ServersService } from '../servers/servers.service.js';
 import { LinksService } from '../links/links.service.js';
 import { AtRestWorkflow } from './at-rest.workflow.js';
+import type { Pacing } from './at-rest/pacing.js';
 import type { TableName } from './at-rest/table-shape.js';
 import { planRemoval, planVerification, type VerificationPlan } from './verification-plan.js';
 import type { VerificationKind } from './verification.entity.js';
@@ -26,6 +27,8 @@ export interface VerificationRequest {
   tables: TableName[] | null;
   singleLsn: boolean;
   maxParallel: number;
+  /** Of what is not at one LSN. */
+  pacing: Pacing;
 }
 
 export interface VerificationView extends ListedVerification {
@@ -64,6 +67,7 @@ export class VerificationsService {
       tables: request.tables && distinct(request.tables),
       singleLsn: request.singleLsn,
       maxParallel: request.maxParallel,
+      pacing: request.singleLsn ? null : request.pacing,
     });
     const subject = { type: 'link', id: [server, database, subscription].map(encodeURIComponent).join('/') };
     await this.operations.create({ id, kind: 'verification', subject });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { VerificationDto } from '../../src/verification/verification.dto.js';
 import { LinkFixture } from '../database/verification/link-fixture.js';
 import { eventually } from '../support/eventually.js';
 import { Lockstep } from '../support/lockstep.js';
@@ -49,6 +50,33 @@ describe('a verification whose process or session dies', () => {
     },
     120_000,
   );
+
+  it('killed three times between chunks, goes on with the next one each time', async () => {
+    const subscriber = { server: 'new', database, subscription: link.subscription };
+    const pacing = { mostRows: 150, chunkSeconds: 1 };
+    await lockstep.kill();
+    await lockstep.launch({ LOCKSTEP_FAILPOINTS: 'verification.chunk=kill:3' });
+    const body = { kind: 'at-rest', subscriber, pacing };
+    const { id } = await lockstep.ok<{ id: string }>('POST', '/v1/verifications', body);
+    for (let life = 1; life <= 3; life++) {
+      await lockstep.ended(60_000);
+      expect(lockstep.signal).toBe('SIGKILL');
+      await lockstep.launch(life < 3 ? { LOCKSTEP_FAILPOINTS: 'verification.chunk=kill:3' } : {});
+    }
+    const ended = await eventually(
+      async () => {
+        const verification = await lockstep.ok<VerificationDto>('GET', `/v1/verifications/${id}`);
+        return ['succeeded', 'failed'].includes(verification.state) ? verification : null;
+      },
+      { within: 60_000 },
+    );
+    expect(ended).toMatchObject({ state: 'succeeded', verdict: 'equal', singleLsn: false, resumed: 3 });
+    const rows = ended.tables.reduce((sum, table) => sum + (table.rows ?? 0), 0);
+    expect(rows).toBeGreaterThan(7_000);
+    expect(ended.rowsKept).toBeGreaterThan(3_000);
+    expect(ended.rowsKept).toBeLessThan(rows);
+    expect(await slots(link)).toEqual([]);
+  }, 180_000);
 
   it('fails with the reason, and leaves nothing behind, when the server ends the session with the snapshot', async () => {
     await lockstep.kill();

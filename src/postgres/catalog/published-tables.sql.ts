@@ -87,6 +87,15 @@ select n.nspname::text as schema, c.relname::text as name, c.oid::text as oid, c
        pg_catalog.row_security_active(c.oid) as "rowSecurity",
        ${keyColumns('i.indisprimary')} as "primaryKey",
        ${keyColumns('i.indisreplident')} as "identityIndex",
+       coalesce((select pg_catalog.jsonb_agg(
+                   (select pg_catalog.jsonb_agg(a.attname order by k.position)
+                      from pg_catalog.unnest(i.indkey::int2[]) with ordinality k(attnum, position)
+                      left join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+                     where k.position <= i.indnkeyatts))
+           from pg_catalog.pg_index i
+           join pg_catalog.pg_class ic on ic.oid = i.indexrelid
+           join pg_catalog.pg_am am on am.oid = ic.relam and am.amname = 'btree'
+          where i.indrelid = c.oid and i.indisvalid and i.indpred is null), '[]') as indexes,
        case when c.relkind = 'p'
             then (select pg_catalog.sum(greatest(l.reltuples, 0))::float8
                     from pg_catalog.pg_partition_tree(c.oid) t join pg_catalog.pg_class l on l.oid = t.relid
@@ -108,10 +117,21 @@ select n.nspname::text as schema, c.relname::text as name, c.oid::text as oid, c
  * the type below any domains. `equalitySchema` is where the `=` of the base type's default btree class lives: keys
  * are looked up with it, since extensions' operators are not on the search path.
  */
-export function tableColumnsSql(): string {
+export function tableColumnsSql(versionNum: number): string {
+  // That of the database is of the C library unless it says otherwise.
+  const libc = versionNum >= PG15 ? `and d.datlocprovider = 'c'` : '';
   return `
 select a.attrelid::text as table, a.attname::text as name, pg_catalog.format_type(a.atttypid, a.atttypmod) as type,
-       a.attgenerated <> '' as generated, a.attidentity = 'a' as "identityAlways", pg_catalog.format_type(base.oid, base.modifier) as "baseType", base.schema as "baseSchema", base.name as "baseName", base.kind as "baseKind",
+       a.attgenerated <> '' as generated, a.attidentity = 'a' as "identityAlways", a.attnotnull as "notNull",
+       a.attcollation = 0
+         or exists (select from pg_catalog.pg_collation co
+                     where co.oid = a.attcollation and co.collnamespace = 'pg_catalog'::pg_catalog.regnamespace
+                       and co.collname in ('C', 'POSIX'))
+         or (a.attcollation = 100
+             and exists (select from pg_catalog.pg_database d
+                          where d.datname = pg_catalog.current_database() and d.datcollate in ('C', 'POSIX') ${libc}))
+         as "universalOrder",
+       pg_catalog.format_type(base.oid, base.modifier) as "baseType", base.schema as "baseSchema", base.name as "baseName", base.kind as "baseKind",
        coalesce((select o_n.nspname::text
                    from pg_catalog.pg_opclass oc
                    join pg_catalog.pg_am am on am.oid = oc.opcmethod and am.amname = 'btree'

@@ -195,6 +195,7 @@ export class UpgradeRun implements StepContext {
       publisherDatabase: publisher.database,
       tables: null,
       singleLsn: true,
+      pacing: null,
       maxParallel: this.request.verification.maxParallel,
     });
     await this.services.verifications.begin(id);

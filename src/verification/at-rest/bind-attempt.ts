@@ -8,13 +8,14 @@ export interface Binder {
 
 /**
  * A bound pair, or why there is none: `stalled`: the subscription does not apply; `pending`: not in time, or, with
- * `gone`, a table was dropped or renamed meanwhile.
+ * `gone`, a table was dropped or renamed meanwhile, or, with `locked`, one of them is locked exclusively by others.
  */
 export type BindAttempt =
-  { pair: BoundPair } | { pair: null; verdict: 'stalled' | 'pending'; reason: string; gone?: true };
+  { pair: BoundPair } | { pair: null; verdict: 'stalled' | 'pending'; reason: string; gone?: true; locked?: true };
 
 const UNDEFINED_TABLE = '42P01';
 const INVALID_SCHEMA_NAME = '3F000';
+const LOCK_NOT_AVAILABLE = '55P03';
 
 /** Binds; that a link does not move, is too busy or has changed is an answer, everything else rejects. */
 export async function attemptBind(
@@ -34,7 +35,8 @@ export async function attemptBind(
       return { pair: null, verdict: 'stalled', reason: error.detail };
     }
     if (error.code === 'SERVER_TIMEOUT' || error.code === 'LIMIT_REACHED') {
-      return { pair: null, verdict: 'pending', reason: error.detail };
+      const locked = error.options.sqlstate === LOCK_NOT_AVAILABLE ? { locked: true as const } : {};
+      return { pair: null, verdict: 'pending', reason: error.detail, ...locked };
     }
     throw error;
   }

@@ -1,4 +1,5 @@
-import { comparePoints, type BoundTransactions, type ComparedPoints, type SnapshotSessions } from './compare-points.js';
+import { comparePoints, type BoundTransactions, type ComparedPoints } from './compare-points.js';
+import type { SnapshotSessions } from './snapshot-sessions.js';
 import type { Differences } from './difference.js';
 import * as drill from './drill-down.js';
 import { readLocated, ROWS_AT_ONCE } from './located-rows.js';

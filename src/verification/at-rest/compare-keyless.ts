@@ -1,5 +1,6 @@
 import type { Session } from '../../postgres/session.js';
-import type { BoundTransactions, SnapshotSessions } from './compare-points.js';
+import type { BoundTransactions } from './compare-points.js';
+import type { SnapshotSessions } from './snapshot-sessions.js';
 import type { ComparedTable } from './compare-keyed.js';
 import type { Differences } from './difference.js';
 import * as drill from './drill-down.js';

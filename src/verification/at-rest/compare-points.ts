@@ -1,17 +1,12 @@
 import type { StreamedTransaction } from '../../postgres/replication/streamed-transaction.js';
-import type { Session } from '../../postgres/session.js';
 import type { Differences } from './difference.js';
 import type { PointReader, ReadRow, TouchedKey } from './point-read.js';
+import { withinSlice } from './key-slice.js';
 import { replay, type BaseRow } from './replay.js';
 import { keyPositions, keysOf, keyText, rowChanges, type RowChange, type RowValues } from './row-changes.js';
+import type { SnapshotSessions } from './snapshot-sessions.js';
 import { imagesOf, SubscriberForm } from './subscriber-form.js';
 import type { TableShape } from './table-shape.js';
-
-/** The two sessions in which one table is compared: each inside its side's snapshot of the bound pair. */
-export interface SnapshotSessions {
-  publisher: Session;
-  subscriber: Session;
-}
 
 /** The transactions of a bound pair that decide what the subscriber must have. */
 export interface BoundTransactions {
@@ -33,7 +28,7 @@ export interface ComparedPoints<Row extends ReadRow> {
 }
 
 /**
- * Compares, by key, the rows that the bound transactions touched, and those of `further` keys: the publisher's rows
+ * Compares, by key, the rows of the shape's slice that the bound transactions touched, and those of `further` keys: the publisher's rows
  * rolled forward against the subscriber's rows, text by text. Differences go to `differences`. Keys are in the
  * publisher's form.
  */
@@ -65,6 +60,7 @@ export async function comparePoints<Row extends ReadRow>(
     doubtful.add(keyText(key.subscriber));
   }
 
+  const isMeant = await meantOf(sessions, shape, keys);
   const points: ComparedPoints<Row> = { publisher: [], subscriber: [], expectedRows: 0, doubtful: [] };
   const forward = changes.map((change) => form.applyToChange(change));
   for (const slice of sliced([...keys.keys()], forward, positions)) {
@@ -79,15 +75,28 @@ export async function comparePoints<Row extends ReadRow>(
 
     const actual = groupByKey(subscriber);
     for (const [index, text] of slice.keys.entries()) {
+      if (!isMeant(text)) continue;
       const row = expected.get(text) ?? null;
       if (row) points.expectedRows++;
       if (!doubtful.has(text)) judge(wanted[index]!.subscriber, row, actual.get(text) ?? [], differences);
     }
-    for (const row of publisher) points.publisher.push(withoutValues(row));
-    for (const row of subscriber) points.subscriber.push(withoutValues(row));
+    for (const row of publisher) if (isMeant(keyText(row.key))) points.publisher.push(withoutValues(row));
+    for (const row of subscriber) if (isMeant(keyText(row.key))) points.subscriber.push(withoutValues(row));
   }
-  points.doubtful = [...doubtful].map((text) => keys.get(text)!.publisher);
+  points.doubtful = [...doubtful].filter(isMeant).map((text) => keys.get(text)!.publisher);
   return points;
+}
+
+/** The keys that are compared: rows move into a slice and out of it, so that all of the touched ones are read. */
+async function meantOf(
+  sessions: SnapshotSessions,
+  shape: TableShape,
+  keys: ReadonlyMap<string, TouchedKey>,
+): Promise<(text: string) => boolean> {
+  if (shape.slice === null || keys.size === 0) return () => true;
+  const within = await withinSlice(sessions, shape, shape.slice, [...keys.values()]);
+  const meant = new Set([...keys.keys()].filter((_, index) => within[index]));
+  return (text) => meant.has(text);
 }
 
 interface Slice {

@@ -5,7 +5,8 @@ import { Problem } from '../../problems/problem.js';
 import type { Lsn } from '../../shared/lsn.js';
 import { compareKeyed } from './compare-keyed.js';
 import { compareKeyless } from './compare-keyless.js';
-import { both, comparePoints, type SnapshotSessions } from './compare-points.js';
+import { both, comparePoints } from './compare-points.js';
+import type { SnapshotSessions } from './snapshot-sessions.js';
 import { Differences } from './difference.js';
 import { readByKeys } from './point-read.js';
 import { TableMoved } from './row-changes.js';
@@ -18,13 +19,19 @@ const FEW_KEYS = 10_000;
 
 /** What is to be done with one table in a bound pair: all of it, or only keys that an earlier pair left in doubt. */
 export interface TableTask {
+  /** With the slice of it that is compared. */
   shape: TableShape;
   only: readonly string[][] | null;
+  /** Differences that may be listed; default: as the options say. */
+  listLimit?: number;
 }
 
 /** What one bound pair says about a table. */
 export interface TableFinding {
+  task: TableTask;
   shape: TableShape;
+  /** How long it took, in milliseconds. */
+  ms: number;
   lsn: Lsn;
   /** Rows the publisher has at `lsn`; null when only keys were looked at, or nothing. */
   rows: number | null;
@@ -62,7 +69,9 @@ export async function compareTables(
   const worker = async () => {
     for (let task = queue.shift(); task; task = queue.shift()) {
       options.signal?.throwIfAborted();
+      const begun = Date.now();
       const finding = await compareTask(pair, task, sessions, options);
+      finding.ms = Date.now() - begun;
       findings.push(finding);
       await options.onTable?.(finding);
     }
@@ -95,13 +104,14 @@ function keysOf(tasks: readonly TableTask[]): number {
 
 async function compareTask(
   pair: BoundPair,
-  { shape, only }: TableTask,
+  task: TableTask,
   sessions: SessionLender,
   options: CompareOptions,
 ): Promise<TableFinding> {
-  const differences = new Differences(shape, pair.boundLsn, options.listLimit);
+  const { shape, only, listLimit = options.listLimit } = task;
+  const differences = new Differences(shape, pair.boundLsn, listLimit);
   const finding: TableFinding = {
-    ...{ shape, differences, lsn: pair.boundLsn },
+    ...{ task, shape, differences, lsn: pair.boundLsn, ms: 0 },
     ...{ rows: null, doubtful: [], moved: null, refusal: null },
   };
   const lent = await sessions.borrow();
@@ -116,7 +126,7 @@ async function compareTask(
     return { ...finding, ...compared };
   } catch (error) {
     await sessions.discard(lent);
-    const fresh = { ...finding, differences: new Differences(shape, pair.boundLsn, options.listLimit) };
+    const fresh = { ...finding, differences: new Differences(shape, pair.boundLsn, listLimit) };
     if (error instanceof TableMoved) return { ...fresh, moved: error.reason };
     // Whoever waits for an exclusive lock waits for this pair's: the next one comes after it.
     if (sqlstateOf(error) === LOCK_NOT_AVAILABLE) {

@@ -26,6 +26,9 @@ export interface CatalogColumn {
   /** pg_type.typtype of the type below any domains. */
   baseKind: string;
   equalitySchema: string;
+  notNull: boolean;
+  /** Its order is that of its bytes or value, the same on every server, whatever the collations. */
+  universalOrder: boolean;
 }
 
 /** A table as one side's catalog describes it. */
@@ -36,6 +39,8 @@ export interface CatalogTable extends TableName {
   rowSecurity: boolean;
   primaryKey: string[] | null;
   identityIndex: string[] | null;
+  /** Columns of each btree index over all rows, in its order. */
+  indexes: string[][];
   rows: number;
   bytes: number;
   columns: CatalogColumn[];
@@ -86,10 +91,13 @@ export function describeTable(evidence: TableEvidence): TableShape | NotComparab
       builtinType: other.baseSchema === 'pg_catalog' && other.baseKind !== 'c' ? other.baseName : null,
     });
   }
+  const key = keyColumns(publisher, columns);
   return {
     ...table,
     columns,
-    key: keyColumns(publisher, columns),
+    key,
+    orderedKey: key !== null && isOrderedAlike(key, publisher, subscriber),
+    slice: null,
     publisherOnly: publisher.kind !== 'p',
     subscriberOnly: subscriber.kind !== 'p',
     rowFilter: combinedFilter(published),
@@ -171,6 +179,27 @@ function keyColumns(table: CatalogTable, columns: readonly ComparedColumn[]): Co
   if (!names || names.length === 0) return null;
   const key = names.map((name) => columns.find((column) => column.name === name));
   return key.every((column) => column !== undefined) ? key : null;
+}
+
+const INTEGERS = new Set(['int2', 'int4', 'int8']);
+/** Built-in types of one order, whatever the server; text only where a collation says so. */
+const ORDERED_ALIKE = new Set([
+  ...['oid', 'uuid', 'bool', 'date', 'time', 'timestamp', 'timestamptz', 'numeric', 'bytea', 'text', 'varchar'],
+]);
+
+function isOrderedAlike(key: readonly ComparedColumn[], publisher: CatalogTable, subscriber: CatalogTable): boolean {
+  const columnsOf = ({ columns }: CatalogTable) => key.map(({ name }) => columns.find((each) => each.name === name)!);
+  const isOrdered = (table: CatalogTable) =>
+    columnsOf(table).every(
+      ({ baseSchema, notNull, universalOrder }) => baseSchema === 'pg_catalog' && notNull && universalOrder,
+    ) && table.indexes.some((index) => key.every(({ name }, position) => index[position] === name));
+  const [ours, theirs] = [columnsOf(publisher), columnsOf(subscriber)];
+  // What a cast rounds or cuts may be on the other side of a boundary afterwards.
+  const alike = ({ conversion }: ComparedColumn, position: number) => {
+    const types = [ours[position]!.baseName, theirs[position]!.baseName];
+    return types.every((type) => INTEGERS.has(type)) || (conversion === 'none' && ORDERED_ALIKE.has(types[0]!));
+  };
+  return isOrdered(publisher) && isOrdered(subscriber) && key.every(alike);
 }
 
 /** Rows that any of the publications sends; one without a filter sends all. */

@@ -101,7 +101,7 @@ export async function catalogTables(session: Session, names: readonly TableName[
     names.map(({ schema }) => schema),
     names.map(({ name }) => name),
   ]);
-  const columns = await session.rows<CatalogColumn & { table: string }>(sql.tableColumnsSql(), [
+  const columns = await session.rows<CatalogColumn & { table: string }>(sql.tableColumnsSql(session.versionNum), [
     tables.map(({ oid }) => oid),
   ]);
   const byTable = groupBy(columns, (column) => column.table);

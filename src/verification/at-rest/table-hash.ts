@@ -1,4 +1,5 @@
 import type { Session } from '../../postgres/session.js';
+import { sliceCondition } from './key-slice.js';
 import { rowHash } from './row-hash.js';
 import { fromItem, type Side, type TableShape } from './table-shape.js';
 
@@ -19,9 +20,13 @@ export async function tableTotal(session: Session, shape: TableShape, side: Side
   return { rows: BigInt(rows), sum: BigInt(sum) };
 }
 
-/** The `where` clause that leaves only the rows the publications send. */
+/** The `where` clause that leaves only the rows the publications send, and of these the shape's slice. */
 export function publishedRows(shape: TableShape, side: Side): string {
-  return side === 'publisher' && shape.rowFilter !== null ? ` where (${shape.rowFilter})` : '';
+  const conditions = [
+    ...(side === 'publisher' && shape.rowFilter !== null ? [`(${shape.rowFilter})`] : []),
+    ...(shape.slice === null ? [] : [sliceCondition(shape, side, shape.slice)]),
+  ];
+  return conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`;
 }
 
 export function sameTotal(a: TableTotal, b: TableTotal): boolean {

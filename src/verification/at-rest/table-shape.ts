@@ -34,12 +34,25 @@ export interface ComparedColumn {
   builtinType: string | null;
 }
 
+/**
+ * The rows of a table that a chunk compares, told by their key, so that both sides mean the same rows. `range`: from a
+ * key on (null: the first) up to one that is no longer meant (null: the last), in the publisher's form. `class`: one of
+ * so many classes, a power of two, into which the hash of the key divides the rows, whatever their order.
+ */
+export type KeySlice =
+  | { kind: 'range'; from: readonly string[] | null; to: readonly string[] | null }
+  | { kind: 'class'; classes: number; index: number };
+
 /** Everything needed to read one table of a link on both sides so that equal rows look equal. */
 export interface TableShape extends TableName {
   /** The published columns, in the publisher's order. */
   columns: readonly ComparedColumn[];
   /** Columns that tell rows apart and that the stream names for each change; null: rows are a multiset. */
   key: readonly ComparedColumn[] | null;
+  /** Both sides order the key alike and have an index in that order, with no NULL in it. */
+  orderedKey: boolean;
+  /** The part of it that is compared; null: all of it. */
+  slice: KeySlice | null;
   /** A partitioned table is read with its partitions, any other one without its inheritance children. */
   publisherOnly: boolean;
   subscriberOnly: boolean;

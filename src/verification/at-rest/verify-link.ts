@@ -1,12 +1,14 @@
-import type { BoundPair } from '../../postgres/replication/bound-pair.js';
+import type { BindMethod, BoundPair } from '../../postgres/replication/bound-pair.js';
 import { withSession, type Session } from '../../postgres/session.js';
 import type { ConnectionTarget } from '../../postgres/connection.js';
 import { attemptBind, type Binder } from './bind-attempt.js';
 import type { TableName } from './table-shape.js';
+import { nextChunks } from './chunk-plan.js';
+import { ChunkSizes } from './chunk-sizes.js';
 import { compareTables, type TableTask } from './compare-tables.js';
 import type { LinkVerification, VerificationProgress } from './link-verification.js';
 import { readLinkTables, readSubscription, type LinkTables } from './read-shapes.js';
-import { type KeysByTable, TableLedger } from './table-ledger.js';
+import { type KeysByTable, TableLedger, type TableProgress, type TableRecord } from './table-ledger.js';
 
 /** What verifying needs of a link's readers. */
 export interface VerifiableLink extends Binder {
@@ -15,20 +17,38 @@ export interface VerifiableLink extends Binder {
   readonly positionsReason: string | null;
 }
 
+/** How a link is compared piece by piece rather than at one LSN. */
+export interface ChunkedVerification {
+  /** Rows a chunk begins with, and never has more of. */
+  mostRows: number;
+  /** How long a chunk should take, and a snapshot be held; chunks grow and shrink to it. In milliseconds. */
+  chunkMs: number;
+  /** Found by a process that went before. */
+  earlier: { records: readonly TableRecord[]; method: BindMethod | null };
+  /** Given the rows that are not compared again, where there are any. */
+  onResumed?: (rowsKept: number) => Promise<void>;
+  /** Given what is new after each bind; resolves once it is kept. */
+  keep: (progress: readonly TableProgress[], method: BindMethod) => Promise<void>;
+  /** Resolves once the servers can take more. */
+  pause?: () => Promise<void>;
+}
+
 export interface VerifyLinkRequest {
   readers: VerifiableLink;
   /** Null: every table of the link. */
   tables: readonly TableName[] | null;
   /** Compare only the rows with these keys, in tables that have one; no table named here is read as a whole. */
   keys?: KeysByTable;
-  /** Tables compared at a time. Default 2. */
+  /** Tables, or chunks of them, compared at a time. Default 2. */
   maxParallel?: number;
   /** For one bind (waiting until the subscriber has caught up with the snapshot), in milliseconds. Default 60,000. */
   bindDeadlineMs?: number;
-  /** For hashing one table, in milliseconds. Default 12 hours. */
+  /** For hashing one table or chunk, in milliseconds. Default 12 hours. */
   statementDeadlineMs?: number;
   /** Differences listed per table. Default 1000. */
   listLimit?: number;
+  /** Absent: everything in one bound pair, as far as that decides it. */
+  chunked?: ChunkedVerification;
   signal?: AbortSignal;
   /** Given each bound pair before it is compared. */
   onBound?: (pair: BoundPair) => void;
@@ -42,40 +62,59 @@ export const STATEMENT_DEADLINE_MS = 12 * 60 * 60 * 1000;
 /** Differences listed per table unless asked otherwise. */
 export const LIST_LIMIT = 1000;
 const BIND_DEADLINE_MS = 60_000;
+/** Binds that fail one after the other, of a verification in chunks, until the link is taken for stalled or too busy. */
+const MOST_FAILED_BINDS = 3;
+/** So many tables are locked at once in a verification in chunks. */
+const MOST_TABLES_OF_UNIT = 500;
 
 /**
  * Compares the tables of a link, exactly, while both sides are written to: all of them in one bound pair of
- * snapshots; what that pair cannot decide, in further ones. Rejects when a server fails or the signal aborts; that
- * the link does not move is a verdict (`stalled`), not a rejection.
+ * snapshots, or chunk by chunk, each in a pair of its own; what a pair cannot decide, in further ones. Rejects when a
+ * server fails or the signal aborts; that the link does not move is a verdict (`stalled`), not a rejection.
  */
 export async function verifyLink(request: VerifyLinkRequest): Promise<LinkVerification> {
-  const { readers, signal } = request;
-  const ledger = new TableLedger(readers.positionsReason);
+  const { readers, signal, chunked } = request;
+  const ledger = new TableLedger(readers.positionsReason, request.listLimit ?? LIST_LIMIT);
   ledger.begin(await currentTables(readers.ends, readers.subscription.name, request.tables), request.keys ?? null);
+  if (chunked) {
+    const kept = ledger.restore(chunked.earlier.records, chunked.earlier.method);
+    if (kept > 0) await chunked.onResumed?.(kept);
+  }
   await request.onProgress?.(ledger.progress());
 
-  for (let bind = 0; bind <= MOST_FURTHER_BINDS; bind++) {
-    const open = ledger.open();
-    if (open.length === 0) break;
+  const sizes = new ChunkSizes(chunked ?? null, request.maxParallel ?? 2);
+  for (let failed = 0; ;) {
+    const unit = ledger.nextUnit(sizes.unitRows, chunked ? MOST_TABLES_OF_UNIT : Infinity);
+    if (unit.length === 0) break;
+    await chunked?.pause?.();
     signal?.throwIfAborted();
     const deadlineMs = request.bindDeadlineMs ?? BIND_DEADLINE_MS;
-    const attempt = await attemptBind(readers, open, { deadlineMs, ...(signal ? { signal } : {}) });
+    const attempt = await attemptBind(readers, unit, { deadlineMs, ...(signal ? { signal } : {}) });
     if (!attempt.pair && attempt.gone) {
-      const { notComparable } = await currentTables(readers.ends, readers.subscription.name, open);
+      const { notComparable } = await currentTables(readers.ends, readers.subscription.name, unit);
       for (const table of notComparable) ledger.refuse(table, table.reason);
+      ledger.ended(unit);
+      continue;
+    }
+    if (!attempt.pair && attempt.locked) {
+      ledger.apart(unit, attempt.reason);
       continue;
     }
     if (!attempt.pair) {
+      if (chunked && ++failed < MOST_FAILED_BINDS) continue;
       ledger.giveUp(attempt);
       break;
     }
+    failed = 0;
     const { pair } = attempt;
     request.onBound?.(pair);
     try {
-      await compareBound(request, pair, open, ledger);
+      await compareBound(request, pair, unit, { ledger, sizes });
     } finally {
       await pair.release();
     }
+    ledger.ended(unit);
+    await chunked?.keep(ledger.changes(), pair.method);
   }
   // Tables that are compared side by side tell of it in any order, and the later word may come first.
   await request.onProgress?.(ledger.progress());
@@ -107,24 +146,35 @@ async function readTables(
 async function compareBound(
   request: VerifyLinkRequest,
   pair: BoundPair,
-  open: readonly TableName[],
-  ledger: TableLedger,
+  unit: readonly TableName[],
+  { ledger, sizes }: { ledger: TableLedger; sizes: ChunkSizes },
 ): Promise<void> {
   // Read again under the locks, inside the snapshots: a table may have changed since the names were read.
   const { comparable, notComparable } = await readTables(
     pair.publisher.session,
     pair.subscriber.session,
     request.readers.subscription.name,
-    open,
+    unit,
   );
   for (const table of notComparable) ledger.refuse(table, table.reason);
-  const tasks: TableTask[] = comparable.map((shape) => ({ shape, only: ledger.doubtfulKeys(shape) }));
+  const tasks: TableTask[] = [];
+  for (const shape of comparable) {
+    const { remaining, doubtful } = ledger.openOf(shape);
+    const listLimit = ledger.listRoom(shape);
+    if (doubtful.length > 0) tasks.push({ shape, only: doubtful, listLimit });
+    if (remaining === null) continue;
+    const chunks = await nextChunks(pair.publisher.session, shape, remaining, sizes.of(shape));
+    for (const chunk of chunks) chunk.listLimit = listLimit;
+    ledger.run(shape, chunks);
+    tasks.push(...chunks);
+  }
   await compareTables(pair, tasks, {
     maxParallel: request.maxParallel ?? 2,
     statementDeadlineMs: request.statementDeadlineMs ?? STATEMENT_DEADLINE_MS,
     listLimit: request.listLimit ?? LIST_LIMIT,
     ...(request.signal ? { signal: request.signal } : {}),
     onTable: async (finding) => {
+      sizes.learn(finding);
       ledger.record(finding, pair.method);
       await request.onProgress?.(ledger.progress());
     },

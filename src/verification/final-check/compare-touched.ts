@@ -34,7 +34,7 @@ export interface TouchedVerification extends LinkVerification {
 export async function compareTouched(request: CompareTouchedRequest): Promise<TouchedVerification> {
   const { readers, touched, bindDeadlineMs, signal } = request;
   const options = { deadlineMs: bindDeadlineMs, ...(signal ? { signal } : {}) };
-  const ledger = new TableLedger(readers.positionsReason);
+  const ledger = new TableLedger(readers.positionsReason, LIST_LIMIT);
   const deltas: ComparedDeltas[] = [];
   let bound: Lsn | null = null;
   let keys = 0;

@@ -1,0 +1,62 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import type { BindMethod } from '../postgres/replication/bound-pair.js';
+import type { TableProgress, TableRecord } from './at-rest/table-ledger.js';
+import { addDifferences } from './verification.repository.js';
+
+/** What a verification in chunks has found so far, so that another process can go on with it. */
+@Injectable()
+export class VerificationChunks {
+  constructor(private readonly dataSource: DataSource) {}
+
+  async earlier(id: string): Promise<{ records: TableRecord[]; method: BindMethod | null }> {
+    const rows = await this.dataSource.query<{ record: TableRecord }[]>(
+      'select record from lockstep.verification_progress where verification = $1',
+      [id],
+    );
+    const [found] = await this.dataSource.query<{ method: BindMethod | null }[]>(
+      'select method from lockstep.verification where id = $1',
+      [id],
+    );
+    return { records: rows.map(({ record }) => record), method: found?.method ?? null };
+  }
+
+  /** Notes that it goes on, with so many rows that are not compared again. */
+  async resumed(id: string, rowsKept: number): Promise<void> {
+    await this.dataSource.query(
+      'update lockstep.verification set resumed = resumed + 1, rows_kept = $2 where id = $1',
+      [id, rowsKept],
+    );
+  }
+
+  /** What it waits for before the next chunk; null: nothing. */
+  async waitsFor(id: string, reason: string | null): Promise<void> {
+    await this.dataSource.query('update lockstep.verification set waits_for = $2 where id = $1', [id, reason]);
+  }
+
+  /** All of it or nothing. */
+  async keep(id: string, progress: readonly TableProgress[], method: BindMethod): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const anew = progress.flatMap(({ anew: isAnew, record: { schema, name } }) => (isAnew ? [{ schema, name }] : []));
+      if (anew.length > 0) {
+        await manager.query(
+          `delete from lockstep.difference d using jsonb_to_recordset($2::jsonb) t(schema text, name text)
+            where d.verification = $1 and d.schema = t.schema and d.table_name = t.name`,
+          [id, JSON.stringify(anew)],
+        );
+      }
+      await manager.query(
+        `insert into lockstep.verification_progress (verification, schema, name, record)
+         select $1, r.value ->> 'schema', r.value ->> 'name', r.value from jsonb_array_elements($2::jsonb) r
+         on conflict (verification, schema, name) do update set record = excluded.record`,
+        [id, JSON.stringify(progress.map(({ record }) => record))],
+      );
+      await addDifferences(
+        manager,
+        id,
+        progress.flatMap(({ differences }) => differences),
+      );
+      await manager.query('update lockstep.verification set method = $2 where id = $1', [id, method]);
+    });
+  }
+}
