@@ -46,9 +46,12 @@ describe('first copies that do not get on', () => {
   it('are named where errors rise and no worker stays at them; one that is copied all the while is not', () => {
     const at = look();
     const first = at(0, both(3));
-    expect(first('bad')).toEqual({ failing: false, reason: expect.stringMatching(/no worker is seen.*so far: 3/) });
+    expect(first('bad')).toMatchObject({
+      failing: false,
+      reason: expect.stringMatching(/no worker is seen.*so far: 3/),
+    });
     const second = at(5, both(4));
-    expect(second('bad')).toEqual({
+    expect(second('bad')).toMatchObject({
       failing: true,
       reason: expect.stringMatching(/1 table synchronization error was counted within 5.0 s .*no worker is at it/),
     });
@@ -78,7 +81,10 @@ describe('first copies that do not get on', () => {
       at: worker,
       sync: null,
     });
-    expect(at(0, alone())('bad')).toEqual({ failing: false, reason: expect.stringContaining('counts no errors') });
+    expect(at(0, alone())('bad')).toMatchObject({
+      failing: false,
+      reason: expect.stringContaining('counts no errors'),
+    });
     expect(at(9, alone())('bad')).toMatchObject({ failing: false });
     expect(at(10, alone())('bad')).toMatchObject({ failing: true, reason: expect.stringContaining('server log') });
     expect(at(11, alone({ bad: 8 }))('bad')).toMatchObject({ failing: true });

@@ -4,8 +4,12 @@ import type { SubscribedTable, Subscription } from '../postgres/catalog/subscrip
 export interface CopyTrouble {
   /** False: it may be well. */
   failing: boolean;
+  /** No worker was seen at it, nor at another table's, for a minute. */
+  standsStill: boolean;
   reason: string;
 }
+
+type Trouble = Omit<CopyTrouble, 'standsStill'>;
 
 /** Of a table whose copy was begun and is not over. */
 interface CopyMemory {
@@ -76,7 +80,9 @@ export function copyTroubles(
   const troubles = new Map<string, CopyTrouble>();
   for (const [key, memory] of memories) {
     const trouble = errors === null ? uncounted(memory, busy, now) : ofCounts(memory, errors.sync, now);
-    if (trouble !== null) troubles.set(key, trouble);
+    const { loneSince, worker } = memory;
+    const standsStill = busy === 0 && worker === null && loneSince !== null && now - loneSince >= PROVEN_MS;
+    if (trouble !== null) troubles.set(key, { ...trouble, standsStill });
   }
   return troubles;
 }
@@ -85,7 +91,7 @@ export function keyOf({ schema, name }: { schema: string; name: string }): strin
   return JSON.stringify([schema, name]);
 }
 
-function ofCounts({ worker, errors, loneSince }: CopyMemory, soFar: number, now: number): CopyTrouble | null {
+function ofCounts({ worker, errors, loneSince }: CopyMemory, soFar: number, now: number): Trouble | null {
   if (errors !== null) {
     const { count, since, last } = errors;
     const counted = `${count} table synchronization ${count === 1 ? 'error was' : 'errors were'} counted within ${inSeconds(last - since)}`;
@@ -99,7 +105,7 @@ function ofCounts({ worker, errors, loneSince }: CopyMemory, soFar: number, now:
 }
 
 /** 14 and older count no errors: what is left is to see who is at it. */
-function uncounted({ worker, loneSince, ends }: CopyMemory, busy: number, now: number): CopyTrouble | null {
+function uncounted({ worker, loneSince, ends }: CopyMemory, busy: number, now: number): Trouble | null {
   if (loneSince === null) return null;
   const unproven = worker === null || now - worker.since < PROVEN_MS;
   // It may wait for those of other tables to be done.

@@ -51,6 +51,23 @@ describe('the state of a subscription', () => {
     expect(at(12, errors(7), '0/20').state).toBe('streaming');
   });
 
+  it('is stalled where a first copy was begun and no worker has come to any for a minute', () => {
+    const copying = { tables: [table('copying'), table('initializing')] };
+    const at = look();
+    expect(at(0, copying).state).toBe('copying');
+    expect(at(59, copying).state).toBe('copying');
+    const stalled = { state: 'stalled', reason: expect.stringContaining('no worker is seen at it') };
+    expect(at(60, copying)).toMatchObject(stalled);
+    // One that works at another table is why the first one waits.
+    const busy = { ...worker(), pid: 8, kind: 'table synchronization' as const };
+    const other = { schema: 'public', name: 'u' };
+    const both = {
+      tables: [...copying.tables, { ...table('copying'), ...other }],
+      workers: [worker(), { ...busy, table: other }],
+    };
+    expect(at(61, both).state).toBe('copying');
+  });
+
   it('does not hold errors against it that have not risen for a minute', () => {
     const at = look();
     at(0, errors(1));

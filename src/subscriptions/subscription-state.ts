@@ -87,7 +87,13 @@ export function stateOf(
       reason: `${blocked}, while the publisher wrote ${walBytes} bytes of WAL${because(end)}`,
     };
   }
-  if (unready.some(({ state }) => state === 'copying')) return { state: 'copying', reason: waits };
+  if (unready.some(({ state }) => state === 'copying')) {
+    // A worker that cannot start, for want of room, is counted by no version.
+    const standsStill = troubled.some((trouble) => trouble.standsStill);
+    return standsStill
+      ? { state: 'stalled', reason: waits + exceeded(room, true) }
+      : { state: 'copying', reason: waits };
+  }
   // A connection that is refused, or a worker that ends before it applies anything, is counted by no version.
   if (end.senderState === null && evidence.deafMs !== null && evidence.deafMs >= STILL_MS) {
     const nothing = `no apply worker seen within ${seconds(evidence.deafMs)} had received anything`;
