@@ -20,6 +20,6 @@ import { WentBackWatch } from './went-back-watch.js';
     ...[LinksService, LinkTargets, LinkLooks, LinkAgreement, WentBackWatch],
     ...[DriftService, LastLooks, SchemaLookRepository, DriftWatch],
   ],
-  exports: [LinksService],
+  exports: [LinksService, DriftService],
 })
 export class LinksModule {}

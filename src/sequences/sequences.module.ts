@@ -10,5 +10,6 @@ import { SequencesService } from './sequences.service.js';
   imports: [ServersModule, LinksModule],
   controllers: [SequencesController, LinkSequencesController],
   providers: [SequencesService, LinkSequencesService],
+  exports: [LinkSequencesService],
 })
 export class SequencesModule {}

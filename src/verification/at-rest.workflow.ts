@@ -15,6 +15,7 @@ import { readSubscription } from './at-rest/read-shapes.js';
 import { type ChunkedVerification, verifyLink } from './at-rest/verify-link.js';
 import { dropLinkObjects, publisherSlotName, readerIdOf, type LinkEnds } from './link/link-objects.js';
 import { LinkReaders } from './link/link-readers.js';
+import { BesideRowsService } from './beside-rows.service.js';
 import { progressOf } from './progress.js';
 import { VerificationChunks } from './verification-chunks.repository.js';
 import { type ListedVerification, VerificationRepository } from './verification.repository.js';
@@ -37,6 +38,7 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
     private readonly operations: Operations,
     private readonly repository: VerificationRepository,
     private readonly chunks: VerificationChunks,
+    private readonly besideRows: BesideRowsService,
     private readonly servers: ServersService,
     private readonly audit: AuditService,
     private readonly needs: TablesNeedingVerification,
@@ -90,7 +92,15 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
         onProgress: (progress) =>
           this.progress(id, progress, { started, bytesBefore: (bytesBefore ??= progress.bytesDone) }),
       });
-      await this.repository.finish(id, result, { listed: chunked !== null });
+      const besideRows = await this.besideRows.of(
+        {
+          server: verification.subscriberServer,
+          database: verification.subscriberDatabase,
+          subscription: verification.subscription,
+        },
+        verification.tables,
+      );
+      await this.repository.finish(id, result, { listed: chunked !== null, besideRows });
       await failpoint('verification.stored');
       await this.endNeeds(verification, readers.subscription.oid);
       const { verdict, verifiedLsn } = result;

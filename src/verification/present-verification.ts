@@ -23,6 +23,8 @@ export function presentVerification(view: VerificationView): VerificationDto {
     ...{ resumed: view.resumed, rowsKept: view.rowsKept, waitsFor: view.waitsFor },
     progress: { ...progress, ...(ended ? { percent: 100, etaSeconds: 0 } : rate) },
     tables: results,
+    schema: view.besideRows?.schema ?? null,
+    sequences: view.besideRows?.sequences ?? null,
     counters: {
       transactionsMatched: 0,
       changesMatched: 0,

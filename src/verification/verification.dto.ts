@@ -1,10 +1,13 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { DRIFT_KINDS, type DriftKind, type Impact, IMPACTS } from '../links/drift/finding.js';
+import { ComparedSequenceDto } from '../sequences/link-sequences.dto.js';
+import type { ComparedSchema, ComparedSequences, SchemaFinding } from './beside-rows.service.js';
+import { DIFFERENCE_KINDS } from './differences/differences.dto.js';
 import { VERDICTS, type Verdict } from './at-rest/link-verification.js';
 import { VERIFICATION_KINDS, type VerificationKind } from './verification.entity.js';
-import { SubscriptionRefDto } from './verifications.dto.js';
+import { SubscriptionRefDto, TableToVerifyDto } from './verifications.dto.js';
 
 const STATES = ['queued', 'running', 'waiting', 'succeeded', 'failed', 'cancelled'] as const;
-const DIFFERENCE_KINDS = ['missing', 'extra', 'different', 'local-write'] as const;
 
 export class DatabaseRefDto {
   @ApiProperty({ example: 'orders-14' })
@@ -66,6 +69,68 @@ class VerifiedTableDto {
 
   @ApiProperty({ type: DifferenceCountsDto })
   differences: DifferenceCountsDto;
+}
+
+class SchemaFindingDto implements SchemaFinding {
+  @ApiProperty({ enum: DRIFT_KINDS })
+  kind: DriftKind;
+
+  @ApiProperty({ type: TableToVerifyDto })
+  table: TableToVerifyDto;
+
+  @ApiProperty({ type: String, nullable: true, example: 'note' })
+  column: string | null;
+
+  @ApiProperty({ enum: ['publisher', 'subscriber'], description: 'Where it is to be mended.' })
+  side: 'publisher' | 'subscriber';
+
+  @ApiProperty({ enum: IMPACTS })
+  impact: Impact;
+
+  @ApiProperty()
+  detail: string;
+
+  @ApiProperty({ type: String, nullable: true })
+  advice: string | null;
+
+  @ApiProperty({ type: [String], description: 'Statements that mend it; the drift of the link has all in one order.' })
+  sql: string[];
+}
+
+class ComparedSchemaDto implements ComparedSchema {
+  @ApiProperty({ enum: ['none', 'drifted', 'unknown'], example: 'none' })
+  state: ComparedSchema['state'];
+
+  @ApiProperty({ type: String, nullable: true, description: 'Why it is unknown.' })
+  reason: string | null;
+
+  @ApiProperty({ example: 0, description: 'Differences of definitions; the first 100 are listed.' })
+  found: number;
+
+  @ApiProperty({ type: [SchemaFindingDto] })
+  findings: SchemaFindingDto[];
+}
+
+class ComparedSequencesDto implements ComparedSequences {
+  @ApiProperty({ enum: ['equal', 'different', 'unknown'], example: 'different' })
+  state: ComparedSequences['state'];
+
+  @ApiProperty({ type: String, nullable: true, description: 'Why it is unknown.' })
+  reason: string | null;
+
+  @ApiProperty({ example: 12 })
+  compared: number;
+
+  @ApiProperty({
+    type: 'object',
+    additionalProperties: { type: 'integer' },
+    example: { equal: 11, behind: 1 },
+    description: 'How many of each verdict.',
+  })
+  verdicts: ComparedSequences['verdicts'];
+
+  @ApiProperty({ type: [ComparedSequenceDto], description: 'The first 100 that are not equal.' })
+  listed: ComparedSequenceDto[];
 }
 
 class CountersDto {
@@ -157,6 +222,22 @@ export class VerificationDto {
 
   @ApiProperty({ type: [VerifiedTableDto] })
   tables: VerifiedTableDto[];
+
+  @ApiProperty({
+    type: ComparedSchemaDto,
+    nullable: true,
+    description: 'Definitions of the tables on both sides, once the rows were compared. The verdict is about the rows.',
+  })
+  schema: ComparedSchemaDto | null;
+
+  @ApiProperty({
+    type: ComparedSequencesDto,
+    nullable: true,
+    description:
+      'Sequences of both sides, which no stream carries: they are behind until they are set (sync of the link’s ' +
+      'sequences). Null where only some tables were asked for. The verdict is about the rows.',
+  })
+  sequences: ComparedSequencesDto | null;
 
   @ApiProperty({ type: CountersDto })
   counters: CountersDto;

@@ -1,4 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { BesideRows } from './beside-rows.service.js';
 import type { Pacing } from './at-rest/pacing.js';
 import type { VerificationProgress, Verdict } from './at-rest/link-verification.js';
 import type { TableName } from './at-rest/table-shape.js';
@@ -79,6 +80,10 @@ export class VerificationEntity {
 
   @Column('jsonb', { nullable: true })
   progress: VerificationProgress | null;
+
+  /** Null: not compared, or not yet. */
+  @Column('jsonb', { name: 'beside_rows', nullable: true })
+  besideRows: BesideRows | null;
 
   @Column('timestamptz', { name: 'created_at' })
   createdAt: Date;

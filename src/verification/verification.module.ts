@@ -2,9 +2,13 @@ import { Module } from '@nestjs/common';
 import { LinksModule } from '../links/links.module.js';
 import { OperationsModule } from '../operations/operations.module.js';
 import { ReplicationSlotsModule } from '../replication-slots/replication-slots.module.js';
+import { SequencesModule } from '../sequences/sequences.module.js';
 import { ServersModule } from '../servers/servers.module.js';
 import { SubscriptionsModule } from '../subscriptions/subscriptions.module.js';
+import { BesideRowsService } from './beside-rows.service.js';
 import { AtRestWorkflow } from './at-rest.workflow.js';
+import { DifferencesController } from './differences/differences.controller.js';
+import { DifferencesService } from './differences/differences.service.js';
 import { ResyncController } from './resync/resync.controller.js';
 import { ResyncRepository } from './resync/resync.repository.js';
 import { ResyncService } from './resync/resync.service.js';
@@ -16,10 +20,18 @@ import { VerificationsController } from './verifications.controller.js';
 import { VerificationsService } from './verifications.service.js';
 
 @Module({
-  imports: [OperationsModule, ServersModule, LinksModule, SubscriptionsModule, ReplicationSlotsModule],
-  controllers: [VerificationsController, ResyncController],
+  imports: [OperationsModule, ServersModule, LinksModule, SubscriptionsModule, ReplicationSlotsModule, SequencesModule],
+  controllers: [VerificationsController, DifferencesController, ResyncController],
   providers: [
-    ...[VerificationRepository, VerificationChunks, AtRestWorkflow, VerificationsService, VerificationSlotOwners],
+    ...[
+      VerificationRepository,
+      VerificationChunks,
+      AtRestWorkflow,
+      VerificationsService,
+      VerificationSlotOwners,
+      DifferencesService,
+      BesideRowsService,
+    ],
     ...[ResyncRepository, ResyncWorkflow, ResyncService],
   ],
   exports: [VerificationRepository],

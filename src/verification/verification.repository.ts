@@ -3,6 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import type { OperationState } from '../operations/operations.js';
 import { formatLsn, type Lsn } from '../shared/lsn.js';
 import type { ColumnDifference, Difference, DifferenceKind } from './at-rest/difference.js';
+import type { BesideRows } from './beside-rows.service.js';
 import type { LinkVerification, Verdict, VerificationProgress } from './at-rest/link-verification.js';
 import { VerificationEntity } from './verification.entity.js';
 
@@ -50,11 +51,18 @@ export interface StoredDifference {
   observedAt: Date;
 }
 
+/** All that are given must hold. */
+export interface DifferenceFilter {
+  schema?: string;
+  table?: string;
+  kind?: StoredDifference['kind'];
+}
+
 const SELECT = `
 select v.id, v.kind, v.subscriber_server as "subscriberServer", v.subscriber_database as "subscriberDatabase",
        v.subscription, v.publisher_server as "publisherServer", v.publisher_database as "publisherDatabase", v.tables,
        v.single_lsn as "singleLsn", v.max_parallel as "maxParallel", v.pacing, v.resumed,
-       v.rows_kept::float8 as "rowsKept", v.waits_for as "waitsFor", v.verdict, v.reason,
+       v.rows_kept::float8 as "rowsKept", v.waits_for as "waitsFor", v.beside_rows as "besideRows", v.verdict, v.reason,
        v.verified_lsn as "verifiedLsn", v.at_one_lsn as "atOneLsn", v.method, v.method_reason as "methodReason", v.progress,
        v.created_at as "createdAt", v.started_at as "startedAt", v.finished_at as "finishedAt",
        v.created_at::text as "createdAtText",
@@ -117,7 +125,11 @@ export class VerificationRepository {
   }
 
   /** Stores the outcome as a whole, in place of any that was stored before; `listed`: its differences are already. */
-  async finish(id: string, result: LinkVerification, { listed = false } = {}): Promise<void> {
+  async finish(
+    id: string,
+    result: LinkVerification,
+    { listed = false, besideRows = null }: { listed?: boolean; besideRows?: BesideRows | null } = {},
+  ): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       await manager.query('delete from lockstep.verification_table where verification = $1', [id]);
       await manager.query('delete from lockstep.verification_progress where verification = $1', [id]);
@@ -127,11 +139,12 @@ export class VerificationRepository {
       await manager.query(
         `update lockstep.verification
             set verdict = $2, reason = $3, verified_lsn = $4, at_one_lsn = $5, method = $6, method_reason = $7,
-                started_at = coalesce(started_at, now()), finished_at = now(), waits_for = null
+                started_at = coalesce(started_at, now()), finished_at = now(), waits_for = null,
+                beside_rows = $8
           where id = $1`,
         [
           ...[id, result.verdict, result.reason, lsnText(result.verifiedLsn), result.atOneLsn],
-          ...[result.method, result.methodReason],
+          ...[result.method, result.methodReason, besideRows && JSON.stringify(besideRows)],
         ],
       );
     });
@@ -156,12 +169,21 @@ export class VerificationRepository {
     return rows as unknown as StoredTable[];
   }
 
-  differences(id: string, limit: number, after: number | null): Promise<StoredDifference[]> {
+  differences(
+    id: string,
+    limit: number,
+    after: number | null,
+    { schema, table, kind }: DifferenceFilter = {},
+  ): Promise<StoredDifference[]> {
     return this.dataSource.query(
       `select position, schema, table_name as "table", kind, key, columns, count::float8 as count,
               publisher_lsn as "publisherLsn", subscriber_lsn as "subscriberLsn", observed_at as "observedAt"
-         from lockstep.difference where verification = $1 and position > $3 order by position limit $2`,
-      [id, limit, after ?? -1],
+         from lockstep.difference
+        where verification = $1 and position > $3
+          and ($4::text is null or schema = $4) and ($5::text is null or table_name = $5)
+          and ($6::text is null or kind = $6)
+        order by position limit $2`,
+      [id, limit, after ?? -1, schema ?? null, table ?? null, kind ?? null],
     );
   }
 }

@@ -8,8 +8,8 @@ import { ApiPage, type Page, PageQuery } from '../api/page.js';
 import { PlanDto } from '../changes/plan.dto.js';
 import { Problem } from '../problems/problem.js';
 import { DEFAULT_PACING, type Pacing } from './at-rest/pacing.js';
-import { presentDifference, presentVerification } from './present-verification.js';
-import { DifferenceDto, VerificationDto } from './verification.dto.js';
+import { presentVerification } from './present-verification.js';
+import { VerificationDto } from './verification.dto.js';
 import { CreateVerificationDto } from './verifications.dto.js';
 import * as examples from './verifications.examples.js';
 import { VerificationPlanDto } from './verification-plan.dto.js';
@@ -58,17 +58,6 @@ export class VerificationsController {
   @ApiOkResponse({ type: VerificationDto, example: examples.VERIFICATION })
   async read(@Param('id', UuidPipe) id: string): Promise<VerificationDto> {
     return presentVerification(await this.verifications.get(id));
-  }
-
-  @Get(':id/differences')
-  @ApiOperation({
-    summary: 'List the differences found',
-    description: 'At most 1000 for each table; the counts of the tables are exact.',
-  })
-  @ApiPage(DifferenceDto, ...examples.DIFFERENCES)
-  async differences(@Param('id', UuidPipe) id: string, @Query() query: PageQuery): Promise<Page<DifferenceDto>> {
-    const page = await this.verifications.differences(id, query.limit, query.cursor);
-    return { ...page, items: page.items.map(presentDifference) };
   }
 
   @Get(':id/repair.sql')

@@ -22,7 +22,7 @@ export const QUEUED_VERIFICATION: VerificationDto = {
   ...{ verifiedLsn: null, singleLsn: null, method: null, methodReason: null },
   ...{ resumed: 0, rowsKept: 0, waitsFor: null },
   progress: { rowsDone: 0, rowsTotal: 0, bytesDone: 0, bytesTotal: 0, percent: null, etaSeconds: null },
-  tables: [],
+  ...{ tables: [], schema: null, sequences: null },
   counters: { transactionsMatched: 0, changesMatched: 0, findings: 0 },
   ...{ createdAt: '2026-07-01T11:40:00.071Z', startedAt: null, finishedAt: null },
 };
@@ -54,13 +54,24 @@ export const VERIFICATION: VerificationDto = {
       differences: { missing: 1, extra: 0, different: 1 },
     },
   ],
+  schema: { state: 'none', reason: null, found: 0, findings: [] },
+  sequences: {
+    ...{ state: 'different', reason: null, compared: 2, verdicts: { equal: 1, behind: 1 } },
+    listed: [
+      {
+        ...{ schema: 'public', name: 'orders_id_seq', verdict: 'behind', reason: null },
+        publisher: { lastValue: '1200000', isCalled: true },
+        subscriber: { lastValue: '1', isCalled: false },
+      },
+    ],
+  },
   counters: { ...QUEUED_VERIFICATION.counters, findings: 2 },
   ...{ startedAt: '2026-07-01T11:40:00.482Z', finishedAt: '2026-07-01T11:40:21.724Z' },
 };
 
 /** Lists are without the tables, and so without what is counted of them. */
 export const LISTED_VERIFICATION: VerificationDto = {
-  ...{ ...VERIFICATION, tables: [], counters: QUEUED_VERIFICATION.counters },
+  ...{ ...VERIFICATION, tables: [], schema: null, sequences: null, counters: QUEUED_VERIFICATION.counters },
 };
 
 const SEEN = {
@@ -81,6 +92,11 @@ export const DIFFERENCES: DifferenceDto[] = [
     ],
   },
 ];
+
+export const DIFFERENCES_CSV =
+  'schema,table,kind,key,count,column,publisher,subscriber,publisherLsn\r\n' +
+  `public,orders,different,"{""id"":""42""}",1,total,1.50,1.75,${AT}\r\n` +
+  `public,orders,missing,"{""id"":""1199876""}",1,id,1199876,,${AT}\r\n`;
 
 const READERS = readerIdOf(ID);
 const CARRIED = [CUSTOMERS, ORDERS].map((table) => ({ ...table, partitioned: false, usable: true }));

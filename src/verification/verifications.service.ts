@@ -13,12 +13,7 @@ import type { Pacing } from './at-rest/pacing.js';
 import type { TableName } from './at-rest/table-shape.js';
 import { planRemoval, planVerification, type VerificationPlan } from './verification-plan.js';
 import type { VerificationKind } from './verification.entity.js';
-import {
-  type ListedVerification,
-  type StoredDifference,
-  type StoredTable,
-  VerificationRepository,
-} from './verification.repository.js';
+import { type ListedVerification, type StoredTable, VerificationRepository } from './verification.repository.js';
 
 export interface VerificationRequest {
   kind: VerificationKind;
@@ -91,13 +86,7 @@ export class VerificationsService {
     const key = cursorKey(cursor, 'time', 'uuid');
     const before = key && { createdAt: key[0]!, id: key[1]! };
     const page = pageOf(await this.repository.page(limit + 1, before), limit, (row) => [row.createdAtText, row.id]);
-    return { ...page, items: page.items.map((row) => ({ ...row, results: [] })) };
-  }
-
-  async differences(id: string, limit: number, cursor?: string): Promise<Page<StoredDifference>> {
-    await this.find(id);
-    const after = cursorKey(cursor, 'integer')?.map(Number)[0] ?? null;
-    return pageOf(await this.repository.differences(id, limit + 1, after), limit, ({ position }) => [position]);
+    return { ...page, items: page.items.map((row) => ({ ...row, besideRows: null, results: [] })) };
   }
 
   async cancel(id: string): Promise<VerificationView> {

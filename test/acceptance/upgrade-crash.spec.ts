@@ -191,7 +191,7 @@ describe('two instances on one state database', () => {
     const { host, port, user, password } = state;
     const environment = {
       LOCKSTEP_SECRET_KEY: randomBytes(32).toString('base64'),
-      LOCKSTEP_INSTANCE_TIMEOUT_MS: '1500',
+      LOCKSTEP_INSTANCE_TIMEOUT_MS: '5000',
     };
     await state.freshDatabase('lockstep_paused');
     const databaseUrl = `postgresql://${user}:${password}@${host}:${port}/lockstep_paused`;
