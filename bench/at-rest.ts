@@ -2,24 +2,12 @@ import { availableParallelism } from 'node:os';
 import { withSession, type Session } from '../src/postgres/session.js';
 import { tableTotal } from '../src/verification/at-rest/table-hash.js';
 import type { TableShape } from '../src/verification/at-rest/table-shape.js';
-import { currentTables, verifyLink } from '../src/verification/at-rest/verify-link.js';
+import { DEFAULT_PACING } from '../src/verification/at-rest/pacing.js';
+import { type ChunkedVerification, currentTables, verifyLink } from '../src/verification/at-rest/verify-link.js';
 import { BenchLink } from './bench-link.js';
 import { compareData, unusable } from './pgcopydb.js';
 import { median, printTable, seconds } from './report.js';
-
-const DEFINITION = `
-create table public.wide (
-  id bigint primary key, customer integer not null, reference uuid not null, state text not null, total numeric(12, 2),
-  placed_at timestamptz not null, weight double precision, paid boolean, note text, attributes jsonb)`;
-
-function rowsSql(count: number): string {
-  return `
-insert into public.wide
-select i, i % 10000, md5(i::text)::uuid, (array['new', 'paid', 'sent'])[i % 3 + 1], i / 7.0,
-       '2024-01-01'::timestamptz + i * interval '1.001 second', i / 3.0, i % 2 = 0, repeat(md5(i::text), 3),
-       jsonb_build_object('n', i, 'tag', md5((i % 1000)::text))
-  from generate_series(1, ${count}) i`;
-}
+import { type BenchTable, type ShapeName, SHAPES } from './shapes.js';
 
 /** One row each that is different, missing and extra on the subscriber. */
 const PLANT = `
@@ -32,48 +20,63 @@ export interface AtRestOptions {
   rounds: number;
   from: number;
   to: number;
+  shape: ShapeName;
 }
 
 /**
- * Verification at rest of one table without and with three differences, as a ratio to what no comparison can be
- * faster than: the sum of the rows' hashes on both servers at once.
+ * Verification at rest of one table, at one LSN and in chunks, without differences and (of the wide one) with three, as
+ * a ratio to what no comparison can be faster than: the sum of the rows' hashes on both servers at once.
  */
-export async function benchAtRest({ rows, rounds, from, to }: AtRestOptions): Promise<void> {
-  const link = await BenchLink.create(from, to, { definition: DEFINITION, rows: rowsSql(rows) });
+export async function benchAtRest({ rows, rounds, from, to, shape: name }: AtRestOptions): Promise<void> {
+  const table: BenchTable = SHAPES[name];
+  const link = await BenchLink.create(from, to, { definition: table.definition, rows: table.rows(rows) });
   try {
     const [shape] = (await currentTables(link.readers.ends, 'bench_sub')).comparable;
     const peer = await unusable();
-    const times = { limit: [], equal: [], located: [], peer: [] } as Record<string, number[]>;
+    const times: Record<string, number[]> = {};
     for (let round = 0; round <= rounds; round++) {
       const measured = {
         limit: await seconds(() => limit(link, shape!)),
         equal: await seconds(() => verify(link, 'equal')),
+        chunked: await seconds(() => verify(link, 'equal', 0, inChunks())),
         ...(peer === null ? { peer: await seconds(() => compareData(link.publisher, link.subscriber)) } : {}),
-        located: await located(link, rows),
+        ...(name === 'wide' ? { located: await located(link, rows) } : {}),
       };
       // The first round fills the caches.
-      if (round > 0) for (const [name, time] of Object.entries(measured)) times[name]!.push(time);
+      if (round > 0) for (const [what, time] of Object.entries(measured)) (times[what] ??= []).push(time);
     }
-    const ratio = (name: string) => median(times[name]!.map((time, round) => time / times.limit![round]!));
-    const row = (what: string, name: string, bar: string) => [
-      ...[what, median(times[name]!).toFixed(2), `${ratio(name).toFixed(2)}x`, bar],
+    const ratio = (what: string) => median(times[what]!.map((time, round) => time / times.limit![round]!));
+    const row = (what: string, key: string, bar: string) => [
+      ...[what, median(times[key]!).toFixed(2), `${ratio(key).toFixed(2)}x`, bar],
     ];
     console.log(
-      `\nat rest: ${rows} rows of ${shape!.columns.length} columns, ${Math.round(shape!.bytes / 2 ** 20)} MB, ` +
+      `\nat rest, ${name}: ${rows} rows of ${shape!.columns.length} columns, ${Math.round(shape!.bytes / 2 ** 20)} MB, ` +
         `${from} -> ${to}, ${availableParallelism()} cores, medians of ${rounds} rounds\n`,
     );
     printTable([
       ['', 'seconds', 'of the limit', 'bar'],
       row('the limit: both servers add up their hashes', 'limit', ''),
-      row('verification, equal', 'equal', 'at most 1.25x'),
-      row('verification, 3 differences located', 'located', ''),
+      row('verification at one LSN, equal', 'equal', 'at most 1.25x'),
+      row('verification in chunks, equal', 'chunked', 'at most 1.25x'),
+      ...(times.located ? [row('verification, 3 differences located', 'located', '')] : []),
       peer === null
-        ? row('pgcopydb compare data, equal', 'peer', `${(ratio('peer') / ratio('equal')).toFixed(2)}x ours (1.5x)`)
+        ? row('pgcopydb compare data, equal', 'peer', `${(ratio('peer') / ratio('chunked')).toFixed(2)}x ours (1.5x)`)
         : ['pgcopydb compare data', '-', '-', peer],
     ]);
+    const ratios = Object.fromEntries(Object.keys(times).map((what) => [what, Number(ratio(what).toFixed(3))]));
+    console.log(JSON.stringify({ bench: 'verify', shape: name, rows, from, to, rounds, ratios }));
   } finally {
     await link.close();
   }
+}
+
+/** As they are asked for by default, with nowhere to keep what they find. */
+function inChunks(): ChunkedVerification {
+  const { mostRows, chunkSeconds } = DEFAULT_PACING;
+  return {
+    ...{ mostRows, chunkMs: chunkSeconds * 1000, earlier: { records: [], method: null } },
+    keep: () => Promise.resolve(),
+  };
 }
 
 /** The two sums alone, in sessions opened before, as the servers are set but for compiling (which only costs). */
@@ -86,8 +89,8 @@ async function limit(link: BenchLink, shape: TableShape): Promise<void> {
   );
 }
 
-async function verify(link: BenchLink, verdict: string, differences = 0): Promise<void> {
-  const result = await verifyLink({ readers: link.readers, tables: null });
+async function verify(link: BenchLink, verdict: string, differences = 0, chunked?: ChunkedVerification): Promise<void> {
+  const result = await verifyLink({ readers: link.readers, tables: null, ...(chunked ? { chunked } : {}) });
   const found = `${result.verdict} with ${result.differences.length} differences`;
   if (found !== `${verdict} with ${differences} differences`) throw new Error(`the verification found ${found}`);
 }
