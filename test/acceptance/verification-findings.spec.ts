@@ -112,6 +112,10 @@ describe.each([
     expect((await api.get(`/v1/operations/${id}`)).body.progress).toMatchObject({
       message: expect.stringContaining('waits for the subscriber'),
     });
+    const other = await begin({ pacing: { maxLagBytes: 100_000 } });
+    await eventually(async () => (await look(other)).waitsFor !== null, { within: 30_000 });
+    expect((await api.post(`/v1/verifications/${other}/cancel`)).status).toBe(202);
+    expect(await ended(other)).toMatchObject({ state: 'cancelled', verdict: null });
     await api.post(`${subscription}/enable`);
     expect(await ended(id)).toMatchObject({ state: 'succeeded', verdict: 'equal', waitsFor: null });
   }, 150_000);

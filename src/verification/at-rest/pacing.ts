@@ -4,7 +4,7 @@ import {
   readSlotPressure,
   type SlotPressure,
 } from '../../postgres/catalog/replication-pressure.js';
-import type { ConnectionTarget } from '../../postgres/connection.js';
+import { boundedAnswers, type ConnectionTarget } from '../../postgres/connection.js';
 import { withSession } from '../../postgres/session.js';
 
 /** How gently a link is compared. */
@@ -57,7 +57,7 @@ export async function paced(
       if (bytes < least.bytes) least = { bytes, since: Date.now() };
       else if (Date.now() - least.since > FALLS_WITHIN_MS) return await onWait(null);
     }
-    await delay(POLL_MS, undefined, { signal });
+    await delay(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 }
 
@@ -66,7 +66,7 @@ async function obstacle(
   { publisher, subscriber, slots }: PacedLink,
   { maxLagBytes, maxSlotBytes, maxActiveSessions }: Pacing,
 ): Promise<{ reason: string | null; bytes: number | null }> {
-  const look = { purpose: 'verification' };
+  const look = { purpose: 'verification', ...boundedAnswers() };
   const seen = await withSession(publisher, look, async (session) => ({
     slots: await readSlotPressure(session, slots),
     sessions: maxActiveSessions === null ? null : await readActiveSessions(session),
