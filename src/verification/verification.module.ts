@@ -5,6 +5,10 @@ import { ReplicationSlotsModule } from '../replication-slots/replication-slots.m
 import { ServersModule } from '../servers/servers.module.js';
 import { SubscriptionsModule } from '../subscriptions/subscriptions.module.js';
 import { AtRestWorkflow } from './at-rest.workflow.js';
+import { RepairController } from './repair/repair.controller.js';
+import { RepairRepository } from './repair/repair.repository.js';
+import { RepairService } from './repair/repair.service.js';
+import { RepairWorkflow } from './repair/repair.workflow.js';
 import { ResyncController } from './resync/resync.controller.js';
 import { ResyncRepository } from './resync/resync.repository.js';
 import { ResyncService } from './resync/resync.service.js';
@@ -16,9 +20,10 @@ import { VerificationsService } from './verifications.service.js';
 
 @Module({
   imports: [OperationsModule, ServersModule, LinksModule, SubscriptionsModule, ReplicationSlotsModule],
-  controllers: [VerificationsController, ResyncController],
+  controllers: [VerificationsController, RepairController, ResyncController],
   providers: [
     ...[VerificationRepository, AtRestWorkflow, VerificationsService, VerificationSlotOwners],
+    ...[RepairRepository, RepairWorkflow, RepairService],
     ...[ResyncRepository, ResyncWorkflow, ResyncService],
   ],
   exports: [VerificationRepository],

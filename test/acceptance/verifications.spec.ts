@@ -305,17 +305,9 @@ describe('verifications', () => {
     }
   });
 
-  it('keeps repair for a later release, and knows its own ids', async () => {
+  it('knows its own ids', async () => {
     const { body } = await api.get('/v1/verifications?limit=1');
     const id = body.items[0].id;
-    expect(await api.get(`/v1/verifications/${id}/repair.sql`)).toMatchObject({
-      status: 422,
-      body: { code: 'NOT_AVAILABLE' },
-    });
-    expect(await api.post(`/v1/verifications/${id}/repair`, {})).toMatchObject({
-      status: 422,
-      body: { code: 'NOT_AVAILABLE' },
-    });
     for (const path of ['', '/differences', '/repair.sql']) {
       expect(await api.get(`/v1/verifications/${NOTHING}${path}`)).toMatchObject({
         status: 404,
