@@ -152,6 +152,7 @@ describe('verifications', () => {
     expect(found).toHaveLength(6);
     expect(found).toContainEqual({
       ...{ schema: 'sales', table: 'orders', kind: 'different', key: { id: '1' }, count: 1, subscriberLsn: null },
+      id: expect.any(Number),
       columns: [
         { name: 'total', publisher: '0.14285714285714285714', subscriber: '0.15285714285714285714' },
         { name: 'note', publisher: 'note 1', subscriber: null },

@@ -157,7 +157,7 @@ export class RepairedDifferenceDto {
   })
   outcome: RepairOutcome | 'planned' | null;
 
-  @ApiProperty({ type: String, nullable: true })
+  @ApiProperty({ type: String, nullable: true, description: 'Why nothing was written.' })
   reason: string | null;
 }
 
@@ -175,6 +175,6 @@ export class RepairPlanDto extends PlanDto {
   @ApiProperty({ example: 0, description: 'Differences that were counted but not listed.' })
   remaining: number;
 
-  @ApiProperty({ type: [String] })
+  @ApiProperty({ type: [String], description: 'What is to be known of the tables written.' })
   warnings: string[];
 }

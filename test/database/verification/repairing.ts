@@ -12,6 +12,7 @@ export async function repair(
   link: LinkFixture,
   { differences }: Pick<LinkVerification, 'differences'>,
   triggers: TriggerMode = 'quiet',
+  origin: string | null = null,
 ): Promise<RepairedItem[]> {
   const tables = [
     ...new Map(differences.map(({ schema, table }) => [`${schema}.${table}`, { schema, name: table }])).values(),
@@ -36,7 +37,7 @@ export async function repair(
     readers: link.readers,
     facts,
     purpose: `repair ${link.database}`,
-    origin: null,
+    origin,
     itemsOf,
     onIntended: () => Promise.resolve(),
     onDone: (items) => {
