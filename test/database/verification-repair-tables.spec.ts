@@ -179,6 +179,33 @@ describe.each(
     expect(await link.verify()).toMatchObject({ verdict: 'equal' });
   }, 120_000);
 
+  it('says why a row cannot be written: two that would exchange a unique value, and a table that is gone', async () => {
+    await planted(`
+      update sales.parents set email = 'between' where id = 13; update sales.parents set email = 'mail 13' where id = 14;
+      update sales.parents set email = 'mail 14' where id = 13; update sales.parents set email = 'other' where id = 15;
+      delete from sales.typed where id = 7`);
+    const found = await link.verify();
+    await planted('alter table sales.typed rename to renamed');
+    const outcomes = await repair(link, found);
+    await planted('alter table sales.renamed rename to typed');
+    const reasonOf = (table: string, id: string) =>
+      outcomes.find(
+        ({ position }) => found.differences[position]!.table === table && found.differences[position]!.key?.id === id,
+      );
+    expect(reasonOf('parents', '15')).toMatchObject({ outcome: 'repaired' });
+    for (const id of ['13', '14']) {
+      expect(reasonOf('parents', id)).toMatchObject({
+        ...{ outcome: 'not-repairable', reason: expect.stringContaining('SQLSTATE 23505') },
+      });
+    }
+    expect(reasonOf('typed', '7')).toMatchObject({
+      ...{ outcome: 'not-repairable', reason: 'the table does not exist on the subscriber' },
+    });
+    await planted(`update sales.parents set email = null where id in (13, 14)`);
+    await outcomesOf();
+    expect(await link.verify()).toMatchObject({ verdict: 'equal' });
+  }, 60_000);
+
   it('names what a login lacks, and what a repair would pass on', async () => {
     await link.subscriber.withSession(database, async (session) => {
       await session.execute(`drop role if exists repairer; create role repairer login password 'repairer'`);

@@ -41,6 +41,11 @@ export interface RepairFacts {
   warnings: string[];
 }
 
+const NOTHING: Omit<RepairedTable, keyof TableName> = {
+  ...{ missingPrivileges: [], subscriptions: [], publications: [], fires: false, firesAlways: [] },
+  ...{ cascades: [], parents: [] },
+};
+
 interface Repairer extends Record<string, unknown> {
   login: string;
   mayQuiet: boolean;
@@ -89,7 +94,11 @@ export async function readRepairFacts(
     ...{ marks: repairer.mayMark, warnings: [] },
   };
   const { ordered, cycle } = parentsFirst(found);
-  facts.tables = ordered;
+  facts.tables = [...ordered];
+  for (const table of wanted.filter((each) => !found.some((other) => tableId(other) === tableId(each)))) {
+    facts.tables.push({ ...table, ...NOTHING });
+    facts.refused.set(tableId(table), 'the table does not exist on the subscriber');
+  }
   for (const table of ordered) judgeTable(table, facts, back, repairer.login);
   if (cycle && facts.fires) {
     facts.warnings.push(

@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { failpoint } from '../../engine/failpoints.js';
 import type { TableHold } from '../../postgres/replication/table-hold.js';
-import { sqlstateOf } from '../../postgres/translate-error.js';
 import { Problem } from '../../problems/problem.js';
 import { readLinkTables, readSubscription } from '../at-rest/read-shapes.js';
 import { keyText } from '../at-rest/row-changes.js';
@@ -40,6 +39,11 @@ const STATEMENT_TIMEOUT_MS = 10_000;
 const PAUSE_MS = 100;
 /** The table or its schema is gone. */
 const GONE = new Set(['42P01', '3F000']);
+const LOCK_NOT_AVAILABLE = '55P03';
+/** Binding did not come about. */
+const OF_TABLE = new Set(['SERVER_TIMEOUT', 'LIMIT_REACHED', 'PREREQUISITE_FAILED']);
+/** A statement was refused, such as one with a row filter that fails; a lost session has another code. */
+const OF_TABLE_BY_SERVER = new Set(['SERVER_FAILED', 'SERVER_PRIVILEGE_MISSING']);
 
 /**
  * Makes rows of the subscriber what the publisher's are, for good, while both sides are written to.
@@ -79,6 +83,9 @@ export async function repairLink(request: RepairLinkRequest): Promise<void> {
   for (const table of tables) await new TableRepair(request, table, 'all').run();
 }
 
+/** Why rows of a table are not tried (any more). */
+type Obstacle = Pick<RepairedItem, 'outcome'> & { reason: string };
+
 interface Candidate {
   item: RepairItem;
   tries: number;
@@ -106,12 +113,10 @@ class TableRepair {
       const batch = queue.slice(0, ROWS_AT_ONCE);
       const settle = batch.every(({ tries }) => tries >= MOST_TRIES);
       const again = await this.batch(batch, settle);
-      if (again === null)
-        return this.tell(
-          queue.map(({ item }) => item),
-          'not-repairable',
-          'the table is gone',
-        );
+      if ('reason' in again) {
+        const left = queue.map(({ item }) => item);
+        return this.tell(left, again.outcome, again.reason);
+      }
       const last = again.filter(({ tries }) => tries > MOST_TRIES);
       await this.tell(
         last.map(({ item }) => item),
@@ -125,33 +130,25 @@ class TableRepair {
     }
   }
 
-  /** Holds the table once. Answers what must be tried again; null: there is no such table any more. */
-  private async batch(batch: Candidate[], settle: boolean): Promise<Candidate[] | null> {
+  /** Holds the table once. Answers what must be tried again, or why no more of the table is tried. */
+  private async batch(batch: Candidate[], settle: boolean): Promise<Candidate[] | Obstacle> {
     const { readers, purpose, signal } = this.request;
-    let hold: TableHold;
     try {
-      hold = await readers.hold(this.table, {
+      const hold = await readers.hold(this.table, {
         ...{ purpose, deadlineMs: HOLD_DEADLINE_MS, lockTimeoutMs: LOCK_TIMEOUT_MS, signal },
         doubts: settle ? 'settle' : 'leave',
       });
+      try {
+        await failpoint('repair.held');
+        return await this.repairHeld(hold, batch);
+      } finally {
+        await hold.release();
+      }
     } catch (error) {
       signal.throwIfAborted();
-      if (!(error instanceof Problem)) throw error;
-      if (GONE.has(error.options.sqlstate ?? '')) return null;
-      const reason = notHeldBecause(error, settle);
-      if (reason === null) throw error;
-      await this.tell(
-        batch.map(({ item }) => item),
-        'not-repaired',
-        reason,
-      );
-      return [];
-    }
-    try {
-      await failpoint('repair.held');
-      return await this.repairHeld(hold, batch);
-    } finally {
-      await hold.release();
+      const obstacle = obstacleOf(error, settle);
+      if (obstacle === null || readers.failed) throw error;
+      return obstacle;
     }
   }
 
@@ -271,12 +268,18 @@ function failed(outcome: Written): Pick<RepairedItem, 'outcome' | 'reason'> {
   return { outcome: outcome.lasting ? 'not-repairable' : 'not-repaired', reason: outcome.reason };
 }
 
-/** Why the table could not be held, where that may pass; null: the repair as a whole cannot go on. */
-function notHeldBecause(error: Problem, settle: boolean): string | null {
-  if (settle && error.code === 'SERVER_PRIVILEGE_MISSING') {
-    return `the row was changed each time it was looked at, and ${error.detail}`;
+/** What says something of the one table, and nothing of the others; null: the repair as a whole cannot go on. */
+function obstacleOf(error: unknown, settle: boolean): Obstacle | null {
+  if (!(error instanceof Problem)) return null;
+  const { sqlstate = '' } = error.options;
+  if (GONE.has(sqlstate)) return { outcome: 'not-repairable', reason: 'the table is gone' };
+  if (sqlstate === LOCK_NOT_AVAILABLE) {
+    return { outcome: 'not-repaired', reason: 'the table could not be locked in time: another session holds it' };
   }
-  if (sqlstateOf(error) === '55P03') return 'the table could not be locked in time: another session holds it';
-  const passing = ['SERVER_TIMEOUT', 'LIMIT_REACHED', 'PREREQUISITE_FAILED'];
-  return passing.includes(error.code) ? error.detail : null;
+  if (settle && error.code === 'SERVER_PRIVILEGE_MISSING') {
+    const reason = `the row was changed each time it was looked at, and ${error.detail}`;
+    return { outcome: 'not-repaired', reason };
+  }
+  const ofTable = OF_TABLE.has(error.code) || (sqlstate !== '' && OF_TABLE_BY_SERVER.has(error.code));
+  return ofTable ? { outcome: 'not-repaired', reason: error.detail } : null;
 }

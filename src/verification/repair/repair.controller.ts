@@ -6,7 +6,7 @@ import { ExampleBodies } from '../../api/example-body.js';
 import { UuidPipe } from '../../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../../api/page.js';
 import { presentPlan, presentRepair, presentRow, presentScript } from './present-repair.js';
-import { RepairDto, RepairedDifferenceDto, RepairPlanDto, RepairRequestDto } from './repair.dto.js';
+import { RepairDto, RepairedDifferenceDto, RepairPlanDto, RepairRequestDto, RepairSqlQuery } from './repair.dto.js';
 import * as examples from './repair.examples.js';
 import { RepairService } from './repair.service.js';
 
@@ -26,8 +26,8 @@ export class RepairController {
   })
   @ApiProduces('application/sql')
   @ApiOkResponse({ schema: { type: 'string' } })
-  async sql(@Param('id', UuidPipe) id: string): Promise<string> {
-    return presentScript(await this.repairs.plan(id, { differences: 'all', triggers: 'quiet' }));
+  async sql(@Param('id', UuidPipe) id: string, @Query() { triggers }: RepairSqlQuery): Promise<string> {
+    return presentScript(await this.repairs.plan(id, { differences: 'all', triggers }));
   }
 
   @Post('repair')

@@ -60,6 +60,13 @@ export class RepairRequestDto {
   direction?: (typeof DIRECTIONS)[number];
 }
 
+export class RepairSqlQuery {
+  @ApiPropertyOptional({ enum: TRIGGER_MODES, default: 'quiet', description: 'As a repair takes it.' })
+  @IsOptional()
+  @IsIn(TRIGGER_MODES)
+  triggers: TriggerMode = 'quiet';
+}
+
 class RepairCountsDto {
   @ApiProperty({ example: 40, description: 'Written.' })
   repaired: number;
