@@ -55,7 +55,7 @@ export function presentPlan({ verification, repair, rows, remaining }: PlannedRe
   statements.push(...plan(publisher, dropOnPublisher('…')), ...plan(subscriber, dropOnSubscriber('…')));
   return {
     does:
-      'Judges every row once more while its table is held, at most 200 rows in one transaction, writes those that still ' +
+      'Judges every row once more while its table is held, at most 100 rows in one transaction, writes those that still ' +
       'differ, and compares them again afterwards. What is shown are the rows as they are now. A row that is changed again ' +
       'and again is judged with the apply worker ended once; it starts again by itself.',
     statements,

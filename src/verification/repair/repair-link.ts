@@ -29,7 +29,7 @@ export interface RepairLinkRequest {
 }
 
 /** Rows of one transaction: the table is held for as long as they take, which is some tenths of a second. */
-const ROWS_AT_ONCE = 200;
+const ROWS_AT_ONCE = 100;
 /** Holds for a row that keeps being changed; then the worker is ended once, so that its successor's position tells. */
 const MOST_TRIES = 8;
 const HOLD_DEADLINE_MS = 60_000;

@@ -36,7 +36,7 @@ export class RepairController {
     summary: 'Repair differences',
     description:
       "Makes rows of the subscriber what the publisher's are, exactly, while both sides are written to. Each row is judged " +
-      'again, and written, while its table is held in SHARE ROW EXCLUSIVE mode: for some tenths of a second and at most 200 ' +
+      'again, and written, while its table is held in SHARE ROW EXCLUSIVE mode: for some tenths of a second and at most 100 ' +
       'rows at a time others read it and nobody writes it, and applying waits. A row that agrees by then is left alone. ' +
       'Afterwards the rows are compared once more. An operation, with progress; it survives a crash and can be cancelled ' +
       'between transactions. What was not listed is not repaired: see `remaining`. Its `result` has the counts; ' +
