@@ -15,7 +15,10 @@ const DRAWN = { LOCKSTEP_SOAK_RUNS: process.env.LOCKSTEP_SOAK_RUNS ?? '100' };
 const parts = {
   // Ends with status 0 only where nothing was lost, nothing twice, and both sides were equal.
   demo: { script: 'demo.mjs', options: ['--exit'] },
-  verification: { pattern: 'test/database/verification', environment: DRAWN },
+  verification: {
+    pattern: 'test/database/verification',
+    environment: { ...DRAWN, LOCKSTEP_REPAIR_ROUNDS: process.env.LOCKSTEP_REPAIR_ROUNDS ?? '5' },
+  },
   options: { pattern: 'test/database/options', environment: DRAWN },
   publications: { pattern: 'test/database/publications-properties', environment: DRAWN },
   crash: { pattern: 'test/acceptance/upgrade-(crash|retry)', environment: { LOCKSTEP_SOAK: '1' } },

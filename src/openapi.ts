@@ -93,6 +93,7 @@ const PATH_PARAMETERS: Record<string, string> = {
   database: 'A database of that server.',
   publication: 'Name of the publication.',
   subscription: 'Name of the subscription.',
+  repair: 'Id of a repair of the verification.',
   slot: 'Name of the replication slot.',
   schema: 'The schema it is in.',
   table: 'Name of the table.',

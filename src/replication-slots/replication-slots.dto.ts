@@ -13,6 +13,7 @@ const OWNER_KINDS = [
   'upgrade',
   'verification',
   'resync',
+  'repair',
 ] as const;
 const HEALTH = ['ok', 'warning', 'critical', 'lost', 'unknown'] as const;
 const LIMITS = ['max_slot_wal_keep_size', 'walBudgetBytes'] as const;

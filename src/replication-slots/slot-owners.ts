@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { ReplicationSlot } from '../postgres/catalog/replication-slots.js';
 
 export type SlotOwnerKind =
-  'subscription' | 'table-synchronization' | 'standby' | 'primary' | 'upgrade' | 'verification' | 'resync';
+  'subscription' | 'table-synchronization' | 'standby' | 'primary' | 'upgrade' | 'verification' | 'resync' | 'repair';
 
 /** For whom a slot is kept. */
 export interface SlotOwner {

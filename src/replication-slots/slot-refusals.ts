@@ -46,6 +46,10 @@ const IN_THE_WAY: Record<Exclude<SlotOwnerKind, 'primary'>, Record<Act, string>>
     drop: `Wait for the resync, which takes the slot along. ${FORCE.drop}, after which the resync fails.`,
     advance: `${FORCE.advance}, after which the resync cannot be trusted.`,
   },
+  repair: {
+    drop: `Wait for the repair, which takes the slot along, or cancel it. ${FORCE.drop}, after which the repair fails.`,
+    advance: `${FORCE.advance}, after which the repair cannot be trusted: cancel it.`,
+  },
 };
 
 /**

@@ -36,6 +36,6 @@ export function presentVerification(view: VerificationView): VerificationDto {
   };
 }
 
-export function presentDifference({ position: _position, observedAt, ...difference }: StoredDifference): DifferenceDto {
-  return { ...difference, observedAt: observedAt.toISOString() };
+export function presentDifference({ position, observedAt, ...difference }: StoredDifference): DifferenceDto {
+  return { id: position, ...difference, observedAt: observedAt.toISOString() };
 }

@@ -2,8 +2,9 @@ import { Injectable } from '@nestjs/common';
 import { Operations } from '../operations/operations.js';
 import { type FoundOwners, type OwnerSearch, type SlotOwner, SlotOwners } from '../replication-slots/slot-owners.js';
 import { publisherSlotName, readerIdOf, subscriberSlotName } from './link/link-objects.js';
+import { RepairRepository } from './repair/repair.repository.js';
 import { ResyncRepository } from './resync/resync.repository.js';
-import { VerificationRepository } from './verification.repository.js';
+import { type ListedVerification, VerificationRepository } from './verification.repository.js';
 
 const SLOT = /^lockstep_[vs]_([0-9a-f]{32})$/;
 
@@ -13,6 +14,7 @@ export class VerificationSlotOwners {
   constructor(
     private readonly repository: VerificationRepository,
     private readonly resyncs: ResyncRepository,
+    private readonly repairs: RepairRepository,
     private readonly operations: Operations,
     owners: SlotOwners,
   ) {
@@ -27,18 +29,26 @@ export class VerificationSlotOwners {
       const verification = await this.repository.find(uuidOf(digits));
       if (!verification) {
         const resync = await this.resyncOf(server, uuidOf(digits));
-        if (resync) owners.set(slot, resync);
+        const found = resync ?? (await this.repairOf(server, slot, uuidOf(digits)));
+        if (found) owners.set(slot, found);
         continue;
       }
-      const { id, state, publisherServer, subscriberServer } = verification;
-      const [ofPublisher, ofSubscriber] = [publisherSlotName(readerIdOf(id)), subscriberSlotName(readerIdOf(id))];
-      const theirs = slot === ofPublisher ? publisherServer : slot === ofSubscriber ? subscriberServer : null;
-      if (theirs !== server) continue;
+      const { id, state } = verification;
+      if (serverOf(slot, id, verification) !== server) continue;
       const live = state === 'queued' || state === 'running' || state === 'waiting';
       const detail = `verification ${id}, ${state}`;
       owners.set(slot, { kind: 'verification', name: id, server: null, database: null, live, detail });
     }
     return { owners, unanswered: [] };
+  }
+
+  private async repairOf(server: string, slot: string, id: string): Promise<SlotOwner | null> {
+    const repair = await this.repairs.find(id);
+    const verification = repair && (await this.repository.find(repair.verification));
+    if (!verification || serverOf(slot, id, verification) !== server) return null;
+    const live = !(await this.operations.hasEnded(id));
+    const detail = `repair ${id} of verification ${verification.id}, ${live ? 'under way' : 'over'}`;
+    return { kind: 'repair', name: id, server: null, database: null, live, detail };
   }
 
   private async resyncOf(server: string, id: string): Promise<SlotOwner | null> {
@@ -48,6 +58,12 @@ export class VerificationSlotOwners {
     const detail = `resync ${id} of ${resync.schema}.${resync.name}, ${live ? 'under way' : 'over'}`;
     return { kind: 'resync', name: id, server: null, database: null, live, detail };
   }
+}
+
+/** The server on which readers of that id have a slot of that name. */
+function serverOf(slot: string, id: string, link: Pick<ListedVerification, 'publisherServer' | 'subscriberServer'>) {
+  if (slot === publisherSlotName(readerIdOf(id))) return link.publisherServer;
+  return slot === subscriberSlotName(readerIdOf(id)) ? link.subscriberServer : null;
 }
 
 function uuidOf(digits: string): string {

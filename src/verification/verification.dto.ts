@@ -264,6 +264,9 @@ class ColumnDifferenceDto {
 }
 
 export class DifferenceDto {
+  @ApiProperty({ example: 0, description: 'Within the verification; by which a repair is told of it.' })
+  id: number;
+
   @ApiProperty({ example: 'public' })
   schema: string;
 

@@ -9,6 +9,10 @@ import { BesideRowsService } from './beside-rows.service.js';
 import { AtRestWorkflow } from './at-rest.workflow.js';
 import { DifferencesController } from './differences/differences.controller.js';
 import { DifferencesService } from './differences/differences.service.js';
+import { RepairController } from './repair/repair.controller.js';
+import { RepairRepository } from './repair/repair.repository.js';
+import { RepairService } from './repair/repair.service.js';
+import { RepairWorkflow } from './repair/repair.workflow.js';
 import { ResyncController } from './resync/resync.controller.js';
 import { ResyncRepository } from './resync/resync.repository.js';
 import { ResyncService } from './resync/resync.service.js';
@@ -21,7 +25,7 @@ import { VerificationsService } from './verifications.service.js';
 
 @Module({
   imports: [OperationsModule, ServersModule, LinksModule, SubscriptionsModule, ReplicationSlotsModule, SequencesModule],
-  controllers: [VerificationsController, DifferencesController, ResyncController],
+  controllers: [VerificationsController, DifferencesController, RepairController, ResyncController],
   providers: [
     ...[
       VerificationRepository,
@@ -32,6 +36,7 @@ import { VerificationsService } from './verifications.service.js';
       DifferencesService,
       BesideRowsService,
     ],
+    ...[RepairRepository, RepairWorkflow, RepairService],
     ...[ResyncRepository, ResyncWorkflow, ResyncService],
   ],
   exports: [VerificationRepository],

@@ -60,19 +60,6 @@ export class VerificationsController {
     return presentVerification(await this.verifications.get(id));
   }
 
-  @Get(':id/repair.sql')
-  @ApiOperation({ summary: 'SQL that repairs the differences', description: 'Not available in this release.' })
-  async repairSql(@Param('id', UuidPipe) id: string): Promise<void> {
-    await this.verifications.repair(id);
-  }
-
-  @Post(':id/repair')
-  @HttpCode(200)
-  @ApiOperation({ summary: 'Repair differences', description: 'Not available in this release.' })
-  async repair(@Param('id', UuidPipe) id: string, @DryRun(PlanDto) _dryRun: boolean): Promise<void> {
-    await this.verifications.repair(id);
-  }
-
   @Post(':id/cancel')
   @HttpCode(202)
   @ApiOperation({ summary: 'Cancel a verification', description: 'It ends once nothing of it is left on the servers.' })

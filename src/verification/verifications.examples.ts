@@ -81,11 +81,11 @@ const SEEN = {
 
 export const DIFFERENCES: DifferenceDto[] = [
   {
-    ...{ ...SEEN, kind: 'different', key: { id: '42' } },
+    ...{ ...SEEN, id: 0, kind: 'different', key: { id: '42' } },
     columns: [{ name: 'total', publisher: '1.50', subscriber: '1.75' }],
   },
   {
-    ...{ ...SEEN, kind: 'missing', key: { id: '1199876' } },
+    ...{ ...SEEN, id: 1, kind: 'missing', key: { id: '1199876' } },
     columns: [
       { name: 'id', publisher: '1199876', subscriber: null },
       { name: 'total', publisher: '19.90', subscriber: null },

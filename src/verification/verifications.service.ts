@@ -100,12 +100,6 @@ export class VerificationsService {
     return planRemoval(await this.requireCancellable(id));
   }
 
-  /** Repair is part of a later release; an unknown verification is said to be unknown all the same. */
-  async repair(id: string): Promise<never> {
-    await this.find(id);
-    throw new Problem('NOT_AVAILABLE', 'repair is not available in this release');
-  }
-
   private async publisherOf({ subscriber }: VerificationRequest): Promise<Place> {
     const { server, database, subscription } = subscriber;
     const { publisher } = await this.links.get(server, database, subscription);

@@ -23,6 +23,8 @@ const PARAMETERS: Record<string, unknown[]> = {
   'table-definitions.KNOWN_NAMES': [['int4'], ['pg_catalog']],
   'table-rules.TABLE_RULES': [['pg_catalog'], ['pg_class'], ['postgres']],
   'table-sizes.TABLE_SIZES': [['pg_catalog'], ['pg_class'], ['none']],
+  'repair.REPAIRED_TABLES': [['pg_catalog'], ['pg_class'], 1],
+  'repair.SUBSCRIBED_AMONG': [['pg_catalog'], ['pg_class']],
   'resync.RESYNC_OBSTACLES': ['pg_catalog', 'pg_class', 1],
 };
 

@@ -3,7 +3,7 @@ import { Problem } from '../../problems/problem.js';
 import { type Lsn, maxLsn, parseLsn, ZERO_LSN } from '../../shared/lsn.js';
 import { END_APPLY_WORKERS, PROCESSES_LEFT } from '../catalog/apply.sql.js';
 import { variantFor } from '../catalog/variant.js';
-import { boundedAnswers, type ConnectionTarget } from '../connection.js';
+import { boundedAnswers, type ConnectionTarget, DEFAULT_LOCK_TIMEOUT_MS } from '../connection.js';
 import { identifier } from '../quoting.js';
 import { Session } from '../session.js';
 import { sqlstateOf } from '../translate-error.js';
@@ -33,6 +33,13 @@ export interface TableHoldRequest {
   purpose: string;
   /** Until the table is held, in milliseconds. */
   deadlineMs: number;
+  /**
+   * What becomes of transactions of which the position does not tell whether they have passed without effect. `settle`
+   * (the default): the apply worker is ended, and its successor's position tells. `leave`: they are `inDoubt`.
+   */
+  doubts?: 'settle' | 'leave';
+  /** One turn of waiting for the lock, in milliseconds; whoever wants to write the table waits behind it. Default 5 s. */
+  lockTimeoutMs?: number;
   signal?: AbortSignal;
 }
 
@@ -46,6 +53,8 @@ export interface TableHold {
   appliedLsn: Lsn;
   /** Applied, and not in the publisher's snapshot; in commit order. */
   rollForward: readonly StreamedTransaction[];
+  /** Touch the table, and may be applied without effect or not yet; none unless asked for with `doubts: 'leave'`. */
+  inDoubt: readonly StreamedTransaction[];
   /** Ends both sessions. What was not committed is undone. */
   release(): Promise<void>;
 }
@@ -75,7 +84,9 @@ export async function holdTable(request: TableHoldRequest): Promise<TableHold> {
     const settings = { synchronous_commit: 'local' };
     const control = await keep(Session.open(publisher.target, { ...limits, settings }));
     const watch = await keep(Session.open(subscriber, limits));
-    const writer = await keep(Session.open(subscriber, { purpose, statementTimeoutMs: 0, settings: ENDS_WITH_US }));
+    const { lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS } = request;
+    const patient = { purpose, statementTimeoutMs: 0, lockTimeoutMs, settings: ENDS_WITH_US };
+    const writer = await keep(Session.open(subscriber, patient));
     const hold = await new Holding(request, published, snapshot, control, watch, writer).run();
     await Promise.all([control.close(), watch.close()]);
     return {
@@ -114,7 +125,7 @@ class Holding {
     this.deadline = Date.now() + request.deadlineMs;
   }
 
-  async run(): Promise<Pick<TableHold, 'appliedLsn' | 'rollForward'>> {
+  async run(): Promise<Pick<TableHold, 'appliedLsn' | 'rollForward' | 'inDoubt'>> {
     const { publisher, subscription, signal } = this.request;
     const { stream } = publisher;
     const originExpression = await originProgressExpression(this.watch, subscriptionOrigin(subscription.oid));
@@ -136,11 +147,12 @@ class Holding {
     const applied = await this.settle(originExpression);
     await stream.waitUntil(applied, this.patience());
     this.refuseExceeded();
-    const rollForward = this.published.transactions.filter(
-      (transaction) =>
-        this.touches(transaction) && transaction.endLsn <= applied && !taken.snapshot.visible(transaction.xid),
+    const notInSnapshot = this.published.transactions.filter(
+      (transaction) => this.touches(transaction) && !taken.snapshot.visible(transaction.xid),
     );
-    return { appliedLsn: applied, rollForward };
+    const isApplied = ({ endLsn }: StreamedTransaction) => endLsn <= applied;
+    const later = this.request.doubts === 'leave' ? notInSnapshot.filter((each) => !isApplied(each)) : [];
+    return { appliedLsn: applied, rollForward: notInSnapshot.filter(isApplied), inDoubt: later };
   }
 
   /** Waits for transactions that write the table, in short turns: nobody is to queue behind us for long. */
@@ -169,7 +181,7 @@ class Holding {
     const doubtful = this.published.transactions.some(
       (transaction) => transaction.endLsn > before && this.touches(transaction),
     );
-    if (!doubtful) return before;
+    if (!doubtful || this.request.doubts === 'leave') return before;
     await this.restartWorkers();
     return this.position(originExpression);
   }

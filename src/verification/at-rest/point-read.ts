@@ -59,6 +59,18 @@ export const readHashedByKeys: PointReader<HashedRow> = async (session, shape, s
   return rows.map((row) => ({ ...row, hash: BigInt(row.hash), keyHash: BigInt(row.keyHash) }));
 };
 
+/** A row with the place and the transaction that wrote it: `tableoid ctid xmin`. Whoever writes the row changes them. */
+export interface VersionedRow extends ReadRow {
+  version: string;
+}
+
+const VERSION = `t.tableoid::text || ' ' || t.ctid::text || ' ' || t.xmin::text as version`;
+
+export const readVersionedByKeys: PointReader<VersionedRow> = async (session, shape, side, keys) => {
+  const sql = pointReadSql(shape, side, [VERSION]);
+  return inBatches(keys, (batch) => session.rows<Row<VersionedRow>>(sql, parameters(shape, side, batch)));
+};
+
 type Row<T> = T & Record<string, unknown>;
 
 async function inBatches<T>(keys: readonly TouchedKey[], read: (batch: TouchedKey[]) => Promise<T[]>): Promise<T[]> {

@@ -39,7 +39,7 @@ describe('exported differences', () => {
     const parsed = JSON.parse(await text(asJson(each(FOUND)))) as Record<string, unknown>[];
     expect(parsed).toHaveLength(3);
     expect(parsed[0]).toEqual({
-      ...{ schema: 'public', table: 'orders', kind: 'different', key: { id: '1' }, count: 1 },
+      ...{ id: 0, schema: 'public', table: 'orders', kind: 'different', key: { id: '1' }, count: 1 },
       columns: [{ name: 'note', publisher: 'a "b", c\nd', subscriber: '' }],
       ...{ publisherLsn: '0/10', subscriberLsn: null, observedAt: '1970-01-01T00:00:00.000Z' },
     });

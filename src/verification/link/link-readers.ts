@@ -2,6 +2,7 @@ import { bindPair } from '../../postgres/replication/bind.js';
 import { BindSessionPool } from '../../postgres/replication/bind-sessions.js';
 import type { BoundPair } from '../../postgres/replication/bound-pair.js';
 import { ChangeStream } from '../../postgres/replication/change-stream.js';
+import { holdTable, type TableHold, type TableHoldRequest } from '../../postgres/replication/table-hold.js';
 import type { StreamedTransaction } from '../../postgres/replication/streamed-transaction.js';
 import { withSession } from '../../postgres/session.js';
 import * as sql from '../../postgres/catalog/published-tables.sql.js';
@@ -152,6 +153,21 @@ export class LinkReaders {
       sessions: this.bindSessions,
       subscription: { oid, name, slotName: slotName! },
       tables,
+      ...options,
+    });
+  }
+
+  /** Holds one table of the subscriber against applying; see `holdTable` for the rejections. */
+  async hold(
+    table: TableName,
+    options: Omit<TableHoldRequest, 'publisher' | 'subscriber' | 'subscription' | 'table'>,
+  ): Promise<TableHold> {
+    const { oid, name, slotName } = this.subscription;
+    return holdTable({
+      publisher: { target: this.request.publisher, stream: this.publisherStream },
+      subscriber: this.request.subscriber,
+      subscription: { oid, name, slotName: slotName! },
+      table,
       ...options,
     });
   }
