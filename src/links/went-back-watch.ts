@@ -5,6 +5,8 @@ import { LinksService } from './links.service.js';
 
 /** After a fall of a server's WAL; several looks, as servers around it may not answer at once. */
 const LOOK_FOR_SECONDS = 120;
+/** Samples and looks have the same period, and no common beginning. */
+const LEAST_PERIODS = 3;
 
 /**
  * Looks at every link once the WAL of a server was seen to go back. What was applied past its end is lost on one side,
@@ -49,7 +51,8 @@ export class WentBackWatch implements OnApplicationBootstrap, BeforeApplicationS
   /** Whether it looked. Never rejects. */
   private async round(): Promise<boolean> {
     try {
-      if (!(await this.clock.anyWentBack(LOOK_FOR_SECONDS))) return false;
+      if (!(await this.clock.anyWentBack(Math.max(LOOK_FOR_SECONDS, (LEAST_PERIODS * this.everyMs) / 1000))))
+        return false;
       await this.links.lookAtAll();
       return true;
     } catch (error) {

@@ -11,6 +11,7 @@ import { formatLsn } from '../shared/lsn.js';
 import { TablesNeedingVerification } from '../subscriptions/tables-needing-verification.repository.js';
 import type { VerificationProgress } from './at-rest/link-verification.js';
 import { paced } from './at-rest/pacing.js';
+import { KeyMoves } from './at-rest/key-moves.js';
 import { readSubscription } from './at-rest/read-shapes.js';
 import { type ChunkedVerification, verifyLink } from './at-rest/verify-link.js';
 import { dropLinkObjects, publisherSlotName, readerIdOf, type LinkEnds } from './link/link-objects.js';
@@ -67,20 +68,30 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
     await this.repository.begin(id);
     const started = Date.now();
     const journal = new StatementJournal();
+    const moves = new KeyMoves();
+    let opened: LinkReaders | null = null;
+    const isChunked = !verification.singleLsn && verification.pacing !== null;
     const readers = await LinkReaders.open({
       ...(await this.ends(verification, journal)),
       subscription: verification.subscription,
-      confirm: 'as-read',
+      // What moved between chunks is needed until it is stored.
+      confirm: isChunked ? 'by-caller' : 'as-read',
+      onPublisherTransaction: (transaction) => {
+        if (!isChunked) return;
+        moves.record(transaction);
+        if (!moves.wanted) opened?.confirm(transaction.endLsn);
+      },
       deadlineMs: OPEN_DEADLINE_MS,
       signal,
     }).catch(async (error: unknown) => {
       await this.account(id, 'prepare', 'failed', journal);
       throw error;
     });
+    opened = readers;
     try {
       await this.account(id, 'prepare', 'succeeded', journal);
       await failpoint('verification.opened');
-      const chunked = await this.chunked(verification, readers, signal);
+      const chunked = await this.chunked(verification, readers, { moves, signal });
       // Of what an earlier process has compared nothing is known but that it is done.
       let bytesBefore: number | null = null;
       const result = await verifyLink({
@@ -114,7 +125,7 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
   private async chunked(
     { id, pacing, singleLsn }: ListedVerification,
     readers: LinkReaders,
-    signal: AbortSignal,
+    { moves, signal }: { moves: KeyMoves; signal: AbortSignal },
   ): Promise<ChunkedVerification | null> {
     if (singleLsn || pacing === null) return null;
     const { publisher, subscriber, readerId } = readers.ends;
@@ -124,8 +135,10 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
       chunkMs: pacing.chunkSeconds * 1000,
       earlier: await this.chunks.earlier(id),
       onResumed: (rows) => this.chunks.resumed(id, rows),
-      keep: async (progress, method) => {
+      moves,
+      keep: async (progress, method, position) => {
         await this.chunks.keep(id, progress, method);
+        if (position !== null) readers.confirm(position);
         await failpoint('verification.chunk');
       },
       pause: () =>
@@ -176,6 +189,7 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
 
   /** A server that is away is waited for: a slot left behind would keep its WAL for ever. */
   private async removeReaders(id: string): Promise<void> {
+    await this.chunks.forget(id);
     const verification = await this.get(id);
     const journal = new StatementJournal();
     for (const deadline = Date.now() + REMOVAL_DEADLINE_MS; ;) {

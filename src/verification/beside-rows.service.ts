@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import type { TableName } from '../postgres/catalog/tables.js';
 import { DriftService } from '../links/drift/drift.service.js';
 import type { DriftFinding } from '../links/drift/mending.js';
@@ -38,6 +38,7 @@ export interface BesideRows {
 }
 
 const MOST_LISTED = 100;
+const log = new Logger('verification');
 
 /** Compares what belongs to a link besides its rows: definitions of tables, and sequences. */
 @Injectable()
@@ -102,7 +103,9 @@ async function answered<T>(asked: Promise<T>, unknown: (reason: string) => T): P
     return await asked;
   } catch (error) {
     if (error instanceof Problem && error.code !== 'INTERNAL') return unknown(error.detail);
-    throw error;
+    // The rows were compared, which may have taken days: a fault of ours beside them does not undo that.
+    log.error(`not compared: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    return unknown('it could not be compared for a fault of the service, which is in its log');
   }
 }
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { BindMethod } from '../postgres/replication/bound-pair.js';
-import type { TableProgress, TableRecord } from './at-rest/table-ledger.js';
+import type { TableProgress, TableRecord } from './at-rest/ledger-entry.js';
 import { addDifferences } from './verification.repository.js';
 
 /** What a verification in chunks has found so far, so that another process can go on with it. */
@@ -32,6 +32,12 @@ export class VerificationChunks {
   /** What it waits for before the next chunk; null: nothing. */
   async waitsFor(id: string, reason: string | null): Promise<void> {
     await this.dataSource.query('update lockstep.verification set waits_for = $2 where id = $1', [id, reason]);
+  }
+
+  /** Nobody goes on with it. */
+  async forget(id: string): Promise<void> {
+    await this.dataSource.query('delete from lockstep.verification_progress where verification = $1', [id]);
+    await this.dataSource.query('update lockstep.verification set waits_for = null where id = $1', [id]);
   }
 
   /** All of it or nothing. */

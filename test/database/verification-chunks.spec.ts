@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { BindMethod } from '../../src/postgres/replication/bound-pair.js';
 import type { Difference } from '../../src/verification/at-rest/difference.js';
+import { KeyMoves } from '../../src/verification/at-rest/key-moves.js';
 import type { LinkVerification } from '../../src/verification/at-rest/link-verification.js';
-import type { TableProgress, TableRecord } from '../../src/verification/at-rest/table-ledger.js';
-import type { ChunkedVerification } from '../../src/verification/at-rest/verify-link.js';
+import type { TableProgress, TableRecord } from '../../src/verification/at-rest/ledger-entry.js';
+import { type ChunkedVerification, verifyLink } from '../../src/verification/at-rest/verify-link.js';
+import { LinkReaders } from '../../src/verification/link/link-readers.js';
 import { TestServer } from '../support/postgres-fleet.js';
 import { LinkFixture } from './verification/link-fixture.js';
 import { MixedLoad } from './verification/mixed-load.js';
@@ -20,7 +22,8 @@ create table by_hue (hue hue, n int, note text, primary key (hue, n));
 create table by_code (code text collate "C" primary key, note text);
 create table by_name (name text collate "en-x-icu" primary key, note text);
 create table by_time (at timestamptz, day date, n smallint, note text, primary key (at, day, n));
-create table by_amount (amount numeric primary key, note text);`;
+create table by_amount (amount numeric primary key, note text);
+create table moving (id int primary key, note text);`;
 /** An integer keeps its place in every order, a number that may be rounded does not. */
 const OTHERWISE = KEYS.replace('n smallint', 'n bigint').replace('amount numeric', 'amount numeric(12, 3)');
 const FILLED = `
@@ -28,8 +31,9 @@ insert into by_hue select (array['red', 'green', 'blue'])[1 + n % 3]::hue, n, 'h
 insert into by_code select 'c' || md5(n::text), 'c' from generate_series(1, 900) n;
 insert into by_name select 'N' || md5(n::text), 'n' from generate_series(1, 900) n;
 insert into by_time select '2024-01-01'::timestamptz + n * interval '1 ms', '2024-01-01'::date + n % 7, n, 't' from generate_series(1, 900) n;
+insert into moving select n, 'm' from generate_series(1, 900) n;
 insert into by_amount select n / 8.0, 'a' from generate_series(1, 900) n;
-create publication keys_pub for table by_hue, by_code, by_name, by_time, by_amount;`;
+create publication keys_pub for table by_hue, by_code, by_name, by_time, by_amount, moving;`;
 
 /** What one process leaves for the next, in memory. */
 class Kept {
@@ -37,6 +41,7 @@ class Kept {
   readonly differences: Difference[] = [];
   method: BindMethod | null = null;
   binds = 0;
+  moves = new KeyMoves();
 
   keep = (progress: readonly TableProgress[], method: BindMethod): Promise<void> => {
     this.binds++;
@@ -52,7 +57,7 @@ class Kept {
 
   get chunked(): ChunkedVerification {
     const earlier = { records: [...this.records.values()], method: this.method };
-    return { mostRows: ROWS, chunkMs: 1_000, earlier, keep: this.keep };
+    return { mostRows: ROWS, chunkMs: 1_000, earlier, moves: this.moves, keep: this.keep };
   }
 }
 
@@ -138,6 +143,56 @@ describe.each([
     expect(rowsOf(tables)).toEqual(rowsOf(whole.tables));
   }, 120_000);
 
+  it.each(['', ', also after a crash'])(
+    'finds a row that moves behind what is compared, and that the subscriber lacks%s',
+    async (crash) => {
+      const from = crash === '' ? 850 : 860;
+      await link.plant(`delete from moving where id = ${from}`);
+      const kept = new Kept();
+      const open = () =>
+        LinkReaders.open({
+          ...{ readerId: `${link.database}_moves`, confirm: 'by-caller', deadlineMs: 30_000 },
+          ...{ publisher: link.publisher.target(link.database), subscriber: subscriber.target(link.database) },
+          subscription: link.subscription,
+          onPublisherTransaction: (transaction) => kept.moves.record(transaction),
+        });
+      let readers = await open();
+      try {
+        const dies = new AbortController();
+        const chunked = (): ChunkedVerification => ({
+          ...kept.chunked,
+          keep: async (progress, bound, position) => {
+            await kept.keep(progress, bound);
+            if (position !== null) readers.confirm(position);
+            if (kept.binds !== 1) return;
+            await link.publisher.run(link.database, `update moving set id = -id where id = ${from}`);
+            if (crash !== '') dies.abort(new Error('died'));
+          },
+        });
+        const tables = [{ schema: 'public', name: 'moving' }];
+        const run = () => verifyLink({ readers, tables, chunked: chunked(), signal: dies.signal });
+        if (crash !== '') {
+          await expect(run()).rejects.toThrow('died');
+          await readers.close();
+          kept.moves = new KeyMoves();
+          readers = await open();
+        }
+        const result = await verifyLink({ readers, tables, chunked: chunked() });
+        expect(result).toMatchObject({
+          verdict: 'different',
+          tables: [{ differences: { missing: crash === '' ? 1 : 2 } }],
+        });
+        expect(kept.differences).toContainEqual(
+          expect.objectContaining({ kind: 'missing', key: { id: String(-from) } }),
+        );
+      } finally {
+        await readers.drop();
+      }
+      await link.publisher.run(link.database, `update moving set note = 'seen' where id < 0`);
+    },
+    120_000,
+  );
+
   it('finds what is planted, in whatever chunk, and lists it once', async () => {
     await link.publisher.run(link.database, `update sales.orders set note = null, total = 1.50 where id in (12, 13)`);
     await verify();
@@ -158,6 +213,7 @@ describe.each([
       by_name: { missing: 1, extra: 0, different: 0 },
       by_time: { missing: 0, extra: 1, different: 0 },
       by_amount: { missing: 1, extra: 1, different: 0 },
+      moving: { missing: 2, extra: 0, different: 0 },
     });
     expect(kept.differences).toHaveLength(
       Object.values(counts).reduce((sum, { missing, extra, different }) => sum + missing + extra + different, 0),

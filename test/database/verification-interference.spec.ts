@@ -52,7 +52,9 @@ describe('a verification that others get in the way of', () => {
     for (const server of [publisher, subscriber]) await server?.run('postgres', `drop role if exists ${ROLE}`);
   });
 
-  const seenBy = ({ ends, subscription, positionsReason }: LinkReaders) => ({ ends, subscription, positionsReason });
+  const seenBy = ({ ends, subscription, positionsReason, publisherPosition }: LinkReaders) => ({
+    ...{ ends, subscription, positionsReason, publisherPosition },
+  });
 
   /** The link's readers, with something done once a pair is bound and before anything is read in it. */
   function interrupted(readers: LinkReaders, atBind: (bind: number) => Promise<void>): VerifiableLink {

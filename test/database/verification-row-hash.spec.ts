@@ -105,7 +105,12 @@ describe('row hash', () => {
           const described = catalog.get(tableId(table))!;
           const shape = describeTable({
             ...{ table, state: 'r', publisher: described, subscriber: described },
-            ...{ publishedIds: new Set<string>(), missingPublications: [], transcoding: 'same' as const },
+            ...{
+              publishedIds: new Set<string>(),
+              missingPublications: [],
+              transcoding: 'same' as const,
+              sameBytes: true,
+            },
             agingSnapshots: { publisher: null, subscriber: null },
             published: [
               {

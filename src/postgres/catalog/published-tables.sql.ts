@@ -119,10 +119,17 @@ select n.nspname::text as schema, c.relname::text as name, c.oid::text as oid, c
  */
 export function tableColumnsSql(versionNum: number): string {
   // That of the database is of the C library unless it says otherwise.
+  // From 18 on it is set for a constraint that existing rows were not held to.
+  const notNull =
+    versionNum < PG18
+      ? 'a.attnotnull'
+      : `a.attnotnull and not exists (select from pg_catalog.pg_constraint k
+                                        where k.conrelid = a.attrelid and k.contype = 'n'
+                                          and k.conkey = array[a.attnum] and not k.convalidated)`;
   const libc = versionNum >= PG15 ? `and d.datlocprovider = 'c'` : '';
   return `
 select a.attrelid::text as table, a.attname::text as name, pg_catalog.format_type(a.atttypid, a.atttypmod) as type,
-       a.attgenerated <> '' as generated, a.attidentity = 'a' as "identityAlways", a.attnotnull as "notNull",
+       a.attgenerated <> '' as generated, a.attidentity = 'a' as "identityAlways", ${notNull} as "notNull",
        a.attcollation = 0
          or exists (select from pg_catalog.pg_collation co
                      where co.oid = a.attcollation and co.collnamespace = 'pg_catalog'::pg_catalog.regnamespace

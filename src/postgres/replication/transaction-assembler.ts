@@ -97,6 +97,7 @@ export class TransactionAssembler {
       transaction.overflow = true;
     }
     if (!transaction.overflow) transaction.changes.push(change);
+    else if (change.kind === 'update' && change.old !== null) transaction.cutKeys = true;
   }
 
   private begun(tag: string): Begun {

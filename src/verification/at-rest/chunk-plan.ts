@@ -24,7 +24,8 @@ export interface Chunk extends TableTask {
   leaves: Remaining | null;
 }
 
-const MOST_CLASSES = 1024;
+/** For each the whole table is read, which takes a snapshot as long however few rows are in it. */
+const MOST_CLASSES = 8;
 /** Of tables that were never analyzed only the size is known. */
 const BYTES_OF_A_ROW = 100;
 
@@ -66,9 +67,12 @@ async function nextRanges(
 ): Promise<Chunk[]> {
   const chunks: Chunk[] = [];
   for (let from = first; chunks.length < atOnce;) {
-    const to = await boundaryAfter(publisher, shape, from, rows);
+    const boundary = await boundaryAfter(publisher, shape, from, rows);
+    // One that is no further, as where bytes cannot be read as text, would be the end of nothing.
+    const to = JSON.stringify(boundary) === JSON.stringify(from) ? null : boundary;
     const slice: KeySlice = { kind: 'range', from, to };
-    chunks.push({ shape: { ...shape, slice }, only: null, leaves: to && { kind: 'ranges', from: to } });
+    const size = to === null ? {} : { size: rows };
+    chunks.push({ shape: { ...shape, slice }, only: null, leaves: to && { kind: 'ranges', from: to }, ...size });
     if (to === null) break;
     from = to;
   }

@@ -29,10 +29,10 @@ export class ChunkSizes {
   }
 
   /** From how long a chunk took. */
-  learn({ task, rows, ms, shape }: TableFinding): void {
-    if (this.asked === null || task.shape.slice?.kind !== 'range' || rows === null || rows === 0) return;
-    const fitting = (rows * this.asked.chunkMs) / Math.max(ms, 1);
-    const most = Math.min(this.asked.mostRows, rows * MOST_GROWTH);
+  learn({ task: { size }, rows, ms, shape }: TableFinding): void {
+    if (this.asked === null || size === undefined || rows === null) return;
+    const fitting = (size * this.asked.chunkMs) / Math.max(ms, 1);
+    const most = Math.min(this.asked.mostRows, size * MOST_GROWTH);
     this.known.set(tableId(shape), Math.round(Math.max(LEAST_ROWS, Math.min(fitting, most))));
   }
 

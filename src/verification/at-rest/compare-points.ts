@@ -31,6 +31,8 @@ export interface ComparedPoints<Row extends ReadRow> {
  * Compares, by key, the rows of the shape's slice that the bound transactions touched, and those of `further` keys: the publisher's rows
  * rolled forward against the subscriber's rows, text by text. Differences go to `differences`. Keys are in the
  * publisher's form.
+ *
+ * @param onlyFurther judges none but the `further` keys, and those that rows with them got
  */
 export async function comparePoints<Row extends ReadRow>(
   sessions: SnapshotSessions,
@@ -39,6 +41,7 @@ export async function comparePoints<Row extends ReadRow>(
   further: readonly string[][],
   differences: Differences,
   read: PointReader<Row>,
+  { onlyFurther = false } = {},
 ): Promise<ComparedPoints<Row>> {
   const positions = keyPositions(shape);
   const changes = rowChanges(bound.rollForward, shape);
@@ -60,7 +63,8 @@ export async function comparePoints<Row extends ReadRow>(
     doubtful.add(keyText(key.subscriber));
   }
 
-  const isMeant = await meantOf(sessions, shape, keys);
+  const followed = onlyFurther ? following(further, changes, form, positions) : null;
+  const isMeant = followed ? (text: string) => followed.has(text) : await meantOf(sessions, shape, keys);
   const points: ComparedPoints<Row> = { publisher: [], subscriber: [], expectedRows: 0, doubtful: [] };
   const forward = changes.map((change) => form.applyToChange(change));
   for (const slice of sliced([...keys.keys()], forward, positions)) {
@@ -85,6 +89,22 @@ export async function comparePoints<Row extends ReadRow>(
   }
   points.doubtful = [...doubtful].filter(isMeant).map((text) => keys.get(text)!.publisher);
   return points;
+}
+
+/** The keys, and those that rows with them got since; in the subscriber's form. */
+function following(
+  keys: readonly string[][],
+  changes: readonly RowChange[],
+  form: SubscriberForm,
+  positions: number[],
+): Set<string> {
+  const textOf = (key: readonly string[]) => keyText(form.applyToKey(key, positions));
+  const followed = new Set(keys.map(textOf));
+  for (const change of changes) {
+    const { before, after } = keysOf(change, positions);
+    if (before !== null && after !== null && followed.has(textOf(before))) followed.add(textOf(after));
+  }
+  return followed;
 }
 
 /** The keys that are compared: rows move into a slice and out of it, so that all of the touched ones are read. */

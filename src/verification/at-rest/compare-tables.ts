@@ -22,6 +22,8 @@ export interface TableTask {
   /** With the slice of it that is compared. */
   shape: TableShape;
   only: readonly string[][] | null;
+  /** Rows that a slice was made of, before any row filter. */
+  size?: number;
   /** Differences that may be listed; default: as the options say. */
   listLimit?: number;
 }
@@ -117,7 +119,9 @@ async function compareTask(
   const lent = await sessions.borrow();
   try {
     if (only) {
-      const { doubtful } = await comparePoints(lent, shape, pair, only, differences, readByKeys);
+      const { doubtful } = await comparePoints(lent, shape, pair, only, differences, readByKeys, {
+        onlyFurther: true,
+      });
       await sessions.giveBack(lent);
       return { ...finding, doubtful };
     }

@@ -33,6 +33,7 @@ export interface CatalogColumn {
 
 /** A table as one side's catalog describes it. */
 export interface CatalogTable extends TableName {
+  oid: string;
   kind: 'r' | 'p';
   replicaIdentity: 'd' | 'n' | 'f' | 'i';
   readable: boolean;
@@ -58,6 +59,8 @@ export interface TableEvidence {
   publisher: CatalogTable | null;
   subscriber: CatalogTable | null;
   transcoding: 'same' | 'utf8' | 'impossible';
+  /** Texts have the same bytes on both sides, and we read them as they are. */
+  sameBytes: boolean;
   /** `old_snapshot_threshold` of each side; null where it is off. */
   agingSnapshots: { publisher: string | null; subscriber: string | null };
 }
@@ -96,7 +99,8 @@ export function describeTable(evidence: TableEvidence): TableShape | NotComparab
     ...table,
     columns,
     key,
-    orderedKey: key !== null && isOrderedAlike(key, publisher, subscriber),
+    oids: [publisher.oid, subscriber.oid],
+    orderedKey: key !== null && isOrderedAlike(key, publisher, subscriber, evidence.sameBytes),
     slice: null,
     publisherOnly: publisher.kind !== 'p',
     subscriberOnly: subscriber.kind !== 'p',
@@ -187,7 +191,12 @@ const ORDERED_ALIKE = new Set([
   ...['oid', 'uuid', 'bool', 'date', 'time', 'timestamp', 'timestamptz', 'numeric', 'bytea', 'text', 'varchar'],
 ]);
 
-function isOrderedAlike(key: readonly ComparedColumn[], publisher: CatalogTable, subscriber: CatalogTable): boolean {
+function isOrderedAlike(
+  key: readonly ComparedColumn[],
+  publisher: CatalogTable,
+  subscriber: CatalogTable,
+  sameBytes: boolean,
+): boolean {
   const columnsOf = ({ columns }: CatalogTable) => key.map(({ name }) => columns.find((each) => each.name === name)!);
   const isOrdered = (table: CatalogTable) =>
     columnsOf(table).every(
@@ -197,6 +206,7 @@ function isOrderedAlike(key: readonly ComparedColumn[], publisher: CatalogTable,
   // What a cast rounds or cuts may be on the other side of a boundary afterwards.
   const alike = ({ conversion }: ComparedColumn, position: number) => {
     const types = [ours[position]!.baseName, theirs[position]!.baseName];
+    if (['text', 'varchar'].includes(types[0]!) && !sameBytes) return false;
     return types.every((type) => INTEGERS.has(type)) || (conversion === 'none' && ORDERED_ALIKE.has(types[0]!));
   };
   return isOrdered(publisher) && isOrdered(subscriber) && key.every(alike);

@@ -81,6 +81,7 @@ export async function readLinkTables(
       publisher: onPublisher.get(id) ?? null,
       subscriber: onSubscriber.get(id) ?? null,
       transcoding: transcodingOf(ours.encoding, theirs.encoding),
+      sameBytes: ours.encoding === theirs.encoding && ours.encoding !== 'SQL_ASCII',
       agingSnapshots: { publisher: ours.oldSnapshotThreshold, subscriber: theirs.oldSnapshotThreshold },
     });
     if ('reason' in described) tables.notComparable.push(described);
@@ -97,7 +98,7 @@ async function missingPublications(publisher: Session, names: readonly string[])
 
 /** The tables of those names that exist, by quoted name. */
 export async function catalogTables(session: Session, names: readonly TableName[]): Promise<Map<string, CatalogTable>> {
-  const tables = await session.rows<Omit<CatalogTable, 'columns'> & { oid: string }>(sql.tableDescriptionsSql(), [
+  const tables = await session.rows<Omit<CatalogTable, 'columns'>>(sql.tableDescriptionsSql(), [
     names.map(({ schema }) => schema),
     names.map(({ name }) => name),
   ]);

@@ -2,7 +2,6 @@ import type { BindMethod } from '../../postgres/replication/bound-pair.js';
 import { formatLsn, type Lsn, parseLsn } from '../../shared/lsn.js';
 import { type Chunk, expectedRows, type Remaining } from './chunk-plan.js';
 import type { TableFinding, TableTask } from './compare-tables.js';
-import type { Difference, DifferenceCounts } from './difference.js';
 import {
   overallVerdict,
   type LinkVerification,
@@ -10,72 +9,24 @@ import {
   type Verdict,
   type VerifiedTable,
 } from './link-verification.js';
+import type { KeyMove } from './key-moves.js';
+import {
+  definitionOf,
+  distinct,
+  type Entry,
+  entry,
+  isOpen,
+  isUndecided,
+  isUnread,
+  type TableProgress,
+  type TableRecord,
+} from './ledger-entry.js';
 import type { LinkTables } from './read-shapes.js';
+import { keyText } from './row-changes.js';
 import { tableId, type TableName, type TableShape } from './table-shape.js';
 
 /** Keys in the publisher's form, by quoted table name. */
 export type KeysByTable = ReadonlyMap<string, readonly string[][]>;
-
-/** Binds that bring a table no further, after which what is open of it stays `pending`. */
-const MOST_BINDS_IN_VAIN = 10;
-
-/** What is known of a table, as it is kept for a process that goes on with it. */
-export interface TableRecord extends TableName {
-  /** Of the publisher, compared so far; null when unknown. */
-  rows: number | null;
-  /** Where the first of it was compared. */
-  lsn: string | null;
-  counts: DifferenceCounts;
-  /** Differences that are listed. */
-  listed: number;
-  remaining: Remaining | null;
-  doubtful: readonly string[][];
-  waitsFor: string | null;
-  refusal: string | null;
-  /** What its columns, key and filter were when it was begun; null: it was not. */
-  definition: string | null;
-}
-
-/** What changed of a table since it was last asked for. */
-export interface TableProgress {
-  record: TableRecord;
-  /** Further ones. */
-  differences: Difference[];
-  /** What was known of it before is void, its differences too. */
-  anew: boolean;
-}
-
-interface Entry {
-  table: TableName;
-  estimatedRows: number;
-  bytes: number;
-  rows: number | null;
-  lsn: Lsn | null;
-  counts: DifferenceCounts;
-  /** Of `listed`, those that were not taken yet. */
-  differences: Difference[];
-  listed: number;
-  /** The rows to be compared, by key; null: all of them. */
-  asked: readonly string[][] | null;
-  /** What is to be compared as a whole. */
-  remaining: Remaining | null;
-  /** Keys still to be compared besides. */
-  doubtful: readonly string[][];
-  /** Chunks that are being compared, in order, and what was found in those that are done. */
-  running: { chunk: Chunk; finding: TableFinding | null }[];
-  /** Binds since it last got on. */
-  inVain: number;
-  /** At most so many tables are bound together with it: one of them was locked. */
-  company: number;
-  /** Those with a lower one are bound first. */
-  turn: number;
-  /** Why the table waits for another bind. */
-  waitsFor: string | null;
-  refusal: string | null;
-  definition: string | null;
-  changed: boolean;
-  anew: boolean;
-}
 
 /** What has been found about each table so far, over however many binds it takes. */
 export class TableLedger {
@@ -105,8 +56,16 @@ export class TableLedger {
   restore(records: readonly TableRecord[], method: BindMethod | null): number {
     let kept = 0;
     for (const { schema, name, lsn, refusal, ...record } of records) {
-      const found = this.entries.get(tableId({ schema, name }));
-      if (!found || found.refusal !== null || refusal !== null || lsn === null) continue;
+      const id = tableId({ schema, name });
+      const gone = 'the subscription does not carry the table any more';
+      const found = this.entries.get(id) ?? { ...entry({ schema, name }, 0, 0, null), refusal: gone };
+      this.entries.set(id, found);
+      if (lsn === null) continue;
+      if (refusal !== null && found.refusal === null) {
+        // It may be compared again: from the beginning.
+        Object.assign(found, { changed: true, anew: true });
+        continue;
+      }
       Object.assign(found, record, { lsn: parseLsn(lsn), changed: false });
       this.lsns.add(found.lsn!);
       kept += found.rows ?? 0;
@@ -139,15 +98,60 @@ export class TableLedger {
     return found === undefined || found.remaining !== null ? null : found.doubtful;
   }
 
-  /** What is open of a table, once its definition is seen under lock. One that is another than before begins anew. */
-  openOf(shape: TableShape): { remaining: Remaining | null; doubtful: readonly string[][] } {
+  /**
+   * What is open of a table, once its definition is seen under lock. One that is another than before begins anew.
+   *
+   * @param moves rows that got other keys since this was last asked, in the order they did; null: that is not known
+   */
+  openOf(
+    shape: TableShape,
+    moves: readonly KeyMove[] | null,
+  ): { remaining: Remaining | null; doubtful: readonly string[][] } {
     const found = this.entries.get(tableId(shape))!;
     const definition = definitionOf(shape);
     if (found.definition !== null && found.definition !== definition) {
       this.beginAnew(found, 'the definition of the table changed while it was being compared');
     }
-    found.definition = definition;
+    this.follow(found, moves);
+    Object.assign(found, { definition, waitsFor: null });
     return found;
+  }
+
+  /** Whether anything was compared. */
+  get hasBegun(): boolean {
+    return this.lsns.size > 0;
+  }
+
+  /** Whether any table is compared in chunks now, or was begun so. */
+  get isDivided(): boolean {
+    return [...this.entries.values()].some(
+      (found) =>
+        isOpen(found) &&
+        ((found.remaining !== null && found.remaining.kind !== 'all') ||
+          found.running.some(({ chunk }) => chunk.shape.slice !== null)),
+    );
+  }
+
+  /** Keys were changed of which is not known in what table: those that are begun and not done begin anew. */
+  movedUnseen(): void {
+    for (const found of this.entries.values()) {
+      const isDivided = found.remaining !== null && found.remaining.kind !== 'all';
+      if (isDivided) this.beginAnew(found, 'a transaction was too large to be followed row by row');
+    }
+  }
+
+  /** Whether nothing of it was compared yet. */
+  isUnbegun(table: TableName): boolean {
+    const { remaining, lsn } = this.entries.get(tableId(table))!;
+    return remaining?.kind === 'all' && lsn === null;
+  }
+
+  /** Those that are begun and not done, besides these. */
+  begunBesides(tables: readonly TableName[]): TableName[] {
+    const others = new Set(tables.map(tableId));
+    return [...this.entries.values()]
+      .filter((found) => isOpen(found) && found.lsn !== null && !others.has(tableId(found.table)))
+      .map(({ table }) => table);
   }
 
   /** Differences that may still be listed of it. */
@@ -169,9 +173,10 @@ export class TableLedger {
     this.method = method;
     const found = this.entries.get(tableId(finding.shape))!;
     found.changed = true;
-    found.refusal = finding.refusal;
-    found.waitsFor = finding.moved;
-    if (finding.refusal !== null) return;
+    // What was said of one of its chunks stands, whatever others found beside it.
+    found.refusal ??= finding.refusal;
+    found.waitsFor ??= finding.moved;
+    if (found.refusal !== null) return;
     if (finding.moved !== null) {
       // Chunks that are done are true of where they were compared.
       found.running = [];
@@ -186,6 +191,10 @@ export class TableLedger {
       found.remaining = first.chunk.leaves;
       found.inVain = 0;
       found.running.shift();
+      if (found.remaining === null && found.moved.length > 0) {
+        found.doubtful = distinct([...found.doubtful, ...found.moved]);
+        found.moved = [];
+      }
     }
   }
 
@@ -220,9 +229,9 @@ export class TableLedger {
     return [...this.entries.values()]
       .filter(({ changed }) => changed)
       .map((found) => {
-        const { table, rows, lsn, counts, listed, remaining, doubtful, waitsFor, refusal, definition } = found;
+        const { table, rows, lsn, counts, listed, remaining, doubtful, moved, waitsFor, refusal, definition } = found;
         const record = {
-          ...{ ...table, rows, counts, listed, remaining, doubtful, waitsFor, refusal, definition },
+          ...{ ...table, rows, counts, listed, remaining, doubtful, moved, waitsFor, refusal, definition },
           lsn: lsn === null ? null : formatLsn(lsn),
         };
         const { differences, anew } = found;
@@ -275,9 +284,39 @@ export class TableLedger {
     found.doubtful = [...found.doubtful.filter((key) => !decided.has(key)), ...finding.doubtful];
     const { counts, listed } = finding.differences;
     for (const kind of ['missing', 'extra', 'different'] as const) found.counts[kind] += counts[kind];
-    const room = listed.slice(0, this.listLimit - found.listed);
+    const unknown = listed.filter(({ kind, key }) => {
+      const id = key === null ? null : `${kind} ${JSON.stringify(key)}`;
+      if (id !== null && found.known.has(id)) {
+        found.counts[kind]--;
+        return false;
+      }
+      if (id !== null) found.known.add(id);
+      return true;
+    });
+    const room = unknown.slice(0, this.listLimit - found.listed);
     found.differences.push(...room);
     found.listed += room.length;
+  }
+
+  /**
+   * While chunks are left the new keys are kept, to be compared once all are done: any of them may lie where it was
+   * compared before. Later only keys in doubt are followed.
+   */
+  private follow(found: Entry, moves: readonly KeyMove[] | null): void {
+    if (found.lsn === null || moves?.length === 0) return;
+    const isDivided = found.remaining !== null && found.remaining.kind !== 'all';
+    if (moves === null) {
+      if (isDivided) this.beginAnew(found, 'more keys were changed in it than can be followed');
+      return;
+    }
+    found.changed = true;
+    if (isDivided) {
+      found.moved = distinct([...found.moved, ...moves.map(({ to }) => to)]);
+      return;
+    }
+    const followed = new Map(found.doubtful.map((key) => [keyText(key), key]));
+    for (const { from, to } of moves) if (followed.has(keyText(from))) followed.set(keyText(to), to);
+    found.doubtful = [...followed.values()];
   }
 
   /** What earlier binds found of it stands only for the rows they judged; all of it is read again. */
@@ -309,33 +348,4 @@ export class TableLedger {
     const keys = length > 0 ? `whether ${length} keys agree could not be told yet` : null;
     return { verdict: 'pending', reason: found.waitsFor ?? keys };
   }
-}
-
-function isOpen(found: Entry): boolean {
-  return isUndecided(found) && found.inVain <= MOST_BINDS_IN_VAIN;
-}
-
-function isUndecided({ refusal, remaining, doubtful }: Entry): boolean {
-  return refusal === null && (remaining !== null || doubtful.length > 0);
-}
-
-/** Some of it was not compared. */
-function isUnread({ remaining }: Entry): boolean {
-  return remaining !== null;
-}
-
-/** A change of any of it makes rows that were compared before another matter. */
-function definitionOf({ columns, key, rowFilter, transcode }: TableShape): string {
-  return JSON.stringify([columns, key?.map(({ name }) => name) ?? null, rowFilter, transcode]);
-}
-
-function entry(table: TableName, estimatedRows: number, bytes: number, asked: readonly string[][] | null): Entry {
-  const { schema, name } = table;
-  return {
-    ...{ table: { schema, name }, estimatedRows, bytes, rows: null, lsn: null },
-    ...{ counts: { missing: 0, extra: 0, different: 0 }, differences: [], listed: 0 },
-    ...{ asked, remaining: asked === null ? { kind: 'all' } : null, doubtful: asked ?? [] },
-    ...{ running: [], inVain: 0, company: Infinity, turn: 0, waitsFor: null, refusal: null, definition: null },
-    ...{ changed: false, anew: false },
-  };
 }

@@ -49,6 +49,8 @@ export interface TableShape extends TableName {
   columns: readonly ComparedColumn[];
   /** Columns that tell rows apart and that the stream names for each change; null: rows are a multiset. */
   key: readonly ComparedColumn[] | null;
+  /** Of the table on the publisher and on the subscriber: one that is dropped and made again has another. */
+  oids: readonly [string, string];
   /** Both sides order the key alike and have an index in that order, with no NULL in it. */
   orderedKey: boolean;
   /** The part of it that is compared; null: all of it. */

@@ -1,20 +1,26 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { BindMethod, BoundPair } from '../../postgres/replication/bound-pair.js';
 import { withSession, type Session } from '../../postgres/session.js';
 import type { ConnectionTarget } from '../../postgres/connection.js';
+import type { Lsn } from '../../shared/lsn.js';
 import { attemptBind, type Binder } from './bind-attempt.js';
 import type { TableName } from './table-shape.js';
-import { nextChunks } from './chunk-plan.js';
+import { ChunkPlanner } from './chunk-planner.js';
 import { ChunkSizes } from './chunk-sizes.js';
 import { compareTables, type TableTask } from './compare-tables.js';
+import type { KeyMoves } from './key-moves.js';
 import type { LinkVerification, VerificationProgress } from './link-verification.js';
 import { readLinkTables, readSubscription, type LinkTables } from './read-shapes.js';
-import { type KeysByTable, TableLedger, type TableProgress, type TableRecord } from './table-ledger.js';
+import type { TableProgress, TableRecord } from './ledger-entry.js';
+import { type KeysByTable, TableLedger } from './table-ledger.js';
 
 /** What verifying needs of a link's readers. */
 export interface VerifiableLink extends Binder {
   readonly ends: { publisher: ConnectionTarget; subscriber: ConnectionTarget };
   readonly subscription: { name: string };
   readonly positionsReason: string | null;
+  /** Every publisher transaction whose commit record starts below this was given to its listeners. */
+  readonly publisherPosition: Lsn;
 }
 
 /** How a link is compared piece by piece rather than at one LSN. */
@@ -25,10 +31,15 @@ export interface ChunkedVerification {
   chunkMs: number;
   /** Found by a process that went before. */
   earlier: { records: readonly TableRecord[]; method: BindMethod | null };
+  /** Fed from the publisher's stream since before the first bind, also with what an earlier process did not confirm. */
+  moves: KeyMoves;
   /** Given the rows that are not compared again, where there are any. */
   onResumed?: (rowsKept: number) => Promise<void>;
-  /** Given what is new after each bind; resolves once it is kept. */
-  keep: (progress: readonly TableProgress[], method: BindMethod) => Promise<void>;
+  /**
+   * Given what is new after each bind; resolves once it is kept. The publisher's transactions below `position` (null: not
+   * known) are of no further use then.
+   */
+  keep: (progress: readonly TableProgress[], method: BindMethod, position: Lsn | null) => Promise<void>;
   /** Resolves once the servers can take more. */
   pause?: () => Promise<void>;
 }
@@ -62,8 +73,11 @@ export const STATEMENT_DEADLINE_MS = 12 * 60 * 60 * 1000;
 /** Differences listed per table unless asked otherwise. */
 export const LIST_LIMIT = 1000;
 const BIND_DEADLINE_MS = 60_000;
-/** Binds that fail one after the other, of a verification in chunks, until the link is taken for stalled or too busy. */
+/** Binds that fail one after the other until the link is taken for stalled or too busy. */
 const MOST_FAILED_BINDS = 3;
+/** The same of a verification in chunks that has come somewhere: a subscriber may apply one transaction for long. */
+const MOST_FAILED_LATER = 30;
+const BIND_PAUSE_MS = 2_000;
 /** So many tables are locked at once in a verification in chunks. */
 const MOST_TABLES_OF_UNIT = 500;
 
@@ -88,6 +102,8 @@ export async function verifyLink(request: VerifyLinkRequest): Promise<LinkVerifi
     if (unit.length === 0) break;
     await chunked?.pause?.();
     signal?.throwIfAborted();
+    for (const table of unit) if (ledger.isUnbegun(table)) chunked?.moves.forget(table);
+    if (chunked) chunked.moves.wanted = true;
     const deadlineMs = request.bindDeadlineMs ?? BIND_DEADLINE_MS;
     const attempt = await attemptBind(readers, unit, { deadlineMs, ...(signal ? { signal } : {}) });
     if (!attempt.pair && attempt.gone) {
@@ -101,20 +117,25 @@ export async function verifyLink(request: VerifyLinkRequest): Promise<LinkVerifi
       continue;
     }
     if (!attempt.pair) {
-      if (chunked && ++failed < MOST_FAILED_BINDS) continue;
-      ledger.giveUp(attempt);
-      break;
+      const most = ledger.hasBegun ? MOST_FAILED_LATER : MOST_FAILED_BINDS;
+      if (!chunked || ++failed >= most) {
+        ledger.giveUp(attempt);
+        break;
+      }
+      await delay(BIND_PAUSE_MS, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted());
+      continue;
     }
     failed = 0;
     const { pair } = attempt;
     request.onBound?.(pair);
+    let settled: Lsn | null;
     try {
-      await compareBound(request, pair, unit, { ledger, sizes });
+      settled = await compareBound(request, pair, unit, { ledger, sizes });
     } finally {
       await pair.release();
     }
     ledger.ended(unit);
-    await chunked?.keep(ledger.changes(), pair.method);
+    await chunked?.keep(ledger.changes(), pair.method, settled);
   }
   // Tables that are compared side by side tell of it in any order, and the later word may come first.
   await request.onProgress?.(ledger.progress());
@@ -143,12 +164,16 @@ async function readTables(
   return readLinkTables(publisher, subscriber, await readSubscription(subscriber, name), tables);
 }
 
+/**
+ * Returns the position up to which all keys that changed are told to the ledger; null: there are more, of tables that
+ * were not bound.
+ */
 async function compareBound(
   request: VerifyLinkRequest,
   pair: BoundPair,
   unit: readonly TableName[],
   { ledger, sizes }: { ledger: TableLedger; sizes: ChunkSizes },
-): Promise<void> {
+): Promise<Lsn | null> {
   // Read again under the locks, inside the snapshots: a table may have changed since the names were read.
   const { comparable, notComparable } = await readTables(
     pair.publisher.session,
@@ -157,17 +182,31 @@ async function compareBound(
     unit,
   );
   for (const table of notComparable) ledger.refuse(table, table.reason);
+  // All that the subscriber's snapshot contains was given to the listeners; what comes after is followed the next time.
+  const position = request.readers.publisherPosition;
+  const moves = request.chunked?.moves;
+  if (moves?.takeCut()) ledger.movedUnseen();
+  const planner = new ChunkPlanner(pair, request.statementDeadlineMs ?? STATEMENT_DEADLINE_MS, request.signal);
   const tasks: TableTask[] = [];
-  for (const shape of comparable) {
-    const { remaining, doubtful } = ledger.openOf(shape);
-    const listLimit = ledger.listRoom(shape);
-    if (doubtful.length > 0) tasks.push({ shape, only: doubtful, listLimit });
-    if (remaining === null) continue;
-    const chunks = await nextChunks(pair.publisher.session, shape, remaining, sizes.of(shape));
-    for (const chunk of chunks) chunk.listLimit = listLimit;
-    ledger.run(shape, chunks);
-    tasks.push(...chunks);
+  try {
+    for (const shape of comparable) {
+      const { remaining, doubtful } = ledger.openOf(shape, moves?.take(shape) ?? (moves ? null : []));
+      const listLimit = ledger.listRoom(shape);
+      if (doubtful.length > 0) tasks.push({ shape, only: doubtful, listLimit });
+      if (remaining === null) continue;
+      const chunks = await planner.next(shape, remaining, sizes.of(shape));
+      if (typeof chunks === 'string') {
+        ledger.refuse(shape, chunks);
+        continue;
+      }
+      for (const chunk of chunks) chunk.listLimit = listLimit;
+      ledger.run(shape, chunks);
+      tasks.push(...chunks);
+    }
+  } finally {
+    await planner.close();
   }
+  if (moves) moves.wanted = ledger.isDivided;
   await compareTables(pair, tasks, {
     maxParallel: request.maxParallel ?? 2,
     statementDeadlineMs: request.statementDeadlineMs ?? STATEMENT_DEADLINE_MS,
@@ -179,4 +218,6 @@ async function compareBound(
       await request.onProgress?.(ledger.progress());
     },
   });
+  const besides = ledger.begunBesides(unit);
+  return besides.every((table) => moves?.isEmpty(table) ?? true) ? position : null;
 }

@@ -45,7 +45,15 @@ function column(name: string, type: string): TableShape['columns'][number] {
 const KEY = column('id', 'bigint');
 const SHAPE: TableShape = {
   ...{ schema: 'public', name: 'orders', columns: [KEY, column('total', 'numeric')], key: [KEY] },
-  ...{ orderedKey: true, slice: null, publisherOnly: true, subscriberOnly: true, rowFilter: null, transcode: false },
+  ...{
+    oids: ['16402', '16391'],
+    orderedKey: true,
+    slice: null,
+    publisherOnly: true,
+    subscriberOnly: true,
+    rowFilter: null,
+    transcode: false,
+  },
   ...{ estimatedRows: 1_200_000, bytes: 103_809_024 },
 };
 

@@ -25,7 +25,15 @@ const id = column('id', 'bigint');
 
 const SHAPE: TableShape = {
   ...{ schema: 'public', name: 'orders', columns: [id, column('total', 'numeric')], key: [id] },
-  ...{ orderedKey: true, slice: null, publisherOnly: true, subscriberOnly: true, rowFilter: null, transcode: false },
+  ...{
+    oids: ['16402', '16391'],
+    orderedKey: true,
+    slice: null,
+    publisherOnly: true,
+    subscriberOnly: true,
+    rowFilter: null,
+    transcode: false,
+  },
   ...{ estimatedRows: 1_200_000, bytes: 103_809_024 },
 };
 
