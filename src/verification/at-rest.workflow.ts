@@ -10,6 +10,7 @@ import { ServersService } from '../servers/servers.service.js';
 import { formatLsn } from '../shared/lsn.js';
 import { TablesNeedingVerification } from '../subscriptions/tables-needing-verification.repository.js';
 import type { VerificationProgress } from './at-rest/link-verification.js';
+import { hasSlot, whoEnds } from './at-rest/link-ends.js';
 import { paced } from './at-rest/pacing.js';
 import { KeyMoves } from './at-rest/key-moves.js';
 import { readSubscription } from './at-rest/read-shapes.js';
@@ -71,8 +72,11 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
     const moves = new KeyMoves();
     let opened: LinkReaders | null = null;
     const isChunked = !verification.singleLsn && verification.pacing !== null;
+    const linkEnds = await this.ends(verification, journal);
+    // What moved since is told by no other slot than the one that was there.
+    const goesOn = isChunked && (await hasSlot(linkEnds.publisher, publisherSlotName(linkEnds.readerId)));
     const readers = await LinkReaders.open({
-      ...(await this.ends(verification, journal)),
+      ...linkEnds,
       subscription: verification.subscription,
       // What moved between chunks is needed until it is stored.
       confirm: isChunked ? 'by-caller' : 'as-read',
@@ -91,7 +95,7 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
     try {
       await this.account(id, 'prepare', 'succeeded', journal);
       await failpoint('verification.opened');
-      const chunked = await this.chunked(verification, readers, { moves, signal });
+      const chunked = await this.chunked(verification, readers, { moves, goesOn, signal });
       // Of what an earlier process has compared nothing is known but that it is done.
       let bytesBefore: number | null = null;
       const result = await verifyLink({
@@ -125,7 +129,7 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
   private async chunked(
     { id, pacing, singleLsn }: ListedVerification,
     readers: LinkReaders,
-    { moves, signal }: { moves: KeyMoves; signal: AbortSignal },
+    { moves, goesOn, signal }: { moves: KeyMoves; goesOn: boolean; signal: AbortSignal },
   ): Promise<ChunkedVerification | null> {
     if (singleLsn || pacing === null) return null;
     const { publisher, subscriber, readerId } = readers.ends;
@@ -133,7 +137,7 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
     return {
       mostRows: pacing.mostRows,
       chunkMs: pacing.chunkSeconds * 1000,
-      earlier: await this.chunks.earlier(id),
+      earlier: await this.chunks.earlier(id, await whoEnds(readers.ends, readers.subscription.oid), goesOn),
       onResumed: (rows) => this.chunks.resumed(id, rows),
       moves,
       keep: async (progress, method, position) => {

@@ -9,7 +9,29 @@ import { addDifferences } from './verification.repository.js';
 export class VerificationChunks {
   constructor(private readonly dataSource: DataSource) {}
 
-  async earlier(id: string): Promise<{ records: TableRecord[]; method: BindMethod | null }> {
+  /**
+   * What was found by a process that went before, as long as the ends are the ones that it compared; else nothing, and
+   * what it found is forgotten.
+   *
+   * @param ends who the servers, their timelines and the subscription are
+   * @param goesOn false: the stream does not go on where that process left it
+   */
+  async earlier(
+    id: string,
+    ends: string,
+    goesOn: boolean,
+  ): Promise<{ records: TableRecord[]; method: BindMethod | null }> {
+    await this.dataSource.transaction(async (manager) => {
+      const [kept] = await manager.query<{ ends: string | null }[]>(
+        'select ends from lockstep.verification where id = $1 for update',
+        [id],
+      );
+      if (!goesOn || (kept?.ends ?? ends) !== ends) {
+        await manager.query('delete from lockstep.verification_progress where verification = $1', [id]);
+        await manager.query('delete from lockstep.difference where verification = $1', [id]);
+      }
+      await manager.query('update lockstep.verification set ends = $2 where id = $1', [id, ends]);
+    });
     const rows = await this.dataSource.query<{ record: TableRecord }[]>(
       'select record from lockstep.verification_progress where verification = $1',
       [id],
