@@ -101,8 +101,9 @@ describe('a repair', () => {
         session.rows<{ name: string }>(
           `select slot_name::text as name from pg_replication_slots where database = current_database() and slot_name like 'lockstep%'
             union all select pubname from pg_publication where pubname like 'lockstep%'
-            union all select roname from pg_replication_origin where roname like 'lockstep%'
-            union all select application_name from pg_stat_activity where application_name like 'lockstep repair%'`,
+            union all select roname from pg_replication_origin where roname ~ '^lockstep.*[0-9a-f]{32}$'
+            union all select application_name from pg_stat_activity
+                       where application_name like 'lockstep repair%' and datname = current_database()`,
         ),
       ),
     );
