@@ -2,7 +2,6 @@ import { availableParallelism } from 'node:os';
 import { withSession, type Session } from '../src/postgres/session.js';
 import { tableTotal } from '../src/verification/at-rest/table-hash.js';
 import type { TableShape } from '../src/verification/at-rest/table-shape.js';
-import { KeyMoves } from '../src/verification/at-rest/key-moves.js';
 import { DEFAULT_PACING } from '../src/verification/at-rest/pacing.js';
 import { type ChunkedVerification, currentTables, verifyLink } from '../src/verification/at-rest/verify-link.js';
 import { BenchLink } from './bench-link.js';
@@ -76,7 +75,6 @@ function inChunks(): ChunkedVerification {
   const { mostRows, chunkSeconds } = DEFAULT_PACING;
   return {
     ...{ mostRows, chunkMs: chunkSeconds * 1000, earlier: { records: [], method: null } },
-    moves: new KeyMoves(),
     keep: () => Promise.resolve(),
   };
 }

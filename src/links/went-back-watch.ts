@@ -5,6 +5,8 @@ import { LinksService } from './links.service.js';
 
 /** After a fall of a server's WAL; several looks, as servers around it may not answer at once. */
 const LOOK_FOR_SECONDS = 120;
+/** Between two looks, so that another fall does not pass unseen. */
+const LONGEST_MS = 40_000;
 /** Samples and looks have the same period, and no common beginning. */
 const LEAST_PERIODS = 3;
 
@@ -42,7 +44,7 @@ export class WentBackWatch implements OnApplicationBootstrap, BeforeApplicationS
   private runAfter(ms: number): void {
     this.timer = setTimeout(() => {
       this.current = this.round().then((looked) => {
-        if (!this.stopped) this.runAfter(looked ? ms * 2 : this.everyMs);
+        if (!this.stopped) this.runAfter(looked ? Math.min(ms * 2, Math.max(LONGEST_MS, this.everyMs)) : this.everyMs);
       });
     }, ms);
     this.timer.unref();

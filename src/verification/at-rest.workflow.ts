@@ -81,9 +81,8 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
       // What moved between chunks is needed until it is stored.
       confirm: isChunked ? 'by-caller' : 'as-read',
       onPublisherTransaction: (transaction) => {
-        if (!isChunked) return;
         moves.record(transaction);
-        if (!moves.wanted) opened?.confirm(transaction.endLsn);
+        if (isChunked && !moves.wanted) opened?.confirm(transaction.endLsn);
       },
       deadlineMs: OPEN_DEADLINE_MS,
       signal,
@@ -95,7 +94,7 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
     try {
       await this.account(id, 'prepare', 'succeeded', journal);
       await failpoint('verification.opened');
-      const chunked = await this.chunked(verification, readers, { moves, goesOn, signal });
+      const chunked = await this.chunked(verification, readers, { goesOn, signal });
       // Of what an earlier process has compared nothing is known but that it is done.
       let bytesBefore: number | null = null;
       const result = await verifyLink({
@@ -103,6 +102,7 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
         tables: verification.tables,
         maxParallel: verification.maxParallel,
         signal,
+        moves,
         ...(chunked ? { chunked } : {}),
         onProgress: (progress) =>
           this.progress(id, progress, { started, bytesBefore: (bytesBefore ??= progress.bytesDone) }),
@@ -129,25 +129,24 @@ export class AtRestWorkflow implements Workflow<Record<string, never>> {
   private async chunked(
     { id, pacing, singleLsn }: ListedVerification,
     readers: LinkReaders,
-    { moves, goesOn, signal }: { moves: KeyMoves; goesOn: boolean; signal: AbortSignal },
+    { goesOn, signal }: { goesOn: boolean; signal: AbortSignal },
   ): Promise<ChunkedVerification | null> {
     if (singleLsn || pacing === null) return null;
-    const { publisher, subscriber, readerId } = readers.ends;
-    const slots = [readers.subscription.slotName!, publisherSlotName(readerId)];
+    const { publisher, subscriber } = readers.ends;
+    const slot = readers.subscription.slotName!;
     return {
       mostRows: pacing.mostRows,
       chunkMs: pacing.chunkSeconds * 1000,
       earlier: await this.chunks.earlier(id, await whoEnds(readers.ends, readers.subscription.oid), goesOn),
       onResumed: (rows) => this.chunks.resumed(id, rows),
-      moves,
       keep: async (progress, method, position) => {
         await this.chunks.keep(id, progress, method);
-        if (position !== null) readers.confirm(position);
+        readers.confirm(position);
         await failpoint('verification.chunk');
       },
-      pause: () =>
-        paced({ publisher, subscriber, slots }, pacing, {
-          signal,
+      pause: (meanwhile) =>
+        paced({ publisher, subscriber, slot }, pacing, {
+          ...{ signal, meanwhile },
           onWait: async (reason) => {
             await this.chunks.waitsFor(id, reason);
             const { progress } = await this.get(id);

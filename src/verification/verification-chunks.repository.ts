@@ -63,7 +63,7 @@ export class VerificationChunks {
   }
 
   /** All of it or nothing. */
-  async keep(id: string, progress: readonly TableProgress[], method: BindMethod): Promise<void> {
+  async keep(id: string, progress: readonly TableProgress[], method: BindMethod | null): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       const anew = progress.flatMap(({ anew: isAnew, record: { schema, name } }) => (isAnew ? [{ schema, name }] : []));
       if (anew.length > 0) {
@@ -84,7 +84,7 @@ export class VerificationChunks {
         id,
         progress.flatMap(({ differences }) => differences),
       );
-      await manager.query('update lockstep.verification set method = $2 where id = $1', [id, method]);
+      await manager.query('update lockstep.verification set method = coalesce($2, method) where id = $1', [id, method]);
     });
   }
 }

@@ -87,10 +87,14 @@ class SchemaFindingDto implements SchemaFinding {
   @ApiProperty({ enum: IMPACTS })
   impact: Impact;
 
-  @ApiProperty()
+  @ApiProperty({ example: 'the subscriber lacks the column "note"' })
   detail: string;
 
-  @ApiProperty({ type: String, nullable: true })
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'What else to know, or to do where there is no statement.',
+  })
   advice: string | null;
 
   @ApiProperty({ type: [String], description: 'Statements that mend it; the drift of the link has all in one order.' })

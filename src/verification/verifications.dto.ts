@@ -86,7 +86,7 @@ export class PacingDto {
     minimum: 0,
     nullable: true,
     description:
-      "The same of the WAL that the publisher keeps for the subscription's slot or ours. Default: four fifths of " +
+      "The same of the WAL that the publisher keeps for the subscription's slot. Default: four fifths of " +
       'max_slot_wal_keep_size; where there is no such limit, none.',
   })
   @IsOptional()

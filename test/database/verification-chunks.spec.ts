@@ -43,9 +43,9 @@ class Kept {
   binds = 0;
   moves = new KeyMoves();
 
-  keep = (progress: readonly TableProgress[], method: BindMethod): Promise<void> => {
+  keep = (progress: readonly TableProgress[], method: BindMethod | null): Promise<void> => {
     this.binds++;
-    this.method = method;
+    this.method = method ?? this.method;
     for (const { record, differences, anew } of progress) {
       expect(anew).toBe(false);
       // As a state database gives it back.
@@ -57,7 +57,7 @@ class Kept {
 
   get chunked(): ChunkedVerification {
     const earlier = { records: [...this.records.values()], method: this.method };
-    return { mostRows: ROWS, chunkMs: 1_000, earlier, moves: this.moves, keep: this.keep };
+    return { mostRows: ROWS, chunkMs: 1_000, earlier, keep: this.keep };
   }
 }
 
@@ -124,7 +124,7 @@ describe.each([
       const dies = new AbortController();
       const dying = {
         ...kept.chunked,
-        keep: async (progress: readonly TableProgress[], bound: BindMethod) => {
+        keep: async (progress: readonly TableProgress[], bound: BindMethod | null) => {
           await kept.keep(progress, bound);
           if (kept.binds >= life * 7) dies.abort(new Error('died'));
         },
@@ -163,21 +163,21 @@ describe.each([
           ...kept.chunked,
           keep: async (progress, bound, position) => {
             await kept.keep(progress, bound);
-            if (position !== null) readers.confirm(position);
+            readers.confirm(position);
             if (kept.binds !== 1) return;
             await link.publisher.run(link.database, `update moving set id = -id where id = ${from}`);
             if (crash !== '') dies.abort(new Error('died'));
           },
         });
         const tables = [{ schema: 'public', name: 'moving' }];
-        const run = () => verifyLink({ readers, tables, chunked: chunked(), signal: dies.signal });
+        const run = () => verifyLink({ readers, tables, moves: kept.moves, chunked: chunked(), signal: dies.signal });
         if (crash !== '') {
           await expect(run()).rejects.toThrow('died');
           await readers.close();
           kept.moves = new KeyMoves();
           readers = await open();
         }
-        const result = await verifyLink({ readers, tables, chunked: chunked() });
+        const result = await verifyLink({ readers, tables, moves: kept.moves, chunked: chunked() });
         expect(result).toMatchObject({
           verdict: 'different',
           tables: [{ differences: { missing: crash === '' ? 1 : 2 } }],

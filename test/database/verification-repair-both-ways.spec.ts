@@ -27,7 +27,7 @@ describe('repair of tables that both sides write and send to each other, 17 -> 1
     await link?.drop();
   });
 
-  it('is not sent back where it is marked, and refused where it would be', async () => {
+  it('is refused, as what differs may be right and still on its way', async () => {
     // Without the copy the tables begin as they are here.
     await link.plant(`insert into sales.by_index select 'c' || i, 'r' || i % 4, 'n' from generate_series(1, 500) i`);
     await link.subscriber.withSession(database, (session) =>
@@ -60,21 +60,13 @@ describe('repair of tables that both sides write and send to each other, 17 -> 1
     const found = await link.verify({ tables });
     expect(found.differences).toHaveLength(3);
 
-    expect(await repair(link, found, 'quiet', origin)).toMatchObject(Array(3).fill({ outcome: 'repaired' }));
-    expect(await link.verify({ tables })).toMatchObject({ verdict: 'equal' });
-    await link.plant(`update sales.by_index set note = 'after' where code = 'c5'`);
-    // An INSERT that was sent back would have stopped the way back before this.
-    await eventually(async () => (await there('c5')) === 'after', { within: 30_000 });
-
-    await link.publisher.run(database, 'alter subscription back set (origin = any); alter subscription back disable');
-    await link.plant(`delete from sales.by_index where code = 'c9'`);
-    const more = await link.verify({ tables });
-    expect(await repair(link, more, 'quiet', origin)).toMatchObject([
-      {
-        outcome: 'not-repairable',
-        reason: expect.stringContaining('the publisher subscribes to the table itself (back)'),
-      },
-    ]);
+    // What an application wrote here, and has not reached the publisher, looks the same.
+    const refused = {
+      outcome: 'not-repairable',
+      reason: expect.stringContaining('the publisher subscribes to the table itself (back)'),
+    };
+    expect(await repair(link, found, 'quiet', origin)).toMatchObject(Array(3).fill(refused));
+    expect(await link.verify({ tables })).toMatchObject({ verdict: 'different' });
     await dropOrigin(link.subscriber.target(database), origin);
     expect(
       await link.subscriber.withSession(database, (session) =>

@@ -106,7 +106,7 @@ describe.each(
       ['parents', 'extra', 'not-repairable'],
       ['parents', 'missing', 'not-repairable'],
     ]);
-    expect(reasons[3]).toMatchObject({ reason: expect.stringMatching(/SQLSTATE P0001.*fired/) });
+    expect(reasons[3]).toMatchObject({ reason: expect.stringContaining('SQLSTATE P0001') });
     expect(reasons[0]).toMatchObject({ reason: expect.stringContaining('SQLSTATE 23503') });
     await planted('drop trigger refuse on sales.parents');
     const outcomes = await outcomesOf('fire');

@@ -30,7 +30,7 @@ export const REPAIRED_TABLES: readonly Variant[] = [
                      from family f join pg_catalog.pg_class c on c.oid = f.oid
                      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
                      join pg_catalog.pg_publication_tables p on p.schemaname = n.nspname and p.tablename = c.relname
-                    where f.root = named.oid and p.pubname not like 'lockstep\\_%') as publications,
+                    where f.root = named.oid and p.pubname not like 'lockstep\\_s\\_%') as publications,
              exists (select from family f join pg_catalog.pg_trigger t on t.tgrelid = f.oid
                       where f.root = named.oid and t.tgenabled = 'O')
              or exists (select from family f join pg_catalog.pg_rewrite r on r.ev_class = f.oid

@@ -68,8 +68,8 @@ export interface StreamedTransaction {
   changes: Change[];
   /** The transaction was larger than the stream may hold: `changes` is cut short and must not be taken as whole. */
   overflow: boolean;
-  /** Among what was cut off are UPDATEs that may have changed a key. */
-  cutKeys?: true;
+  /** Among what was cut off are UPDATEs of these that may have changed a key. */
+  cutKeys?: Set<Relation>;
   /** Transactional messages in order; empty unless the stream asked for them. */
   messages: LogicalMessage[];
 }

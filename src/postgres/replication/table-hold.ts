@@ -23,6 +23,8 @@ const LIMITS = { maxChanges: 500_000, maxBytes: 256 * 1024 * 1024 };
 const INSUFFICIENT_PRIVILEGE = '42501';
 const LOCK_NOT_AVAILABLE = '55P03';
 const POLL_MS = 50;
+const LOCK_PAUSE_MS = 100;
+const LONGEST_LOCK_PAUSE_MS = 2_000;
 
 export interface TableHoldRequest {
   publisher: { target: ConnectionTarget; stream: ChangeStream };
@@ -40,6 +42,8 @@ export interface TableHoldRequest {
   doubts?: 'settle' | 'leave';
   /** One turn of waiting for the lock, in milliseconds; whoever wants to write the table waits behind it. Default 5 s. */
   lockTimeoutMs?: number;
+  /** So long after the lock both sessions are dropped, in milliseconds, whatever they wait for. Default: they are not. */
+  mostHeldMs?: number;
   signal?: AbortSignal;
 }
 
@@ -84,16 +88,22 @@ export async function holdTable(request: TableHoldRequest): Promise<TableHold> {
     const settings = { synchronous_commit: 'local' };
     const control = await keep(Session.open(publisher.target, { ...limits, settings }));
     const watch = await keep(Session.open(subscriber, limits));
-    const { lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS } = request;
-    const patient = { purpose, statementTimeoutMs: 0, lockTimeoutMs, settings: ENDS_WITH_US };
+    const { lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS, mostHeldMs } = request;
+    const idle = mostHeldMs === undefined ? {} : { idle_in_transaction_session_timeout: `${2 * mostHeldMs}ms` };
+    const patient = { purpose, statementTimeoutMs: 0, lockTimeoutMs, settings: { ...ENDS_WITH_US, ...idle } };
     const writer = await keep(Session.open(subscriber, patient));
-    const hold = await new Holding(request, published, snapshot, control, watch, writer).run();
+    const holding = new Holding(request, published, snapshot, control, watch, writer);
+    opened.push({ close: () => Promise.resolve(holding.endLimit()) });
+    const hold = await holding.run();
     await Promise.all([control.close(), watch.close()]);
     return {
       ...hold,
       publisher: snapshot.session,
       subscriber: writer,
-      release: async () => void (await Promise.all([snapshot.close(), writer.close()])),
+      release: async () => {
+        await Promise.all([snapshot.close(), writer.close()]);
+        holding.endLimit();
+      },
     };
   } catch (error) {
     await Promise.all(opened.map((session) => session.close()));
@@ -112,7 +122,8 @@ const ENDS_WITH_US = {
 };
 
 class Holding {
-  private readonly deadline: number;
+  private deadline: number;
+  private limit: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly request: TableHoldRequest,
@@ -144,6 +155,7 @@ class Holding {
     await progress.waitUntilApplied(inSnapshot, this.deadline, signal);
 
     await this.lock();
+    this.beginLimit();
     const applied = await this.settle(originExpression);
     await stream.waitUntil(applied, this.patience());
     this.refuseExceeded();
@@ -155,10 +167,25 @@ class Holding {
     return { appliedLsn: applied, rollForward: notInSnapshot.filter(isApplied), inDoubt: later };
   }
 
+  endLimit(): void {
+    clearTimeout(this.limit);
+  }
+
+  /** Also where a server falls silent: nobody writes the table until then, and nothing is applied. */
+  private beginLimit(): void {
+    const { mostHeldMs } = this.request;
+    if (mostHeldMs === undefined) return;
+    this.deadline = Math.min(this.deadline, Date.now() + mostHeldMs);
+    this.limit = setTimeout(() => {
+      this.writer.destroy();
+      this.snapshot.session.destroy();
+    }, mostHeldMs);
+  }
+
   /** Waits for transactions that write the table, in short turns: nobody is to queue behind us for long. */
   private async lock(): Promise<void> {
     const { schema, name } = this.request.table;
-    for (;;) {
+    for (let pause = LOCK_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_LOCK_PAUSE_MS)) {
       try {
         await this.writer.execute(`begin; lock table ${identifier(schema, name)} in share row exclusive mode`);
         return;
@@ -167,6 +194,8 @@ class Holding {
         if (sqlstateOf(error) !== LOCK_NOT_AVAILABLE || Date.now() > this.deadline) throw error;
       }
       this.refuseCancelled();
+      // Those that queued behind us go first.
+      await delay(pause);
     }
   }
 

@@ -97,7 +97,7 @@ export class TransactionAssembler {
       transaction.overflow = true;
     }
     if (!transaction.overflow) transaction.changes.push(change);
-    else if (change.kind === 'update' && change.old !== null) transaction.cutKeys = true;
+    else if (change.kind === 'update' && change.old !== null) (transaction.cutKeys ??= new Set()).add(change.relation);
   }
 
   private begun(tag: string): Begun {

@@ -60,6 +60,8 @@ export interface Entry {
   running: { chunk: Chunk; finding: TableFinding | null }[];
   /** Binds since it last got on. */
   inVain: number;
+  /** How often it had to begin anew for what happened to it. */
+  restarts: number;
   /** At most so many tables are bound together with it: one of them was locked. */
   company: number;
   /** Those with a lower one are bound first. */
@@ -106,7 +108,16 @@ export function entry(
     ...{ counts: { missing: 0, extra: 0, different: 0 }, differences: [], listed: 0 },
     ...{ asked, remaining: asked === null ? { kind: 'all' } : null, doubtful: asked ?? [] },
     ...{ moved: [], known: new Set() },
-    ...{ running: [], inVain: 0, company: Infinity, turn: 0, waitsFor: null, refusal: null, definition: null },
+    ...{
+      running: [],
+      inVain: 0,
+      restarts: 0,
+      company: Infinity,
+      turn: 0,
+      waitsFor: null,
+      refusal: null,
+      definition: null,
+    },
     ...{ changed: false, anew: false },
   };
 }

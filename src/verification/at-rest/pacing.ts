@@ -15,7 +15,7 @@ export interface Pacing {
   chunkSeconds: number;
   /** While the subscriber is further behind no chunk is begun. */
   maxLagBytes: number;
-  /** The same of the WAL that the subscription's slot or ours keeps; null: four fifths of what the server allows a slot. */
+  /** The same of the WAL that the subscription's slot keeps; null: four fifths of what the server allows a slot. */
   maxSlotBytes: number | null;
   /** The same of sessions of others that are at work on either server; null: whatever their number. */
   maxActiveSessions: number | null;
@@ -29,12 +29,14 @@ export const DEFAULT_PACING: Pacing = {
 export interface PacedLink {
   publisher: ConnectionTarget;
   subscriber: ConnectionTarget;
-  /** On the publisher: the subscription's and ours. */
-  slots: readonly string[];
+  /** The subscription's, on the publisher. Ours moves with what is compared: it is not waited for. */
+  slot: string;
 }
 
 const SLOT_SHARE = 0.8;
 const POLL_MS = 1_000;
+/** The streams go on while it waits: what they tell is put away, so that the servers need not keep it. */
+const MEANWHILE_MS = 10_000;
 /** One that does not fall for so long is not on its way: what is asked next tells what is wrong with the link. */
 const FALLS_WITHIN_MS = 60_000;
 
@@ -45,9 +47,14 @@ const FALLS_WITHIN_MS = 60_000;
 export async function paced(
   link: PacedLink,
   pacing: Pacing,
-  { signal, onWait }: { signal: AbortSignal; onWait: (reason: string | null) => Promise<void> },
+  {
+    signal,
+    onWait,
+    meanwhile,
+  }: { signal: AbortSignal; onWait: (reason: string | null) => Promise<void>; meanwhile: () => Promise<void> },
 ): Promise<void> {
   let told: string | null = null;
+  let kept = Date.now();
   let least = { bytes: Infinity, since: Date.now() };
   for (;;) {
     const { reason, bytes } = await obstacle(link, pacing);
@@ -57,18 +64,22 @@ export async function paced(
       if (bytes < least.bytes) least = { bytes, since: Date.now() };
       else if (Date.now() - least.since > FALLS_WITHIN_MS) return await onWait(null);
     }
+    if (Date.now() - kept > MEANWHILE_MS) {
+      await meanwhile();
+      kept = Date.now();
+    }
     await delay(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 }
 
 /** What stands in the way, in words that stay the same while it does; `bytes`: how much of it, where that may fall. */
 async function obstacle(
-  { publisher, subscriber, slots }: PacedLink,
+  { publisher, subscriber, slot }: PacedLink,
   { maxLagBytes, maxSlotBytes, maxActiveSessions }: Pacing,
 ): Promise<{ reason: string | null; bytes: number | null }> {
   const look = { purpose: 'verification', ...boundedAnswers() };
   const seen = await withSession(publisher, look, async (session) => ({
-    slots: await readSlotPressure(session, slots),
+    slots: await readSlotPressure(session, [slot]),
     sessions: maxActiveSessions === null ? null : await readActiveSessions(session),
   }));
   const { lagBytes, slotBytes } = seen.slots;
@@ -77,7 +88,7 @@ async function obstacle(
   }
   const most = maxSlotBytes ?? allowedBytes(seen.slots);
   if (slotBytes !== null && slotBytes > most) {
-    return { reason: `the publisher's slots to keep less than ${most} bytes of WAL`, bytes: slotBytes };
+    return { reason: `the subscription's slot to keep less than ${most} bytes of WAL`, bytes: slotBytes };
   }
   if (maxActiveSessions === null) return { reason: null, bytes: null };
   const others = await withSession(subscriber, look, readActiveSessions);

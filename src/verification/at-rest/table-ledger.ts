@@ -28,6 +28,9 @@ import { tableId, type TableName, type TableShape } from './table-shape.js';
 /** Keys in the publisher's form, by quoted table name. */
 export type KeysByTable = ReadonlyMap<string, readonly string[][]>;
 
+/** After which a table is left `pending`, with the reason. */
+const MOST_RESTARTS = 3;
+
 /** What has been found about each table so far, over however many binds it takes. */
 export class TableLedger {
   private readonly entries = new Map<string, Entry>();
@@ -98,21 +101,13 @@ export class TableLedger {
     return found === undefined || found.remaining !== null ? null : found.doubtful;
   }
 
-  /**
-   * What is open of a table, once its definition is seen under lock. One that is another than before begins anew.
-   *
-   * @param moves rows that got other keys since this was last asked, in the order they did; null: that is not known
-   */
-  openOf(
-    shape: TableShape,
-    moves: readonly KeyMove[] | null,
-  ): { remaining: Remaining | null; doubtful: readonly string[][] } {
+  /** What is open of a table, once its definition is seen under lock. One that is another than before begins anew. */
+  openOf(shape: TableShape): { remaining: Remaining | null; doubtful: readonly string[][] } {
     const found = this.entries.get(tableId(shape))!;
     const definition = definitionOf(shape);
     if (found.definition !== null && found.definition !== definition) {
-      this.beginAnew(found, 'the definition of the table changed while it was being compared');
+      this.restart(found, 'the definition of the table changed while it was being compared');
     }
-    this.follow(found, moves);
     Object.assign(found, { definition, waitsFor: null });
     return found;
   }
@@ -122,36 +117,39 @@ export class TableLedger {
     return this.lsns.size > 0;
   }
 
-  /** Whether any table is compared in chunks now, or was begun so. */
-  get isDivided(): boolean {
-    return [...this.entries.values()].some(
-      (found) =>
-        isOpen(found) &&
-        ((found.remaining !== null && found.remaining.kind !== 'all') ||
-          found.running.some(({ chunk }) => chunk.shape.slice !== null)),
-    );
+  /** Tables that are begun and not done: what moves in them must be known. */
+  begun(): TableName[] {
+    return [...this.entries.values()].filter((found) => isOpen(found) && found.lsn !== null).map(({ table }) => table);
   }
 
-  /** Keys were changed of which is not known in what table: those that are begun and not done begin anew. */
-  movedUnseen(): void {
-    for (const found of this.entries.values()) {
-      const isDivided = found.remaining !== null && found.remaining.kind !== 'all';
-      if (isDivided) this.beginAnew(found, 'a transaction was too large to be followed row by row');
+  /**
+   * Rows that got other keys since this was last told, in the order they did; null: that is not known. While chunks are
+   * left the new keys are kept, to be compared once all are done: any of them may lie where it was compared before. Later
+   * only keys in doubt are followed.
+   */
+  follow(table: TableName, moves: readonly KeyMove[] | null): void {
+    const found = this.entries.get(tableId(table))!;
+    if (found.lsn === null || moves?.length === 0) return;
+    const isDivided = found.remaining !== null && found.remaining.kind !== 'all';
+    if (moves === null) {
+      if (isDivided || found.doubtful.length > 0)
+        this.restart(found, 'more keys were changed in it than can be followed');
+      return;
     }
+    found.changed = true;
+    if (isDivided) {
+      found.moved = distinct([...found.moved, ...moves.map(({ to }) => to)]);
+      return;
+    }
+    const followed = new Map(found.doubtful.map((key) => [keyText(key), key]));
+    for (const { from, to } of moves) if (followed.has(keyText(from))) followed.set(keyText(to), to);
+    found.doubtful = [...followed.values()];
   }
 
   /** Whether nothing of it was compared yet. */
   isUnbegun(table: TableName): boolean {
     const { remaining, lsn } = this.entries.get(tableId(table))!;
     return remaining?.kind === 'all' && lsn === null;
-  }
-
-  /** Those that are begun and not done, besides these. */
-  begunBesides(tables: readonly TableName[]): TableName[] {
-    const others = new Set(tables.map(tableId));
-    return [...this.entries.values()]
-      .filter((found) => isOpen(found) && found.lsn !== null && !others.has(tableId(found.table)))
-      .map(({ table }) => table);
   }
 
   /** Differences that may still be listed of it. */
@@ -298,25 +296,12 @@ export class TableLedger {
     found.listed += room.length;
   }
 
-  /**
-   * While chunks are left the new keys are kept, to be compared once all are done: any of them may lie where it was
-   * compared before. Later only keys in doubt are followed.
-   */
-  private follow(found: Entry, moves: readonly KeyMove[] | null): void {
-    if (found.lsn === null || moves?.length === 0) return;
-    const isDivided = found.remaining !== null && found.remaining.kind !== 'all';
-    if (moves === null) {
-      if (isDivided) this.beginAnew(found, 'more keys were changed in it than can be followed');
-      return;
-    }
-    found.changed = true;
-    if (isDivided) {
-      found.moved = distinct([...found.moved, ...moves.map(({ to }) => to)]);
-      return;
-    }
-    const followed = new Map(found.doubtful.map((key) => [keyText(key), key]));
-    for (const { from, to } of moves) if (followed.has(keyText(from))) followed.set(keyText(to), to);
-    found.doubtful = [...followed.values()];
+  /** Not for ever: what makes it necessary may come again and again. */
+  private restart(found: Entry, waitsFor: string): void {
+    const { restarts } = found;
+    this.beginAnew(found, waitsFor);
+    found.restarts = restarts + 1;
+    if (found.restarts > MOST_RESTARTS) found.inVain = Infinity;
   }
 
   /** What earlier binds found of it stands only for the rows they judged; all of it is read again. */

@@ -4,7 +4,7 @@ import { withSession, type Session } from '../../postgres/session.js';
 import type { ConnectionTarget } from '../../postgres/connection.js';
 import type { Lsn } from '../../shared/lsn.js';
 import { attemptBind, type Binder } from './bind-attempt.js';
-import type { TableName } from './table-shape.js';
+import { tableId, type TableName } from './table-shape.js';
 import { ChunkPlanner } from './chunk-planner.js';
 import { ChunkSizes } from './chunk-sizes.js';
 import { compareTables, type TableTask } from './compare-tables.js';
@@ -31,17 +31,15 @@ export interface ChunkedVerification {
   chunkMs: number;
   /** Found by a process that went before. */
   earlier: { records: readonly TableRecord[]; method: BindMethod | null };
-  /** Fed from the publisher's stream since before the first bind, also with what an earlier process did not confirm. */
-  moves: KeyMoves;
   /** Given the rows that are not compared again, where there are any. */
   onResumed?: (rowsKept: number) => Promise<void>;
   /**
-   * Given what is new after each bind; resolves once it is kept. The publisher's transactions below `position` (null: not
-   * known) are of no further use then.
+   * Given what is new after each bind; resolves once it is kept. The publisher's transactions below `position` are of no
+   * further use then.
    */
-  keep: (progress: readonly TableProgress[], method: BindMethod, position: Lsn | null) => Promise<void>;
-  /** Resolves once the servers can take more. */
-  pause?: () => Promise<void>;
+  keep: (progress: readonly TableProgress[], method: BindMethod | null, position: Lsn) => Promise<void>;
+  /** Resolves once the servers can take more; `meanwhile` is to be called every now and then until then. */
+  pause?: (meanwhile: () => Promise<void>) => Promise<void>;
 }
 
 export interface VerifyLinkRequest {
@@ -58,6 +56,11 @@ export interface VerifyLinkRequest {
   statementDeadlineMs?: number;
   /** Differences listed per table. Default 1000. */
   listLimit?: number;
+  /**
+   * Fed from the publisher's stream since before the first bind, and of one in chunks also with what an earlier process
+   * did not confirm. Absent: a row that is in doubt and gets another key before it is compared again is not followed.
+   */
+  moves?: KeyMoves;
   /** Absent: everything in one bound pair, as far as that decides it. */
   chunked?: ChunkedVerification;
   signal?: AbortSignal;
@@ -87,23 +90,31 @@ const MOST_TABLES_OF_UNIT = 500;
  * server fails or the signal aborts; that the link does not move is a verdict (`stalled`), not a rejection.
  */
 export async function verifyLink(request: VerifyLinkRequest): Promise<LinkVerification> {
-  const { readers, signal, chunked } = request;
+  const { readers, signal, chunked, moves } = request;
   const ledger = new TableLedger(readers.positionsReason, request.listLimit ?? LIST_LIMIT);
   ledger.begin(await currentTables(readers.ends, readers.subscription.name, request.tables), request.keys ?? null);
   if (chunked) {
     const kept = ledger.restore(chunked.earlier.records, chunked.earlier.method);
     if (kept > 0) await chunked.onResumed?.(kept);
   }
+  moves?.watchOnly(ledger.begun());
+  const keep = async (method: BindMethod | null) => {
+    if (moves) moves.wanted = ledger.begun().length > 0;
+    // Read first: what is given after that comes again, where it is needed.
+    const position = readers.publisherPosition;
+    for (const table of ledger.begun()) ledger.follow(table, moves?.takeAsKnown(table) ?? (moves ? null : []));
+    await chunked?.keep(ledger.changes(), method, position);
+  };
+  if (moves) moves.wanted = ledger.begun().length > 0;
   await request.onProgress?.(ledger.progress());
 
   const sizes = new ChunkSizes(chunked ?? null, request.maxParallel ?? 2);
   for (let failed = 0; ;) {
     const unit = ledger.nextUnit(sizes.unitRows, chunked ? MOST_TABLES_OF_UNIT : Infinity);
     if (unit.length === 0) break;
-    await chunked?.pause?.();
+    await chunked?.pause?.(() => keep(null));
     signal?.throwIfAborted();
-    for (const table of unit) if (ledger.isUnbegun(table)) chunked?.moves.forget(table);
-    if (chunked) chunked.moves.wanted = true;
+    for (const table of unit) if (ledger.isUnbegun(table)) moves?.watch(table);
     const deadlineMs = request.bindDeadlineMs ?? BIND_DEADLINE_MS;
     const attempt = await attemptBind(readers, unit, { deadlineMs, ...(signal ? { signal } : {}) });
     if (!attempt.pair && attempt.gone) {
@@ -128,14 +139,15 @@ export async function verifyLink(request: VerifyLinkRequest): Promise<LinkVerifi
     failed = 0;
     const { pair } = attempt;
     request.onBound?.(pair);
-    let settled: Lsn | null;
     try {
-      settled = await compareBound(request, pair, unit, { ledger, sizes });
+      await compareBound(request, pair, unit, { ledger, sizes });
     } finally {
       await pair.release();
     }
     ledger.ended(unit);
-    await chunked?.keep(ledger.changes(), pair.method, settled);
+    const open = new Set(ledger.open().map(tableId));
+    for (const table of unit) if (!open.has(tableId(table))) moves?.unwatch(table);
+    await keep(pair.method);
   }
   // Tables that are compared side by side tell of it in any order, and the later word may come first.
   await request.onProgress?.(ledger.progress());
@@ -164,16 +176,12 @@ async function readTables(
   return readLinkTables(publisher, subscriber, await readSubscription(subscriber, name), tables);
 }
 
-/**
- * Returns the position up to which all keys that changed are told to the ledger; null: there are more, of tables that
- * were not bound.
- */
 async function compareBound(
   request: VerifyLinkRequest,
   pair: BoundPair,
   unit: readonly TableName[],
   { ledger, sizes }: { ledger: TableLedger; sizes: ChunkSizes },
-): Promise<Lsn | null> {
+): Promise<void> {
   // Read again under the locks, inside the snapshots: a table may have changed since the names were read.
   const { comparable, notComparable } = await readTables(
     pair.publisher.session,
@@ -182,15 +190,14 @@ async function compareBound(
     unit,
   );
   for (const table of notComparable) ledger.refuse(table, table.reason);
-  // All that the subscriber's snapshot contains was given to the listeners; what comes after is followed the next time.
-  const position = request.readers.publisherPosition;
-  const moves = request.chunked?.moves;
-  if (moves?.takeCut()) ledger.movedUnseen();
+  const { moves } = request;
   const planner = new ChunkPlanner(pair, request.statementDeadlineMs ?? STATEMENT_DEADLINE_MS, request.signal);
   const tasks: TableTask[] = [];
   try {
     for (const shape of comparable) {
-      const { remaining, doubtful } = ledger.openOf(shape, moves?.take(shape) ?? (moves ? null : []));
+      if (ledger.isUnbegun(shape)) moves?.begin(shape, pair.boundLsn);
+      else if (moves) ledger.follow(shape, moves.take(shape));
+      const { remaining, doubtful } = ledger.openOf(shape);
       const listLimit = ledger.listRoom(shape);
       if (doubtful.length > 0) tasks.push({ shape, only: doubtful, listLimit });
       if (remaining === null) continue;
@@ -206,7 +213,6 @@ async function compareBound(
   } finally {
     await planner.close();
   }
-  if (moves) moves.wanted = ledger.isDivided;
   await compareTables(pair, tasks, {
     maxParallel: request.maxParallel ?? 2,
     statementDeadlineMs: request.statementDeadlineMs ?? STATEMENT_DEADLINE_MS,
@@ -218,6 +224,4 @@ async function compareBound(
       await request.onProgress?.(ledger.progress());
     },
   });
-  const besides = ledger.begunBesides(unit);
-  return besides.every((table) => moves?.isEmpty(table) ?? true) ? position : null;
 }

@@ -105,7 +105,10 @@ const TEXTS = /^(text|character varying(\(\d+\))?)$/;
 function notAlike(column: ComparedColumn, text: string): string | null {
   if (column.conversion !== 'cast') return null;
   const [ours, theirs] = [column.publisher.type, column.subscriber.type];
-  if (TEXTS.test(ours) && TEXTS.test(theirs)) return null;
+  const most = /\((\d+)\)$/.exec(theirs)?.[1];
+  // One of full length may be what a cast has cut trailing blanks off.
+  const isWhole = most === undefined || [...text].length < Number(most);
+  if (TEXTS.test(ours) && TEXTS.test(theirs) && isWhole) return null;
   const bits = INTEGER_BITS[ours];
   if (bits === undefined || INTEGER_BITS[theirs] === undefined) {
     return `the key column "${column.name}" is ${ours} on the publisher and ${theirs} on the subscriber`;

@@ -136,11 +136,12 @@ function judgeTable(
   }
   if (publications.length === 0) return;
   const returning = back.filter((each) => tableId(each) === id);
-  if (returning.some(({ origin }) => origin !== 'none' || !facts.marks)) {
+  // What was written here and has not reached the publisher yet would be overwritten, and the sides differ for good.
+  if (returning.length > 0) {
     const names = returning.map(({ subscription }) => subscription).join(', ');
     facts.refused.set(
       id,
-      `the publisher subscribes to the table itself (${names}), and a row that is written here would be sent back to it`,
+      `the publisher subscribes to the table itself (${names}): what is written here may be right, and still on its way there`,
     );
     return;
   }

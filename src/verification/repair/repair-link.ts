@@ -35,6 +35,8 @@ const MOST_TRIES = 8;
 const HOLD_DEADLINE_MS = 60_000;
 /** Shorter than deadlock_timeout (1 s by default): whoever is in a circle with us, it is us who give way. */
 const LOCK_TIMEOUT_MS = 700;
+/** Longer only where a server falls silent: then nobody writes the table, and nothing is applied. */
+const MOST_HELD_MS = 15_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
 const PAUSE_MS = 100;
 /** The table or its schema is gone. */
@@ -136,6 +138,7 @@ class TableRepair {
     try {
       const hold = await readers.hold(this.table, {
         ...{ purpose, deadlineMs: HOLD_DEADLINE_MS, lockTimeoutMs: LOCK_TIMEOUT_MS, signal },
+        mostHeldMs: MOST_HELD_MS,
         doubts: settle ? 'settle' : 'leave',
       });
       try {
@@ -236,9 +239,9 @@ class TableRepair {
 /** What the statements would do beyond the rows, or cannot do; null where they can be run. */
 export function notWritable(facts: RepairFacts, shape: TableShape, rows: readonly DifferingRow[]): string | null {
   const cascades = facts.tables.find((table) => tableId(table) === tableId(shape))?.cascades ?? [];
-  const removes = rows.some(({ kind }) => kind === 'extra');
-  if (removes && facts.fires && cascades.length > 0) {
-    return `deleting the row would go on to rows of other tables by ${cascades.join(', ')}`;
+  const changes = rows.some(({ kind }) => kind !== 'missing');
+  if (changes && facts.fires && cascades.length > 0) {
+    return `what is done to the row would go on to rows of other tables by ${cascades.join(', ')}`;
   }
   return rows.map((row) => unrepairable(shape, row)).find((reason) => reason !== null) ?? null;
 }

@@ -5,6 +5,7 @@ import { DryRun } from '../../api/dry-run.js';
 import { ExampleBodies } from '../../api/example-body.js';
 import { UuidPipe } from '../../api/name-param.js';
 import { ApiPage, type Page, PageQuery } from '../../api/page.js';
+import { Scope } from '../../security/scope.decorator.js';
 import { presentPlan, presentRepair, presentRow, presentScript } from './present-repair.js';
 import { RepairDto, RepairedDifferenceDto, RepairPlanDto, RepairRequestDto, RepairSqlQuery } from './repair.dto.js';
 import * as examples from './repair.examples.js';
@@ -16,6 +17,7 @@ export class RepairController {
   constructor(private readonly repairs: RepairService) {}
 
   @Get('repair.sql')
+  @Scope('operate')
   @Header('Content-Type', 'application/sql; charset=utf-8')
   @ApiOperation({
     summary: 'SQL that repairs the differences listed',

@@ -71,10 +71,16 @@ export class RepairService {
     const verification = await this.requireEnded(id);
     await this.refuseUnknown(id, request);
     const plan = await this.begin(verification, 'plan', request);
-    await this.planned(plan);
-    const repair = await this.repository.find(plan);
-    const rows = await this.repository.planned(plan);
-    await this.repository.forget(plan);
+    let repair: Repair | null;
+    let rows: RepairRow[];
+    try {
+      await this.planned(plan);
+      repair = await this.repository.find(plan);
+      rows = await this.repository.planned(plan);
+    } finally {
+      // Whole rows of the subscriber.
+      await this.repository.forget(plan);
+    }
     if (!repair) throw new Problem('NOT_FOUND', `there is no verification ${id}`);
     return { verification, repair, rows, remaining: await this.repository.unlisted(id) };
   }

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { StatementJournal } from '../../changes/statement-journal.js';
 import { Engine, type Workflow, type WorkflowContext } from '../../engine/engine.js';
 import { failpoint } from '../../engine/failpoints.js';
+import { LinksService } from '../../links/links.service.js';
 import { Operations } from '../../operations/operations.js';
 import { END_WRITERS } from '../../postgres/catalog/resync.sql.js';
 import { variantFor } from '../../postgres/catalog/variant.js';
@@ -46,6 +47,7 @@ export class RepairWorkflow implements Workflow<Record<string, never>> {
     private readonly repository: RepairRepository,
     private readonly verifications: VerificationRepository,
     private readonly servers: ServersService,
+    private readonly links: LinksService,
     private readonly audit: AuditService,
   ) {
     engine.register(this);
@@ -71,6 +73,7 @@ export class RepairWorkflow implements Workflow<Record<string, never>> {
     let outcome: 'succeeded' | 'failed' = 'failed';
     let readers: LinkReaders | null = null;
     try {
+      await this.requireSamePublisher(verification);
       await this.endEarlierLife(id, ends);
       readers = await LinkReaders.open({
         ...{
@@ -90,6 +93,16 @@ export class RepairWorkflow implements Workflow<Record<string, never>> {
       await readers?.close();
       await this.account(id, 'write', outcome, [...journal.take(), ...rows.told()], rows.counts());
     }
+  }
+
+  /** What it was compared with may be a server that nobody writes any more. */
+  private async requireSamePublisher(verification: ListedVerification): Promise<void> {
+    const { publisherServer, publisherDatabase, subscriberServer, subscriberDatabase, subscription } = verification;
+    const { publisher } = await this.links.get(subscriberServer, subscriberDatabase, subscription);
+    if (publisher?.server === publisherServer && publisher.database === publisherDatabase) return;
+    throw new Problem('CONFLICT', `the subscription "${subscription}" no longer reads from ${publisherServer}`, {
+      hint: 'Verify the link again, and repair what that finds.',
+    });
   }
 
   private async facts(repair: Repair, { subscription }: ListedVerification, ends: LinkEnds): Promise<RepairFacts> {
@@ -183,9 +196,12 @@ export class RepairWorkflow implements Workflow<Record<string, never>> {
     const ends = await this.ends(id, verification, journal, new RowStatements());
     for (const deadline = Date.now() + REMOVAL_DEADLINE_MS; ;) {
       try {
-        await this.endEarlierLife(id, ends);
-        await dropLinkObjects(ends);
-        await dropOrigin(ends.subscriber, originName(id));
+        // One end that is away keeps nothing of ours at the other.
+        const removed = await Promise.allSettled([
+          this.endEarlierLife(id, ends).then(() => dropOrigin(ends.subscriber, originName(id))),
+          dropLinkObjects(ends),
+        ]);
+        for (const outcome of removed) if (outcome.status === 'rejected') throw outcome.reason;
         return await this.account(id, 'remove', 'succeeded', journal.take());
       } catch (error) {
         await this.account(id, 'remove', 'failed', journal.take());

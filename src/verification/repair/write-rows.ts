@@ -61,11 +61,16 @@ async function writeEach(
       const sqlstate = sqlstateOf(error);
       if (!session.alive || sqlstate === undefined) throw error;
       await session.execute('rollback to savepoint lockstep_row');
-      const reason = `the subscriber refused it (SQLSTATE ${sqlstate}): ${(error as Error).message}`;
+      const reason = `the subscriber refused it (SQLSTATE ${sqlstate})${messageOf(error as Error, sqlstate)}`;
       outcomes.set(row, { written: false, reason, lasting: !PASSING.has(sqlstate) });
     }
   }
   return outcomes;
+}
+
+/** Constraints, privileges and locks are told by their names; what else is said may quote values of the row. */
+function messageOf({ message }: Error, sqlstate: string): string {
+  return /^(23|40|42501|55)/.test(sqlstate) ? `: ${message}` : '; its log says more';
 }
 
 async function write(session: Session, shape: TableShape, row: DifferingRow): Promise<Written> {

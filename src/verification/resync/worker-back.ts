@@ -10,7 +10,10 @@ const STEADY_MS = 1_000;
 /** One failure may be of before what was stuck was skipped or mended. */
 const FAILS_FOR_GOOD = 2;
 
-type Seen = Pick<SubscriptionView, 'state' | 'reason' | 'enabled' | 'workers' | 'errors' | 'skipLsn' | 'slot'>;
+type Seen = Pick<
+  SubscriptionView,
+  'state' | 'reason' | 'enabled' | 'workers' | 'errors' | 'skipLsn' | 'slot' | 'tables'
+>;
 
 /**
  * The subscription as it is once changes are applied: after a skip, or a failure that was mended, its worker is away for
@@ -40,8 +43,11 @@ export async function whenApplying<View extends Seen>(look: () => Promise<View>)
   throw failures(first, last, pids) > 0 && last.skipLsn === null ? refused(last) : notBack(last);
 }
 
-function isStuck({ state }: Seen): boolean {
-  return state === 'failing' || state === 'stalled';
+/** What stands still of another table's first copy is in nobody's way. */
+function isStuck(seen: Seen): boolean {
+  const { state, tables } = seen;
+  const copies = workerOf(seen) !== undefined && tables.some(({ copyFailure }) => copyFailure !== null);
+  return state === 'failing' || (state === 'stalled' && !copies);
 }
 
 /** A worker that runs and is stalled waits for its publisher; a slot that is lost is so for good. */
