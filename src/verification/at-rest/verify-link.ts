@@ -195,9 +195,12 @@ async function compareBound(
   const tasks: TableTask[] = [];
   try {
     for (const shape of comparable) {
-      if (ledger.isUnbegun(shape)) moves?.begin(shape, pair.boundLsn);
+      const wasBegun = !ledger.isUnbegun(shape);
+      if (!wasBegun) moves?.begin(shape, pair.boundLsn);
       else if (moves) ledger.follow(shape, moves.take(shape));
       const { remaining, doubtful } = ledger.openOf(shape);
+      // Begins anew: not in this pair, past which it is no longer known what moved.
+      if (wasBegun && ledger.isUnbegun(shape)) continue;
       const listLimit = ledger.listRoom(shape);
       if (doubtful.length > 0) tasks.push({ shape, only: doubtful, listLimit });
       if (remaining === null) continue;
